@@ -1,0 +1,130 @@
+import { networkInterfaces } from 'node:os'
+import type { Logger } from 'pino'
+import { v4 } from 'uuid'
+import { Authenticator } from '../auth/authenticator.ts'
+import { type Config, readConfig } from '../config.ts'
+import { createApp } from '../http/app.ts'
+import { type HttpServer, startServer } from '../http/server.ts'
+import type { Service } from '../http/service.ts'
+import type { Images } from '../images/images.ts'
+import { createLog } from '../log.ts'
+import { type Datadir, openDatadir } from '../storage/local/datadir.ts'
+import { VERSION } from '../version.ts'
+import { command, configArg, FailedError } from './command.ts'
+
+export const serve = command({
+  meta: { name: 'serve', description: 'Serve the images of a data directory' },
+  args: { config: configArg },
+  examples: ['imgapi serve -c /opt/local/etc/imgapid/configuration.json', 'imgapi -s -c config.json'],
+  run: ({ config }) => runServer(config),
+})
+
+/** The password of the example config, which everybody knows. */
+const EXAMPLE_PASSWORD = 'secret'
+
+const loopback = (address: string) => address === '::1' || address.startsWith('127.')
+
+/** `host` may be a name that only clients know; it is bound if it is an address of this machine. */
+function addressToBind({ address, host }: Config): string | undefined {
+  if (address !== undefined) return address
+  if (host === 'localhost') return '127.0.0.1'
+  const own = Object.values(networkInterfaces()).flatMap(list => list ?? [])
+  return own.some(candidate => candidate.address === host) || loopback(host) ? host : undefined
+}
+
+/** Composes the server out of its parts, runs it until a signal, and takes it apart again in order. */
+async function runServer(configPath: string) {
+  const config = readConfig(configPath)
+  const log = createLog(config.logLevel)
+  const datadir = await openDatadir(config.datadir).catch(error => {
+    throw new FailedError((error as Error).message)
+  })
+  const service = createService(config, datadir, log)
+  const address = addressToBind(config)
+  const server = await listen(config, service, address).catch(async error => {
+    await datadir.close()
+    const where = `${address ?? 'all interfaces'}, port ${config.port}`
+    throw new FailedError(`cannot listen on ${where}: ${(error as Error).message}`)
+  })
+  announce(config, datadir, log, address, server.port)
+  process.on('SIGHUP', () => reload(configPath, service, server))
+  await stopSignal(log)
+  await server.close(config.shutdownTimeout * 1000)
+  await datadir.close()
+  log.info('stopped')
+}
+
+function createService(config: Config, datadir: Datadir, log: Logger): Service {
+  const { mode, anonymous, channels, maxImageSize } = config
+  const images: Images = {
+    policy: { mode, anonymous, channels, maxImageSize, stallTimeout: config.stallTimeout * 1000 },
+    manifests: datadir.manifests,
+    files: datadir.files,
+    locks: datadir.locks,
+    now: () => new Date(),
+    newUuid: () => v4(),
+  }
+  const auth = new Authenticator({
+    users: config.userdb,
+    open: config.authType === 'none',
+    // The reference knows nobody without credentials, so its lists stay as they are for strangers.
+    openIsAuthenticated: mode === 'standalone' || mode === 'dc',
+    onFailure: (address, user) => log.warn({ address, user }, `failed login from ${address}`),
+  })
+  return { images, auth, log, serverName: config.serverName ?? `imgapi/${VERSION}` }
+}
+
+function listen(config: Config, service: Service, address: string | undefined) {
+  return startServer(createApp(service), service, {
+    address,
+    port: config.port,
+    tls: config.tls,
+    stallTimeout: config.stallTimeout * 1000,
+  })
+}
+
+function announce(config: Config, datadir: Datadir, log: Logger, address: string | undefined, port: number) {
+  for (const problem of datadir.problems) log.error(problem)
+  const scheme = config.tls ? 'https' : 'http'
+  const url = `${scheme}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
+  log.info(
+    { address: address ?? 'all', port, datadir: config.datadir, images: datadir.count },
+    `listening on ${address ?? 'all interfaces'}, port ${port}; ${datadir.count} images in ${config.datadir}`,
+  )
+  log.info(`on a SmartOS host: imgadm sources -a ${url}`)
+  const isExposed = address === undefined || !loopback(address)
+  if (isExposed && config.authType === 'none') {
+    log.warn('authType is "none" and others can reach this server: everybody may change and delete images')
+  }
+  if (isExposed && config.userdb.some(user => user.password === EXAMPLE_PASSWORD)) {
+    log.warn(
+      'a user has the password of the example config and others can reach this server: choose another, hash it with `imgapi passwd`, and put the hash into userdb',
+    )
+  }
+}
+
+/** SIGHUP: users, log level and certificate are read again; a config that is wrong changes nothing. */
+function reload(configPath: string, { auth, log }: Service, server: HttpServer) {
+  try {
+    const config = readConfig(configPath)
+    auth.setUsers(config.userdb)
+    log.level = config.logLevel
+    server.reloadCertificate()
+    log.info('config reloaded: users, log level and certificate')
+  } catch (error) {
+    log.error(`config not reloaded: ${(error as Error).message}`)
+  }
+}
+
+/** Resolves at the first signal; a second one does not wait for anything. */
+function stopSignal(log: Logger): Promise<void> {
+  return new Promise(resolve => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        log.info(`${signal}: finishing what is under way; once more to stop at once`)
+        process.once(signal, () => process.exit(1))
+        resolve()
+      })
+    }
+  })
+}

@@ -1,0 +1,169 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { z } from 'zod'
+
+/**
+ * The config file: every key, its default and its meaning. The keys of the predecessor (`datadir`, `port`,
+ * `host`, `userdb`) mean what they meant there; the others are named as the reference server names them
+ * where it has them.
+ */
+
+const whole = (from: number, to: number, unit = '') =>
+  z
+    .int({ error: `a whole number from ${from} to ${to}${unit}` })
+    .min(from, { error: `a whole number from ${from} to ${to}${unit}` })
+    .max(to, { error: `a whole number from ${from} to ${to}${unit}` })
+
+const text = z.string({ error: 'text' }).min(1, { error: 'text that is not empty' })
+
+const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
+  z.enum(values, { error: `one of ${values.map(value => `"${value}"`).join(', ')}` })
+
+const User = z.strictObject(
+  {
+    // A colon would end the name in an HTTP Basic header.
+    name: text.regex(/^[^:]+$/, { error: 'a name without a colon' }).describe('login name'),
+    password: text.describe('in clear, or as `imgapi passwd` prints it'),
+  },
+  { error: 'an object {"name": ..., "password": ...}' },
+)
+
+const Channel = z.strictObject(
+  {
+    name: text.regex(/^[a-z][a-z0-9_-]*$/, {
+      error: 'lower-case letters, digits, "_" and "-", a letter first',
+    }),
+    description: z.string({ error: 'text' }).default(''),
+    default: z
+      .boolean({ error: 'true or false' })
+      .optional()
+      .describe('used by requests that name no channel'),
+  },
+  { error: 'an object {"name": ..., "description": ..., "default": true}' },
+)
+
+const Tls = z.strictObject(
+  {
+    cert: text.describe('file with the certificate and its chain, PEM'),
+    key: text.describe('file with the private key, PEM'),
+  },
+  { error: 'an object {"cert": FILE, "key": FILE}' },
+)
+
+const Schema = z.strictObject(
+  {
+    datadir: text.describe('directory where the images are kept; made if it is missing'),
+    port: whole(0, 65535).default(8080).describe('TCP port to listen on; 0 takes a free one'),
+    host: text.default('127.0.0.1').describe('name by which clients reach the server'),
+    address: text
+      .optional()
+      .describe('address to listen on; default: `host` if it is an address of this machine, else all'),
+    userdb: z
+      .array(User, { error: 'a list of {"name": ..., "password": ...}' })
+      .default([])
+      .describe('who may change anything'),
+    mode: choice('standalone', 'public', 'private', 'dc')
+      .default('standalone')
+      .describe(
+        'rules of the reference server to follow; `standalone` serves public and private images side by side',
+      ),
+    anonymous: choice('all', 'public', 'none')
+      .default('all')
+      .describe(
+        'what may be read without credentials: every active image, those with `public: true`, or nothing',
+      ),
+    authType: choice('basic', 'none')
+      .optional()
+      .describe('`none` lets everyone do everything; default: credentials as below'),
+    channels: z
+      .array(Channel, { error: 'a list of {"name": ..., "description": ...}' })
+      .refine(channels => new Set(channels.map(({ name }) => name)).size === channels.length, {
+        error: 'a list in which each name stands once',
+      })
+      .refine(channels => channels.filter(channel => channel.default).length <= 1, {
+        error: 'a list with one default at most',
+      })
+      .default([])
+      .describe('release channels; without any, `?channel=` is ignored'),
+    serverName: text.optional().describe('value of the `Server` header; default: imgapi/VERSION'),
+    logLevel: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
+    tls: Tls.optional().describe('serve HTTPS; the files are read again on SIGHUP'),
+    maxImageSize: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes)')
+      .optional()
+      .describe('largest image file to take, in bytes; default: what the disk holds'),
+    stallTimeout: whole(1, 86_400, ' (seconds)')
+      .default(60)
+      .describe('seconds without a byte after which a transfer is ended'),
+    shutdownTimeout: whole(0, 86_400, ' (seconds)')
+      .default(300)
+      .describe('seconds that transfers under way get to finish when the server is stopped'),
+  },
+  { error: 'an object' },
+)
+
+export type Config = z.output<typeof Schema>
+export type User = z.output<typeof User>
+
+/** A config that cannot be used; the message says where and what is expected there. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+export const defaultConfigPath = () => join(process.env.HOME ?? homedir(), '.imgapi.json')
+
+/** Reads a config file. Paths in it are relative to it. Throws ConfigError with every problem. */
+export function readConfig(path: string): Config {
+  const config = parseConfig(readJson(path), path)
+  const fromHere = (file: string) => resolve(dirname(path), file)
+  return {
+    ...config,
+    datadir: fromHere(config.datadir),
+    ...(config.tls && { tls: { cert: fromHere(config.tls.cert), key: fromHere(config.tls.key) } }),
+  }
+}
+
+function readJson(path: string): unknown {
+  let json: string
+  try {
+    json = readFileSync(path, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const reason = code === 'ENOENT' ? 'there is no such file; name one with -c FILE' : message
+    throw new ConfigError(`${path}: ${reason}`)
+  }
+  try {
+    return JSON.parse(json)
+  } catch (error) {
+    throw new ConfigError(`${path}: not valid JSON: ${(error as Error).message}`)
+  }
+}
+
+/** `path` is only named in messages. */
+export function parseConfig(value: unknown, path: string): Config {
+  const result = Schema.safeParse(value, { reportInput: true })
+  if (result.success) return result.data
+  throw new ConfigError(
+    result.error.issues
+      .flatMap(describeIssue)
+      .map(line => `${path}: ${line}`)
+      .join('\n'),
+  )
+}
+
+/** Where, what was found, what is expected. A password is never repeated. */
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  const where = issue.path
+    .map((key, index) =>
+      typeof key === 'number' ? `[${key}]` : index === 0 ? String(key) : `.${String(key)}`,
+    )
+    .join('')
+  if (issue.code === 'unrecognized_keys') {
+    const prefix = where ? `${where}.` : ''
+    const known = where ? '' : `; the keys are ${Object.keys(Schema.shape).join(', ')}`
+    return issue.keys.map(key => `${prefix}${key}: unknown key${known}`)
+  }
+  const isSecret = issue.path.at(-1) === 'password'
+  const found = issue.input === undefined ? 'nothing' : isSecret ? 'a value' : JSON.stringify(issue.input)
+  return [`${where || 'the config'}: found ${found}, expected ${issue.message}`]
+}

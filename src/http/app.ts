@@ -1,0 +1,93 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { Hono } from 'hono'
+import { ImgapiError } from '../images/errors.ts'
+import { type ApiContext, ApiRequest } from './api-request.ts'
+import type { Exchange } from './exchange.ts'
+import { OPERATIONS } from './imgapi/index.ts'
+import type { Operation } from './operation.ts'
+import { emptyResponse, errorResponse } from './respond.ts'
+import type { Service } from './service.ts'
+
+const CORS_HEADERS = 'accept, accept-version, content-type, request-id, origin, x-api-version, x-request-id'
+
+/** The whole HTTP side of a server: it listens to nothing and reads no config. */
+export function createApp(service: Service) {
+  const app = new Hono<{ Bindings: Exchange }>({ getPath })
+  for (const operation of OPERATIONS) {
+    app.on(operation.method, operation.path, context => run(service, operation, context))
+  }
+  for (const path of new Set(OPERATIONS.map(operation => operation.path))) {
+    app.all(path, context => wrongMethod(service, path, context))
+  }
+  app.notFound(({ env, req }) => {
+    const error = new ImgapiError('ResourceNotFound', `${req.path} does not exist`)
+    return errorResponse(env, service.serverName, error)
+  })
+  return (request: Request, exchange: Exchange) => app.fetch(request, exchange)
+}
+
+/** Old clients double slashes and append them; neither makes another resource. */
+function getPath(request: Request): string {
+  const path = request.url.slice(request.url.indexOf('/', 8)).replace(/[?#].*$/s, '')
+  if (!path.includes('//') && (path.length === 1 || !path.endsWith('/'))) return path
+  return path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
+}
+
+async function run(service: Service, operation: Operation, { env, req }: ApiContext): Promise<Response> {
+  env.route = operation.name
+  try {
+    checkPath(req.path)
+    return await operation.handle(new ApiRequest(service, { env, req } as ApiContext))
+  } catch (error) {
+    return failure(service, env, error)
+  }
+}
+
+/** Throws BadRequestError for a path that cannot be decoded. */
+function checkPath(path: string) {
+  if (!path.includes('%')) return
+  try {
+    decodeURIComponent(path)
+  } catch {
+    throw new ImgapiError('BadRequestError', 'URI malformed')
+  }
+}
+
+/** Turns whatever went wrong into an answer; what is not the client's doing is told to the log alone. */
+function failure(service: Service, exchange: Exchange, error: unknown): Response {
+  if (exchange.outgoing.headersSent) {
+    exchange.error = error
+    exchange.outgoing.destroy()
+    return RESPONSE_ALREADY_SENT
+  }
+  if (error instanceof ImgapiError) {
+    if (error.status >= 500) exchange.error = error
+    return errorResponse(exchange, service.serverName, error)
+  }
+  exchange.error = error
+  const message = `internal error; the server's log has the details under request id ${exchange.id}`
+  return errorResponse(exchange, service.serverName, new ImgapiError('InternalError', message))
+}
+
+/** A path that is there with a method that is not: 405, or the answer to a browser that asks beforehand. */
+function wrongMethod(service: Service, path: string, { env, req }: ApiContext): Response {
+  const methods: string[] = OPERATIONS.filter(operation => operation.path === path).map(
+    ({ method }) => method,
+  )
+  if (methods.includes('GET')) methods.push('HEAD')
+  const wanted = req.header('access-control-request-method')
+  if (req.method === 'OPTIONS' && req.header('origin') && wanted && methods.includes(wanted)) {
+    env.route = 'Preflight'
+    return emptyResponse(env, service.serverName, 200, {
+      'Access-Control-Allow-Origin': '*',
+      'Access-Control-Allow-Methods': methods.join(', '),
+      'Access-Control-Allow-Headers': CORS_HEADERS,
+      'Access-Control-Max-Age': '3600',
+      'Content-Length': '0',
+    })
+  }
+  const error = new ImgapiError('MethodNotAllowedError', `${req.method} is not allowed`, {
+    headers: { Allow: methods.join(', ') },
+  })
+  return errorResponse(env, service.serverName, error)
+}

@@ -1,0 +1,18 @@
+import { createImage } from '../../images/create.ts'
+import { invalidParameter } from '../../images/errors.ts'
+import type { Operation } from '../operation.ts'
+
+/** POST /images (reference contract, 8.11). */
+export const createImageOperation: Operation = {
+  name: 'CreateImage',
+  method: 'POST',
+  path: '/images',
+  async handle(request) {
+    await request.authenticate()
+    const viewer = request.viewer()
+    const body = await request.body()
+    const action = request.query.get('action')
+    if (action !== undefined) throw invalidParameter('action', `"${action}" is not a valid action`)
+    return request.image(await createImage(request.service.images, body, viewer))
+  },
+}

@@ -1,0 +1,63 @@
+import { importImage } from '../../images/create.ts'
+import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import type { Image } from '../../images/image.ts'
+import { activateImage, setDisabled } from '../../images/lifecycle.ts'
+import { updateImage } from '../../images/update.ts'
+import { ownImage, type Viewer } from '../../images/visibility.ts'
+import type { ApiRequest } from '../api-request.ts'
+import { checkChangeConditions } from '../conditions.ts'
+import type { Operation } from '../operation.ts'
+
+type Action = (request: ApiRequest, uuid: string, body: unknown, viewer: Viewer) => Promise<Image>
+
+/** Actions on an image that is there. */
+const CHANGES: Record<string, { name: string; change: Action }> = {
+  activate: {
+    name: 'ActivateImage',
+    change: ({ service }, uuid) => activateImage(service.images, uuid),
+  },
+  enable: {
+    name: 'EnableImage',
+    change: ({ service }, uuid) => setDisabled(service.images, uuid, false),
+  },
+  disable: {
+    name: 'DisableImage',
+    change: ({ service }, uuid) => setDisabled(service.images, uuid, true),
+  },
+  update: {
+    name: 'UpdateImage',
+    change: ({ service }, uuid, body, viewer) => updateImage(service.images, uuid, body, viewer),
+  },
+}
+
+/** POST /images/:uuid?action=... (reference contract, 8.12, 8.13 and 10.1). */
+export const imageAction: Operation = {
+  name: 'ImageAction',
+  method: 'POST',
+  path: '/images/:uuid',
+  async handle(request) {
+    const { images } = request.service
+    await request.authenticate()
+    const uuid = request.uuid()
+    const viewer = request.viewer()
+    const body = await request.body()
+    const action = request.query.get('action')
+    if (action === 'import') {
+      request.exchange.route = 'AdminImportImage'
+      request.query.flag('skip_owner_check')
+      return request.image(await importImage(images, uuid, body, viewer))
+    }
+    const image = await ownImage(images, uuid, viewer)
+    const known = action !== undefined && Object.hasOwn(CHANGES, action) ? CHANGES[action] : undefined
+    if (known) request.exchange.route = known.name
+    checkChangeConditions(request.headers, {
+      etags: [request.rendered(image, { ...request.view(), adminFields: false }).etag],
+    })
+    if (known) return request.image(await known.change(request, uuid, body, viewer))
+    throw action === undefined
+      ? new ImgapiError('InvalidParameter', 'no image "action" was specified', {
+          errors: [{ field: 'action', code: 'MissingParameter' }],
+        })
+      : invalidParameter('action', `"${action}" is not a valid action`)
+  },
+}

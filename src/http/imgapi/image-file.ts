@@ -1,0 +1,60 @@
+import { EXTENSION } from '../../images/compression.ts'
+import { addImageFile, fileAt } from '../../images/files.ts'
+import type { Image, ImageFile } from '../../images/image.ts'
+import { readableImage } from '../../images/visibility.ts'
+import type { Operation } from '../operation.ts'
+import { sendFile } from '../send-file.ts'
+
+const indexOf = (given: string | undefined) => {
+  const index = Number.parseInt(given ?? '0', 10)
+  return Number.isNaN(index) ? 0 : index
+}
+
+/** Reference contract, 8.9. The body's Content-Type says nothing: imgadm sends application/json. */
+export const addImageFileOperation: Operation = {
+  name: 'AddImageFile',
+  method: 'PUT',
+  path: '/images/:uuid/file',
+  async handle(request) {
+    await request.authenticate()
+    const uuid = request.uuid()
+    const { query, service } = request
+    const options = {
+      compression: query.get('compression'),
+      sha1: query.get('sha1'),
+      dataset_guid: query.get('dataset_guid'),
+      storage: query.get('storage'),
+      index: indexOf(query.get('index')),
+    }
+    return request.image(await addImageFile(service.images, uuid, request.viewer(), options, request.file()))
+  },
+}
+
+/** Reference contract, 8.8. Disabled images too: what is installed may need its origin again. */
+export const getImageFile: Operation = {
+  name: 'GetImageFile',
+  method: 'GET',
+  path: '/images/:uuid/file',
+  async handle(request) {
+    const uuid = request.uuid()
+    await request.identify()
+    const { images, serverName } = request.service
+    const image = await readableImage(images, uuid, request.viewer({ everyChannel: true }))
+    const file = fileAt(image, indexOf(request.query.get('index')))
+    const md5 = await images.files.md5(uuid, file)
+    const manifestEtag = request.rendered(image, { ...request.view(), adminFields: false }).etag
+    return sendFile(request.exchange, serverName, images.policy.stallTimeout, {
+      size: file.size,
+      contentType: 'application/octet-stream',
+      md5: md5 && Buffer.from(md5, 'hex').toString('base64'),
+      // The reference compares with the manifest's ETag, clients with the one they were sent.
+      resource: { etags: [file.sha1, manifestEtag], modified: new Date(file.mtime) },
+      headers: { 'Content-Disposition': `attachment; filename="${downloadName(image, file)}"` },
+      open: () => images.files.open(uuid, file),
+    })
+  },
+}
+
+/** The name that `imgadm create` gives to such a file; a name may have slashes and spaces, a file's may not. */
+const downloadName = ({ name, version }: Image, { compression }: ImageFile) =>
+  `${`${name}-${version}`.replace(/[^A-Za-z0-9._+-]/g, '_')}.zfs${EXTENSION[compression]}`

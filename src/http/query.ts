@@ -1,0 +1,62 @@
+import { ImgapiError, invalidParameter } from '../images/errors.ts'
+
+/**
+ * The parameters of a request. Both `&` and `;` separate them (the predecessor's README uses `;`); `%3B` is
+ * data. An empty value counts as absent. A parameter that is given twice is an error, not a guess.
+ */
+export class Query {
+  readonly #values: Map<string, string[]>
+
+  constructor(search: string) {
+    this.#values = new Map()
+    for (const pair of search.split(/[&;]/)) {
+      if (pair === '') continue
+      const equals = pair.indexOf('=')
+      const key = decode(equals === -1 ? pair : pair.slice(0, equals))
+      const value = equals === -1 ? '' : decode(pair.slice(equals + 1))
+      const values = this.#values.get(key)
+      if (values) values.push(value)
+      else this.#values.set(key, [value])
+    }
+  }
+
+  /** Throws InvalidParameter for one that is given twice. */
+  get(name: string): string | undefined {
+    const values = this.#values.get(name)
+    if (!values) return undefined
+    if (values.length > 1) {
+      throw invalidParameter(name, `invalid "${name}": the parameter is given ${values.length} times`)
+    }
+    return values[0] === '' ? undefined : values[0]
+  }
+
+  /** `true` or `false`. Throws InvalidParameter for anything else. */
+  flag(name: string): boolean | undefined {
+    const value = this.get(name)
+    if (value === undefined) return undefined
+    if (value === 'true' || value === 'false') return value === 'true'
+    throw invalidParameter(name, `invalid value for "${name}" param: "${value}" is not a boolean`)
+  }
+
+  /** Every value of a parameter that adds up, without the empty ones. */
+  all(name: string): string[] {
+    return (this.#values.get(name) ?? []).filter(value => value !== '')
+  }
+
+  /** Every parameter whose name begins so, with the rest of its name; empty values included. */
+  startingWith(prefix: string): [rest: string, value: string][] {
+    return [...this.#values].flatMap(([key, values]) =>
+      key.startsWith(prefix)
+        ? values.map((value): [string, string] => [key.slice(prefix.length), value])
+        : [],
+    )
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    throw new ImgapiError('BadRequestError', 'URI malformed')
+  }
+}

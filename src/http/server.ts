@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import { logExchange } from './access-log.ts'
+import type { createApp } from './app.ts'
+import { beginExchange } from './exchange.ts'
+import type { Service } from './service.ts'
+
+export interface ServerOptions {
+  /** Undefined is every interface. */
+  address: string | undefined
+  port: number
+  tls?: { cert: string; key: string } | undefined
+  /** Milliseconds. */
+  stallTimeout: number
+}
+
+export interface HttpServer {
+  port: number
+  /** Reads the certificate and its key again. Throws if they cannot be used; the old ones then stay. */
+  reloadCertificate(): void
+  /** Takes no more requests and resolves when those under way are done, or after `timeout` milliseconds. */
+  close(timeout: number): Promise<void>
+}
+
+/** Proxies and imgadm keep connections between requests; ending one that they are about to use breaks it. */
+const KEEP_ALIVE = 75_000
+const MAX_HEADER_SIZE = 16 * 1024
+
+/** Listens. Rejects with the system's error if it cannot. */
+export async function startServer(
+  app: ReturnType<typeof createApp>,
+  service: Service,
+  options: ServerOptions,
+): Promise<HttpServer> {
+  const { stallTimeout, tls, address, port } = options
+  const listener = getRequestListener(
+    (request, env) => {
+      const { incoming, outgoing } = env as HttpBindings
+      const exchange = beginExchange(incoming, outgoing)
+      outgoing.once('close', () => logExchange(service.log, exchange))
+      return app(request, exchange)
+    },
+    { hostname: 'localhost', overrideGlobalObjects: true, errorHandler: () => badRequest() },
+  )
+  const serverOptions = {
+    headersTimeout: stallTimeout,
+    keepAliveTimeout: KEEP_ALIVE,
+    maxHeaderSize: MAX_HEADER_SIZE,
+    // A file may take hours, as long as its bytes flow: bodies have timeouts of their own.
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(5000, stallTimeout),
+  }
+  const server: Server | TlsServer = tls
+    ? createTlsServer({ ...serverOptions, ...readCertificate(tls), minVersion: 'TLSv1.2' }, listener)
+    : createServer(serverOptions, listener)
+  // The client waits for a go-ahead, which it gets when its body is wanted: see openBody.
+  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
+    listener(incoming, outgoing),
+  )
+  server.on('clientError', answerBrokenRequest)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ port, host: address }, resolve)
+  })
+  return {
+    port: (server.address() as AddressInfo).port,
+    reloadCertificate: () => {
+      if (tls) (server as TlsServer).setSecureContext({ ...readCertificate(tls), minVersion: 'TLSv1.2' })
+    },
+    close: timeout => closeServer(server, timeout),
+  }
+}
+
+const readCertificate = ({ cert, key }: { cert: string; key: string }) => ({
+  cert: readFileSync(cert),
+  key: readFileSync(key),
+})
+
+async function closeServer(server: Server, timeout: number) {
+  const closed = new Promise<void>(resolve => server.close(() => resolve()))
+  // Connections that finish their request now would otherwise be kept for the next one.
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const limit = setTimeout(() => server.closeAllConnections(), timeout)
+  await closed
+  clearInterval(idle)
+  clearTimeout(limit)
+}
+
+const json = (code: string, message: string) => JSON.stringify({ code, message }, null, 2)
+
+const badRequest = () =>
+  new Response(json('BadRequestError', 'the request line or its Host header cannot be understood'), {
+    status: 400,
+    headers: { 'Content-Type': 'application/json' },
+  })
+
+/** What is not HTTP gets an answer all the same: clients show its message. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket) {
+  if (!socket.writable || socket.bytesWritten > 0) {
+    socket.destroy()
+    return
+  }
+  const [status, message] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? [431, `the request's headers are larger than ${MAX_HEADER_SIZE} bytes`]
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, "the request's headers did not arrive in time"]
+        : [400, 'this is not an HTTP request that can be understood']
+  const body = json('BadRequestError', message)
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

@@ -1,0 +1,84 @@
+import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
+import { NO_OWNER, UUID } from './fields.ts'
+import type { Image } from './image.ts'
+import type { Images } from './images.ts'
+import { readManifest, sortFields } from './intake.ts'
+import { validateManifest } from './validate.ts'
+import { checkAccount, requireOperator, type Viewer } from './visibility.ts'
+
+/** How images come into being: CreateImage and AdminImportImage (reference contract, 8.11 and 10.1). */
+
+async function checkOrigin(images: Images, origin: unknown) {
+  if (origin === undefined) return
+  if (typeof origin === 'string' && UUID.test(origin) && (await images.manifests.find(origin))) return
+  throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
+}
+
+/** A validated image that nothing is stored for yet, in the channel that the request names. */
+function newImage(images: Images, fields: Record<string, unknown>, { channel }: Viewer): Image {
+  const manifest = validateManifest(
+    {
+      disabled: false,
+      public: false,
+      ...fields,
+      ...(channel && { channels: [channel] }),
+      state: 'unactivated',
+    },
+    { mode: images.policy.mode, channels: channel !== undefined },
+  )
+  return { ...manifest, files: [], icon: undefined }
+}
+
+/** Makes an unactivated image with a UUID of its own. Without an owner it belongs to nobody. */
+export async function createImage(images: Images, body: unknown, viewer: Viewer): Promise<Image> {
+  const { account } = viewer
+  checkAccount(account)
+  const manifest = readManifest(body)
+  const owner = manifest.owner ?? account ?? NO_OWNER
+  if (account !== undefined && owner !== account) {
+    const message = `invalid owner: given owner, "${owner}", does not match account, "${account}"`
+    throw invalidParameter('owner', message)
+  }
+  if ('state' in manifest) {
+    throw validationFailed([{ field: 'state', code: 'NotAllowed', message: 'Parameter cannot be set' }])
+  }
+  await checkOrigin(images, manifest.origin)
+  const { fields } = sortFields(manifest, 'create')
+  const image = newImage(images, { v: 2, ...fields, owner, uuid: images.newUuid() }, viewer)
+  await images.manifests.insert(image)
+  return image
+}
+
+/**
+ * Takes an image over from another server or a builder: its UUID, its date of publication and fields we do
+ * not know are kept. It waits, unactivated, for its file.
+ */
+export async function importImage(
+  images: Images,
+  uuid: string,
+  body: unknown,
+  viewer: Viewer,
+): Promise<Image> {
+  requireOperator(viewer)
+  const manifest = readManifest(body)
+  if (manifest.uuid !== uuid) {
+    throw invalidParameter('uuid', `URL UUID, "${uuid}" and body UUID, "${manifest.uuid}" do not match`)
+  }
+  if (manifest.published_at !== undefined && typeof manifest.published_at !== 'string') {
+    throw invalidParameter('published_at', 'invalid "published_at"')
+  }
+  if (await images.manifests.find(uuid)) {
+    throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
+  }
+  await checkOrigin(images, manifest.origin)
+  const { fields, extra } = sortFields(manifest, 'import')
+  const image = newImage(images, { ...fields, owner: importedOwner(images, fields.owner) }, viewer)
+  const kept = Object.keys(extra).length > 0 ? { ...image, extra } : image
+  await images.manifests.insert(kept)
+  return kept
+}
+
+/** The reference's own modes have no owners to keep: there everything belongs to nobody. */
+function importedOwner({ policy }: Images, owner: unknown) {
+  return policy.mode === 'public' || policy.mode === 'private' ? NO_OWNER : (owner ?? NO_OWNER)
+}

@@ -1,0 +1,89 @@
+/**
+ * The error catalogue of the Image API: every code a client may see and its HTTP status
+ * (reference contract, section 13). Whatever goes wrong below is one of these; the HTTP layer renders
+ * them and knows no other. Codes that end in `Error` keep the suffix on the wire, the others never had it.
+ */
+const STATUS = {
+  BadDigest: 400,
+  BadRequestError: 400,
+  Download: 400,
+  InvalidContent: 400,
+  InvalidVersion: 400,
+  NotImplemented: 400,
+  Upload: 400,
+  UnauthorizedError: 401,
+  OperatorOnly: 403,
+  ResourceNotFound: 404,
+  MethodNotAllowedError: 405,
+  NotAcceptable: 406,
+  ImageUuidAlreadyExists: 409,
+  PreconditionFailed: 412,
+  PayloadTooLarge: 413,
+  RangeNotSatisfiable: 416,
+  ImageAlreadyActivated: 422,
+  ImageFilesImmutable: 422,
+  ImageHasDependentImages: 422,
+  InvalidParameter: 422,
+  NoActivationNoFile: 422,
+  NotImageOwner: 422,
+  OriginDoesNotExist: 422,
+  ValidationFailed: 422,
+  TooManyRequests: 429,
+  InternalError: 500,
+  ServiceUnavailableError: 503,
+  StorageIsDown: 503,
+} as const
+
+export type ErrorCode = keyof typeof STATUS
+
+/** One entry of `errors[]`: which field, what is wrong in a word, and in a sentence where there is one. */
+export interface FieldError {
+  field: string
+  code: 'MissingParameter' | 'Missing' | 'Invalid' | 'NotAllowed'
+  message?: string
+}
+
+interface Details {
+  errors?: FieldError[]
+  status?: number
+  headers?: Record<string, string>
+  cause?: unknown
+}
+
+/** An answer the client is meant to read: `{code, message, errors?}` with a status. */
+export class ImgapiError extends Error {
+  override readonly name = 'ImgapiError'
+  readonly code: ErrorCode
+  readonly status: number
+  readonly errors: FieldError[] | undefined
+  readonly headers: Record<string, string>
+
+  constructor(code: ErrorCode, message: string, details: Details = {}) {
+    super(message, { cause: details.cause })
+    this.code = code
+    this.status = details.status ?? STATUS[code]
+    this.errors = details.errors
+    this.headers = details.headers ?? {}
+  }
+}
+
+export const imageNotFound = (uuid: string) => new ImgapiError('ResourceNotFound', `image ${uuid} not found`)
+
+export const invalidParameter = (field: string, message: string, code: FieldError['code'] = 'Invalid') =>
+  new ImgapiError('InvalidParameter', message, { errors: [{ field, code }] })
+
+/** `subject` is what was being validated: `invalid image data: name, os`. */
+export const validationFailed = (errors: FieldError[], subject = 'invalid image data') =>
+  new ImgapiError('ValidationFailed', `${subject}: ${errors.map(error => error.field).join(', ')}`, {
+    errors,
+  })
+
+export const missingBody = () =>
+  new ImgapiError('ValidationFailed', 'missing request body', {
+    errors: [{ field: 'body', code: 'MissingParameter' }],
+  })
+
+export const upload = (message: string, status = 400) => new ImgapiError('Upload', message, { status })
+
+export const storageIsDown = (message: string, cause?: unknown) =>
+  new ImgapiError('StorageIsDown', message, { cause })

@@ -1,0 +1,265 @@
+import { z } from 'zod'
+import { requirements } from './requirements.ts'
+import { isObject, json, numeric, objectOf, text } from './rules.ts'
+
+/**
+ * Every field of an image manifest, in one table: its rule, when it is needed, and who may change it.
+ * Validation, the TypeScript types and the error objects all come from here
+ * (reference contract, section 5; the order of the table is the order in which problems are reported).
+ *
+ * Rules are tolerant on the way in and typed on the way out: builders in the wild write `"v": "2"`,
+ * `"size": "379882274"` and `"public": "true"`.
+ */
+
+/** IMGAPI's notion of a UUID: lower-case hex with any bits, so neither zod's nor the uuid package's. */
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+export const NO_OWNER = '00000000-0000-0000-0000-000000000000'
+export const TYPES = ['zone-dataset', 'zvol', 'lx-dataset', 'lxd', 'docker', 'other'] as const
+export const OSES = ['smartos', 'linux', 'windows', 'bsd', 'illumos', 'other'] as const
+export const STATES = ['active', 'unactivated', 'disabled', 'failed', 'creating'] as const
+export const COMPRESSIONS = ['gzip', 'bzip2', 'xz', 'none'] as const
+
+const PUBLISHED_AT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{3})?Z$/
+
+const uuid = z.string({ error: '' }).regex(UUID, { error: '' })
+
+const flag = (field: string) =>
+  z.preprocess(
+    value => (value === 'true' ? true : value === 'false' ? false : value),
+    z.boolean({
+      error: issue => `invalid value for "${field}": ${json(issue.input)}`,
+    }),
+  )
+
+const words = (field: 'name' | 'version', max: number, pattern: RegExp, allowed: string) =>
+  z
+    .string({ error: `image ${field} must be a string` })
+    .max(max, {
+      error: `image ${field} is too long, max ${max} characters`,
+      abort: true,
+    })
+    .regex(pattern, {
+      error: `image ${field} has invalid characters (only alpha-numeric characters and ${allowed} are allowed)`,
+    })
+
+const link = (label: 'homepage' | 'EULA') =>
+  z
+    .string({ error: `image ${label} must be a string` })
+    .regex(/^https?:/i, {
+      error: `invalid image ${label} URL protocol`,
+      abort: true,
+    })
+    .max(1024, {
+      error: `image ${label} URL is too long (max 1024 characters)`,
+    })
+
+const oneOf = <T extends readonly [string, ...string[]]>(field: 'type' | 'os', values: T) =>
+  z.enum(values, {
+    error: issue => `invalid image ${field}, "${text(issue.input)}", must be one of: ${values.join(', ')}`,
+  })
+
+const driver = (field: string) =>
+  z.string({
+    error: issue => `invalid image ${field}: "${text(issue.input)}" (must be a string)`,
+  })
+
+const arrayOf = <T>(field: string, item: z.ZodType<T>, show = json) =>
+  z.array(item, {
+    error: issue => `invalid image "${field}" (not an array): ${show(issue.input)}`,
+  })
+
+const stringOrList = (value: unknown) => (typeof value === 'string' ? [value] : value)
+
+const acl = z.preprocess(
+  stringOrList,
+  arrayOf('acl', z.unknown(), text).superRefine((items, context) => {
+    const bad = items.findIndex(item => typeof item !== 'string' || !UUID.test(item))
+    if (bad !== -1) {
+      const message = `invalid image "acl" (item ${bad} is not a UUID): ${text(items[bad])}`
+      context.addIssue({ code: 'custom', message })
+    }
+  }),
+) as unknown as z.ZodType<string[]>
+
+const billingTags = z.preprocess(
+  stringOrList,
+  arrayOf(
+    'billing_tags',
+    z.custom<string>(tag => typeof tag === 'string' && tag.length <= 128, {
+      error: issue => `invalid image "billing_tags" entry : ${text(issue.input)}`,
+    }),
+    text,
+  ),
+)
+
+const user = z.custom<{ name: string }>(
+  value => isObject(value) && typeof value.name === 'string' && Object.keys(value).length === 1,
+  { error: issue => `invalid image "users" entry: ${json(issue.input)}` },
+)
+
+const traits = objectOf('traits').superRefine((values, context) => {
+  for (const [key, value] of Object.entries(values)) {
+    if (typeof value === 'string' || typeof value === 'boolean' || Array.isArray(value)) continue
+    const message = `invalid image "traits" entry: (${key}, ${json(value)})`
+    context.addIssue({ code: 'custom', message })
+  }
+})
+
+const tags = objectOf('tags').superRefine((values, context) => {
+  const size = json(values).length
+  if (size > 102_400) {
+    const message = `image "tags" object is too big: ${size} characters (max 102400)`
+    context.addIssue({ code: 'custom', message })
+  }
+})
+
+const FILE = {
+  sha1: z.string().regex(/^[0-9a-f]{40}$/),
+  compression: z.enum(COMPRESSIONS),
+}
+const file = z.object({
+  sha1: FILE.sha1,
+  size: z.preprocess(numeric, z.int().nonnegative()),
+  compression: FILE.compression,
+  dataset_guid: z.string().optional(),
+})
+
+/**
+ * What a request may do with a field.
+ * `create` / `import`: take it, quietly drop it, or refuse it as an extra parameter.
+ * `update`: anyone who may change the image, operators, operators while it is unactivated, or nobody;
+ * `clear`: whether `null` in an update removes it.
+ */
+interface Policy {
+  required?: boolean
+  /** Needed for and limited to images of this type. */
+  zvol?: boolean
+  create?: 'take' | 'ignore' | 'refuse'
+  import?: 'take' | 'ignore' | 'refuse'
+  update?: 'anyone' | 'operator' | 'unactivated'
+  clear?: boolean
+}
+
+const field = <T>(rule: z.ZodType<T>, policy: Policy = {}) => ({
+  rule,
+  ...policy,
+})
+
+const serverMade = { create: 'refuse', import: 'ignore' } as const
+const updatable = { update: 'anyone', clear: true } as const
+
+export const FIELDS = {
+  v: field(
+    z.preprocess(
+      numeric,
+      z
+        .int({ error: '"v" must be a positive integer' })
+        .nonnegative({ error: '"v" must be a positive integer' }),
+    ),
+    { required: true },
+  ),
+  uuid: field(uuid, {
+    required: true,
+    create: 'refuse',
+    update: 'unactivated',
+  }),
+  owner: field(uuid, { required: true, update: 'anyone' }),
+  name: field(words('name', 1024, /^[A-Za-z0-9._/ -]+$/, '" ", ".", "-", "_" and "/"'), {
+    required: true,
+    update: 'anyone',
+  }),
+  version: field(words('version', 512, /^[A-Za-z0-9._/+-]+$/, '".", "-", "_" and "/"'), {
+    required: true,
+    update: 'anyone',
+  }),
+  disabled: field(flag('disabled')),
+  published_at: field(
+    z.string({ error: 'invalid "published_at"' }).regex(PUBLISHED_AT, {
+      error: 'published_at date not in "YYYY-MM-DDTHH:MM:SS(.SSS)Z" format',
+    }),
+    { create: 'refuse' },
+  ),
+  public: field(flag('public'), { required: true, update: 'anyone' }),
+  state: field(z.enum(STATES, { error: '' }), {
+    ...serverMade,
+    update: 'operator',
+  }),
+  type: field(oneOf('type', TYPES), { required: true }),
+  os: field(oneOf('os', OSES), { required: true, update: 'anyone' }),
+  files: field(arrayOf('files', file), {
+    create: 'ignore',
+    import: 'ignore',
+    update: 'unactivated',
+  }),
+  nic_driver: field(driver('nic_driver'), { zvol: true, update: 'anyone' }),
+  disk_driver: field(driver('disk_driver'), { zvol: true, update: 'anyone' }),
+  cpu_type: field(driver('cpu_type'), { zvol: true, update: 'anyone' }),
+  image_size: field(
+    z.preprocess(
+      numeric,
+      z
+        .int({
+          error: issue => `invalid image image_size: "${text(issue.input)}" (must be a positive integer)`,
+        })
+        .positive({
+          error: issue => `invalid image image_size: "${text(issue.input)}" (must be a positive integer)`,
+        }),
+    ),
+    { zvol: true, update: 'anyone' },
+  ),
+  description: field(
+    z.string({ error: 'image description must be a string' }).max(10_240, {
+      error: 'image description is too long, max 10240 characters',
+    }),
+    updatable,
+  ),
+  homepage: field(link('homepage'), updatable),
+  eula: field(link('EULA'), updatable),
+  origin: field(uuid, { update: 'unactivated', clear: true }),
+  error: field(objectOf('error'), {
+    ...serverMade,
+    update: 'operator',
+    clear: true,
+  }),
+  icon: field(z.boolean(), serverMade),
+  acl: field(acl, updatable),
+  requirements: field(requirements, updatable),
+  users: field(arrayOf('users', user), updatable),
+  billing_tags: field(billingTags, { update: 'operator', clear: true }),
+  traits: field(traits, { update: 'operator', clear: true }),
+  tags: field(tags, updatable),
+  generate_passwords: field(flag('generate_passwords'), updatable),
+  inherited_directories: field(
+    arrayOf(
+      'inherited_directories',
+      z.string({
+        error: issue => `invalid image "inherited_directories" entry: ${json(issue.input)}`,
+      }),
+    ),
+    updatable,
+  ),
+  channels: field(
+    arrayOf(
+      'channels',
+      z.string({
+        error: issue => `invalid image "channels" entry: ${json(issue.input)}`,
+      }),
+    ),
+    { create: 'ignore', import: 'ignore', update: 'anyone' },
+  ),
+  urn: field(z.string({ error: '' }), { create: 'refuse' }),
+} satisfies Record<string, { rule: z.ZodType } & Policy>
+
+export type FieldName = keyof typeof FIELDS
+export const FIELD_NAMES = Object.keys(FIELDS) as FieldName[]
+export const policyOf = (name: FieldName): Policy => FIELDS[name]
+export const isFieldName = (name: string): name is FieldName => Object.hasOwn(FIELDS, name)
+
+type Value<Name extends FieldName> = z.output<(typeof FIELDS)[Name]['rule']>
+type Always = 'v' | 'uuid' | 'owner' | 'name' | 'version' | 'disabled' | 'public' | 'state' | 'type' | 'os'
+
+/** The fields that every image has, and those that it may have, as the table above types them. */
+export type ManifestFields = { readonly [Name in Always]: Value<Name> } & {
+  readonly [Name in Exclude<FieldName, Always>]?: Value<Name> | undefined
+}

@@ -1,0 +1,191 @@
+import type { Readable } from 'node:stream'
+import { checkCompression, EXTENSION, readCompression, sniffCompression } from './compression.ts'
+import { ImgapiError, invalidParameter, upload } from './errors.ts'
+import { type Image, type ImageFile, isActivated } from './image.ts'
+import { changeImage, type Images } from './images.ts'
+import { requireMutableFiles } from './lifecycle.ts'
+import type { ReceivedFile } from './ports.ts'
+import { ownImage, type Viewer } from './visibility.ts'
+
+/** The files of images: AddImageFile and GetImageFile (reference contract, 8.8 and 8.9). */
+
+export interface AddFileOptions {
+  compression?: string | undefined
+  /** What the file's SHA-1 must be, hex. */
+  sha1?: string | undefined
+  dataset_guid?: string | undefined
+  storage?: string | undefined
+  /** 0, or 1 for the second file of an image of type lxd. */
+  index: number
+}
+
+/** A body that is on its way in. */
+export interface IncomingFile {
+  /** Bytes that the sender promised, if it did. */
+  size?: number | undefined
+  /** Base64, as in Content-MD5. */
+  md5?: string | undefined
+  /** Asks the sender for the bytes; not called for an upload that is refused. */
+  open(): Readable
+}
+
+/**
+ * Stores a file of an unactivated image, in place of the one it may have. Until all of it has arrived,
+ * has been checked and is safe on disk, nothing changes.
+ */
+export async function addImageFile(
+  images: Images,
+  uuid: string,
+  viewer: Viewer,
+  options: AddFileOptions,
+  incoming: IncomingFile,
+): Promise<Image> {
+  const image = await ownImage(images, uuid, viewer)
+  requireMutableFiles(image)
+  const claimed = readCompression(options.compression)
+  checkStorage(options.storage, viewer)
+  const index = fileIndex(image, options.index)
+  checkSize(images, incoming.size)
+  const release = await images.locks.tryAcquire(`upload ${uuid}`)
+  if (!release) throw upload(`another upload to image ${uuid} is under way`, 409)
+  try {
+    const { received, compression } = await receiveImageFile(images, claimed, incoming)
+    return await keepFile(images, uuid, received, async () => {
+      checkDigests(received, options.sha1, incoming.md5)
+      const extension = `.zfs${EXTENSION[compression]}`
+      const stored = await received.attach(uuid, index === 0 ? 'image' : 'image1', extension)
+      const { dataset_guid } = options
+      const file: ImageFile = { ...stored, compression, ...(dataset_guid && { dataset_guid }) }
+      return latest => withFile(latest, index, file)
+    })
+  } finally {
+    release()
+  }
+}
+
+async function receiveImageFile(
+  images: Images,
+  claimed: ImageFile['compression'] | undefined,
+  incoming: IncomingFile,
+) {
+  const { maxImageSize, stallTimeout } = images.policy
+  let compression = claimed
+  const received = await images.files.receive(incoming.open(), {
+    expectedSize: incoming.size,
+    ...(maxImageSize !== undefined && {
+      limit: { size: maxImageSize, message: `image file size ${tooBig(maxImageSize)}` },
+    }),
+    stallTimeout,
+    md5: incoming.md5 !== undefined,
+    inspect: head => {
+      checkCompression(claimed, head)
+      compression ??= sniffCompression(head)
+    },
+  })
+  return { received, compression: compression ?? 'none' }
+}
+
+/**
+ * Commits received bytes: `prepare` checks and attaches them and says how the image changes; whatever fails
+ * on the way, they are dropped again. The files that the change leaves behind go last.
+ */
+export async function keepFile(
+  images: Images,
+  uuid: string,
+  received: ReceivedFile,
+  prepare: () => Promise<(image: Image) => Image>,
+): Promise<Image> {
+  let before: Image | undefined
+  let after: Image
+  try {
+    const change = await prepare()
+    after = await changeImage(images, uuid, image => {
+      before = image
+      return change(image)
+    })
+  } catch (error) {
+    await received.discard()
+    throw error
+  }
+  await removeSuperseded(images, before, after)
+  return after
+}
+
+/** Drops what an earlier state of an image had stored and the later one has not. */
+export async function removeSuperseded(images: Images, before: Image | undefined, after: Image) {
+  const stored = (image: Image) => [...image.files, ...(image.icon ? [image.icon] : [])]
+  const kept = new Set(stored(after).map(file => file.name))
+  const dropped = before ? stored(before).filter(file => !kept.has(file.name)) : []
+  await Promise.all(dropped.map(file => images.files.remove(after.uuid, file)))
+}
+
+function withFile(image: Image, index: number, file: ImageFile): Image {
+  if (isActivated(image)) {
+    throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
+  }
+  return { ...image, files: index === 0 ? [file, ...image.files.slice(1)] : [image.files[0]!, file] }
+}
+
+/** The second file belongs to images of type lxd alone (their metadata comes first); others have one. */
+function fileIndex(image: Image, index: number): number {
+  if (index === 0 || image.type !== 'lxd') return 0
+  if (index === 1 && image.files.length > 0) return 1
+  const message =
+    index === 1 ? 'upload the file at index 0 first' : `an image of type lxd has files 0 and 1, not ${index}`
+  throw invalidParameter('index', `invalid index ${index}: ${message}`)
+}
+
+/** `storage` chooses among the stores of a datacenter. Here is one; its names are accepted. */
+export function checkStorage(storage: string | undefined, viewer: Viewer) {
+  if (storage === undefined) return
+  if (viewer.account !== undefined) {
+    throw new ImgapiError('InvalidParameter', `invalid storage "${storage}"`, {
+      errors: [
+        {
+          field: 'storage',
+          code: 'NotAllowed',
+          message: 'Parameter cannot be specified by non-operators',
+        },
+      ],
+    })
+  }
+  if (storage !== 'local' && storage !== 'manta') {
+    throw invalidParameter('storage', `invalid storage "${storage}" (must be one of local, manta)`)
+  }
+}
+
+function checkSize({ policy: { maxImageSize } }: Images, size: number | undefined) {
+  if (size === 0) throw upload('image file size is 0 bytes, empty files are not allowed')
+  if (maxImageSize === undefined || size === undefined || size <= maxImageSize) return
+  throw upload(`image file size ${size} (from Content-Length) ${tooBig(maxImageSize)}`)
+}
+
+const tooBig = (limit: number) => `exceeds the maximum allowed size, ${limit} bytes`
+
+/** Throws Upload for an empty file and for one that is not what it was said to be. */
+export function checkDigests(
+  received: ReceivedFile,
+  sha1: string | undefined,
+  md5: string | undefined,
+  label = 'file',
+) {
+  if (received.size === 0) throw upload(`image ${label} size is 0 bytes, empty files are not allowed`)
+  if (sha1 !== undefined && sha1.toLowerCase() !== received.sha1) {
+    throw upload(`"sha1" hash, ${sha1}, does not match the uploaded ${label} sha1 hash, ${received.sha1}`)
+  }
+  const actual = received.md5 && Buffer.from(received.md5, 'hex').toString('base64')
+  if (md5 !== undefined && md5 !== actual) {
+    throw new ImgapiError('BadDigest', `Content-MD5 '${md5}' didn't match '${actual}'`)
+  }
+}
+
+/** The file that GetImageFile means. Throws ResourceNotFound. */
+export function fileAt(image: Image, index: number): ImageFile {
+  const file = image.files[index]
+  if (file) return file
+  const message =
+    image.files.length === 0
+      ? `image "${image.uuid}" has no file`
+      : `image "${image.uuid}" has no file at index ${index}`
+  throw new ImgapiError('ResourceNotFound', message)
+}

@@ -1,0 +1,60 @@
+import { ImgapiError, upload } from './errors.ts'
+import { checkDigests, checkStorage, type IncomingFile, keepFile, removeSuperseded } from './files.ts'
+import type { Icon, Image } from './image.ts'
+import { changeImage, type Images } from './images.ts'
+import { ownImage, type Viewer } from './visibility.ts'
+
+/** AddImageIcon, GetImageIcon, DeleteImageIcon (reference contract, 8.16). */
+
+const MAX_SIZE = 128 * 1024
+const EXTENSIONS: Record<string, string> = { 'image/jpeg': '.jpg', 'image/gif': '.gif', 'image/png': '.png' }
+
+export interface AddIconOptions {
+  contentType: string | undefined
+  sha1?: string | undefined
+  storage?: string | undefined
+}
+
+export async function addImageIcon(
+  images: Images,
+  uuid: string,
+  viewer: Viewer,
+  { contentType, sha1, storage }: AddIconOptions,
+  incoming: IncomingFile,
+): Promise<Image> {
+  await ownImage(images, uuid, viewer)
+  const extension = contentType && EXTENSIONS[contentType]
+  if (!contentType || !extension) {
+    const types = Object.keys(EXTENSIONS).join(', ')
+    throw upload(`invalid content-type, ${contentType}, must be one of ${types}`)
+  }
+  checkStorage(storage, viewer)
+  const { size } = incoming
+  if (size !== undefined && size > MAX_SIZE) {
+    throw upload(`icon size ${size} (from Content-Length) exceeds the maximum allowed size, 128 KiB`)
+  }
+  const { stallTimeout } = images.policy
+  // An icon is small: its digest costs nothing now, and later would be one more thing to keep.
+  const limit = { size: MAX_SIZE, message: 'icon size exceeds the maximum allowed size, 128 KiB' }
+  const options = { expectedSize: size, limit, stallTimeout, md5: true }
+  const received = await images.files.receive(incoming.open(), options)
+  return keepFile(images, uuid, received, async () => {
+    checkDigests(received, sha1, incoming.md5, 'icon file')
+    const icon: Icon = { ...(await received.attach(uuid, 'icon', extension)), contentType }
+    return image => ({ ...image, icon })
+  })
+}
+
+export async function deleteImageIcon(images: Images, uuid: string, viewer: Viewer): Promise<Image> {
+  const before = await ownImage(images, uuid, viewer)
+  iconOf(before)
+  const after = await changeImage(images, uuid, ({ icon: _, ...image }) => image)
+  await removeSuperseded(images, before, after)
+  return after
+}
+
+/** Throws ResourceNotFound. */
+export function iconOf({ uuid, icon }: Image): Icon {
+  if (icon) return icon
+  throw new ImgapiError('ResourceNotFound', `image "${uuid}" has no icon`)
+}

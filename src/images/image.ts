@@ -1,0 +1,99 @@
+import type { COMPRESSIONS, ManifestFields } from './fields.ts'
+
+export type Compression = (typeof COMPRESSIONS)[number]
+
+/** Bytes that a file store keeps for an image: under which name, how many, their digests and since when. */
+export interface StoredFile {
+  /** The name within the image's own space in the file store. */
+  readonly name: string
+  readonly size: number
+  /** Lower-case hex. */
+  readonly sha1: string
+  /** Lower-case hex; absent until it is known, which for large and adopted files is later. */
+  readonly md5?: string | undefined
+  /** ISO time of the upload. */
+  readonly mtime: string
+}
+
+export interface ImageFile extends StoredFile {
+  readonly compression: Compression
+  readonly dataset_guid?: string | undefined
+}
+
+export interface Icon extends StoredFile {
+  readonly contentType: string
+}
+
+/**
+ * An image as the server knows it: its manifest, typed, with what is stored for it. Never changed in place;
+ * every operation makes the next one.
+ */
+export type Image = Omit<ManifestFields, 'files' | 'icon'> & {
+  readonly files: readonly ImageFile[]
+  readonly icon?: Icon | undefined
+  /** Fields of a newer server that came with an import: kept and sent out as they are. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** Activated once and for all: its files can no longer change. Disabled images are activated too. */
+export const isActivated = (image: Pick<Image, 'state'>) =>
+  image.state === 'active' || image.state === 'disabled'
+
+export interface View {
+  /** `billing_tags` and `traits`: operators' matters, which public servers never show. */
+  operatorFields: boolean
+  /** `channels` appeared with version 2 of the API and broke clients of version 1 that saw it. */
+  channels: boolean
+  /** `files[].stor`, for `inclAdminFields=true`. */
+  adminFields: boolean
+}
+
+const nonEmpty = <T extends object>(value: T | undefined) =>
+  value && Object.keys(value).length > 0 ? value : undefined
+
+/** The manifest as clients see it: typed, and in the reference's key order (contract, section 4.2). */
+export function toManifest(image: Image, view: View): Record<string, unknown> {
+  const files = image.files.map(({ sha1, size, compression, dataset_guid }) => ({
+    sha1,
+    size,
+    compression,
+    ...(dataset_guid !== undefined && { dataset_guid }),
+    ...(view.adminFields && { stor: 'local' }),
+  }))
+  const shown = {
+    v: image.v,
+    uuid: image.uuid,
+    owner: image.owner,
+    name: image.name,
+    version: image.version,
+    state: image.state,
+    disabled: image.disabled,
+    public: image.public,
+    published_at: image.published_at,
+    type: image.type,
+    os: image.os,
+    files,
+    acl: nonEmpty(image.acl),
+    description: image.description || undefined,
+    homepage: image.homepage,
+    eula: image.eula,
+    icon: image.icon ? true : undefined,
+    urn: image.urn,
+    requirements: image.requirements,
+    users: image.users,
+    generate_passwords: image.generate_passwords,
+    inherited_directories: image.inherited_directories,
+    origin: image.origin,
+    nic_driver: image.nic_driver,
+    disk_driver: image.disk_driver,
+    cpu_type: image.cpu_type,
+    image_size: image.image_size || undefined,
+    tags: image.tags,
+    billing_tags: view.operatorFields ? nonEmpty(image.billing_tags) : undefined,
+    traits: view.operatorFields ? nonEmpty(image.traits) : undefined,
+    error: image.state === 'failed' ? image.error : undefined,
+    channels: view.channels ? image.channels : undefined,
+  }
+  const manifest = Object.fromEntries(Object.entries(shown).filter(([, value]) => value !== undefined))
+  return image.extra ? { ...manifest, ...image.extra } : manifest
+}

@@ -1,0 +1,43 @@
+import { ImgapiError } from './errors.ts'
+import { type Image, isActivated } from './image.ts'
+import { changeImage, type Images } from './images.ts'
+
+/** What may happen to an image and when (reference contract, 4.1 and 8.12). */
+
+export const activateImage = (images: Images, uuid: string): Promise<Image> =>
+  changeImage(images, uuid, image => activated(image, images.now()))
+
+export const setDisabled = (images: Images, uuid: string, disabled: boolean): Promise<Image> =>
+  changeImage(images, uuid, image => withDisabled(image, disabled))
+
+/** Makes an image available for good. Throws ImageAlreadyActivated or NoActivationNoFile. */
+export function activated(image: Image, now: Date): Image {
+  if (isActivated(image)) {
+    throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
+  }
+  if (image.files.length === 0) {
+    const message = `image "${image.uuid}" cannot be activated: it has no file`
+    throw new ImgapiError('NoActivationNoFile', message)
+  }
+  const { error: _, ...rest } = image
+  return {
+    ...rest,
+    state: image.disabled ? 'disabled' : 'active',
+    // An import keeps the date it came with.
+    published_at: image.published_at ?? now.toISOString(),
+  }
+}
+
+/** Hides an image from lists, or shows it again. Before activation only the flag is kept. */
+export function withDisabled(image: Image, disabled: boolean): Image {
+  if (image.disabled === disabled) return image
+  const state = isActivated(image) ? (disabled ? 'disabled' : 'active') : image.state
+  return { ...image, disabled, state }
+}
+
+/** Throws ImageFilesImmutable. */
+export function requireMutableFiles(image: Image) {
+  if (!isActivated(image)) return
+  const message = `cannot modify files on activated image ${image.uuid}`
+  throw new ImgapiError('ImageFilesImmutable', message)
+}

@@ -1,0 +1,87 @@
+import type { Readable } from 'node:stream'
+import type { Image, StoredFile } from './image.ts'
+import type { ListQuery } from './listing.ts'
+
+/** What the domain needs of the outside. Each storage driver implements these and passes one shared suite. */
+
+/** An image and the revision it was read at. */
+export interface Versioned {
+  readonly image: Image
+  readonly revision: number
+  /** Why the image cannot be served although its manifest is fine: its file is missing or cut short. */
+  readonly damage?: string | undefined
+}
+
+/** The manifests. Writes are durable when they resolve, and change nothing when they do not. */
+export interface Manifests {
+  /** Throws StorageIsDown for an image whose manifest is there but cannot be read. */
+  find(uuid: string): Promise<Versioned | undefined>
+  list(query: ListQuery): Promise<readonly Image[]>
+  /** The images whose origin this is, in no order. */
+  listChildren(uuid: string): Promise<readonly Image[]>
+  /**
+   * Adds an image; with `replaces`, in place of that unactivated one, whose files become its own.
+   * Throws ImageUuidAlreadyExists or OriginDoesNotExist, decided together with the write.
+   */
+  insert(image: Image, replaces?: Versioned): Promise<void>
+  /** Writes the next state of an image; false if it has changed since that revision. */
+  replace(next: Image, revision: number): Promise<boolean>
+  /**
+   * Removes the image with all its files; false if it has changed since.
+   * Throws ImageHasDependentImages, decided together with the write.
+   */
+  remove(uuid: string, revision: number): Promise<boolean>
+}
+
+export interface ReceiveOptions {
+  /** How many bytes the sender promised. */
+  expectedSize?: number | undefined
+  /** The most bytes to take, and what to say about one more. */
+  limit?: { size: number; message: string } | undefined
+  /** Called once with the first bytes (at least eight, if there are as many); throws to refuse the rest. */
+  inspect?: (head: Buffer) => void
+  /** Wanted with the file although it costs time; otherwise md5 follows when it is known. */
+  md5?: boolean
+  /** Milliseconds without a byte after which the sender is given up. */
+  stallTimeout: number
+}
+
+/** Bytes that have arrived, are durable and hashed, and belong to no image yet. */
+export interface ReceivedFile {
+  readonly size: number
+  readonly sha1: string
+  readonly md5?: string | undefined
+  /** Puts the bytes beside an image, under a name that no manifest points at. */
+  attach(uuid: string, kind: FileKind, extension: string): Promise<StoredFile>
+  /** Drops them, attached or not. */
+  discard(): Promise<void>
+}
+
+export type FileKind = 'image' | 'image1' | 'icon'
+
+/** A stored file, open for reading. Must be closed. */
+export interface OpenFile {
+  readonly size: number
+  /**
+   * The bytes from `start` up to and including `end`. A chunk's memory is used again for the chunk after
+   * the next one, so at most two may be in use at a time.
+   */
+  chunks(start: number, end: number): AsyncIterable<Buffer>
+  close(): Promise<void>
+}
+
+/** The files. */
+export interface Files {
+  receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile>
+  /** Throws StorageIsDown if the file is missing or not of the size that the manifest says. */
+  open(uuid: string, file: StoredFile): Promise<OpenFile>
+  /** The file's md5, lower-case hex, if it is known or soon will be. */
+  md5(uuid: string, file: StoredFile): Promise<string | undefined>
+  remove(uuid: string, file: StoredFile): Promise<void>
+}
+
+/** Locks that are not waited for: whoever comes second is told so. */
+export interface Locks {
+  /** The function that lets go, or undefined if somebody holds it. */
+  tryAcquire(name: string): Promise<(() => void) | undefined>
+}

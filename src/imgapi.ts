@@ -1,0 +1,63 @@
+import { stripVTControlCharacters } from 'node:util'
+import { type CommandDef, renderUsage, runCommand } from 'citty'
+import { check } from './commands/check.ts'
+import { type Command, FailedError, UsageError } from './commands/command.ts'
+import { passwd } from './commands/passwd.ts'
+import { serve } from './commands/serve.ts'
+import { ConfigError } from './config.ts'
+import { VERSION } from './version.ts'
+
+const COMMANDS: Record<string, Command> = { serve, check, passwd }
+
+const main = {
+  meta: { name: 'imgapi', version: VERSION, description: 'An image server for SmartOS' },
+  subCommands: COMMANDS,
+} satisfies CommandDef
+
+/** The predecessor had flags and no commands: `imgapi -s -c FILE`, in Go's spellings, is `imgapi serve`. */
+function fromPredecessor(argv: string[]): string[] {
+  const known = /^--?(s|c)(=.*)?$/
+  if (!argv[0] || !known.test(argv[0]) || !argv.some(word => /^--?s(=true)?$/.test(word))) return argv
+  const rest = argv.filter(word => !/^--?s(=true)?$/.test(word))
+  return ['serve', ...rest.map(word => word.replace(/^--?c(=|$)/, '--config$1'))]
+}
+
+async function usage(name: string | undefined): Promise<string> {
+  if (name === undefined) return `${await renderUsage(main)}\n`
+  const found = findCommand(name)
+  const examples = found.examples.map(example => `  ${example}`).join('\n')
+  return `${await renderUsage(found, main)}\nEXAMPLES\n\n${examples}\n`
+}
+
+function findCommand(name: string): Command {
+  const found = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!found) throw new UsageError(`unknown command: ${name}`)
+  return found
+}
+
+async function run(argv: string[]) {
+  const [first, ...rest] = argv
+  const show = (text: string) => console.log(process.stdout.isTTY ? text : stripVTControlCharacters(text))
+  if (first === '--version' || first === '-v') console.log(VERSION)
+  else if (first === '--help' || first === '-h') show(await usage(undefined))
+  else if (first === 'help') show(await usage(rest[0]))
+  else if (first === undefined) throw new UsageError('name a command')
+  else if (first.startsWith('-')) throw new UsageError(`unknown flag: ${first}`)
+  else if (rest.includes('--help') || rest.includes('-h')) show(await usage(first))
+  else await runCommand(findCommand(first), { rawArgs: rest })
+}
+
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+function report(error: unknown): number {
+  if (error instanceof UsageError || (error as { code?: unknown })?.code === 'EARG') {
+    console.error(`imgapi: ${(error as Error).message}\nTry: imgapi --help`)
+    return 2
+  }
+  const isForOperator = error instanceof FailedError || error instanceof ConfigError
+  console.error(isForOperator ? error.message.replace(/^/gm, 'imgapi: ') : error)
+  return 1
+}
+
+run(fromPredecessor(process.argv.slice(2))).catch(error => {
+  process.exitCode = report(error)
+})

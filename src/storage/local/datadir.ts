@@ -1,0 +1,62 @@
+import { existsSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import type { Files, Locks, Manifests } from '../../images/ports.ts'
+import { guard } from '../guard.ts'
+import { LocalLocks } from '../locks.ts'
+import { LocalFiles } from './files.ts'
+import { cachePath, layoutOf } from './layout.ts'
+import { findLeftovers, loadDatadir } from './load.ts'
+import { lockDatadir } from './lock.ts'
+import { LocalManifests } from './manifests.ts'
+
+/** An open data directory: the storage of a server that needs nothing but a disk. */
+export interface Datadir {
+  manifests: Manifests
+  files: Files
+  locks: Locks
+  /** How many images were found. */
+  count: number
+  /** Images that cannot be served, each in a sentence. */
+  problems: string[]
+  /** Waits for nothing: the caller has stopped what uses it. */
+  close(): Promise<void>
+}
+
+/** Throws an error for the operator if another server has it or it cannot be read. */
+export async function openDatadir(root: string): Promise<Datadir> {
+  const layout = layoutOf(root)
+  const lock = await lockDatadir(layout.lock)
+  try {
+    const loaded = loadDatadir(layout)
+    const manifests = new LocalManifests(layout, loaded)
+    for (const { image } of loaded.images) {
+      const replaced = loaded.replacements.get(image.uuid)
+      if (replaced) await manifests.finishReplacement(image, replaced)
+    }
+    for (const versioned of loaded.images) {
+      for (const path of findLeftovers(layout, versioned)) rmSync(path, { force: true })
+    }
+    const files = new LocalFiles(layout)
+    for (const { image } of loaded.images) {
+      for (const file of image.files) {
+        if (!file.md5 && !existsSync(cachePath(layout, image.uuid))) files.wantMd5(image.uuid, file)
+      }
+    }
+    const damaged = loaded.images.flatMap(({ damage }) => (damage ? [damage] : []))
+    return {
+      manifests: guard(manifests),
+      files: guard(files),
+      locks: new LocalLocks(),
+      count: manifests.count,
+      problems: [...loaded.unreadable.values(), ...damaged],
+      close: async () => {
+        await files.close()
+        lock.release()
+        await rm(layout.tmp, { recursive: true, force: true })
+      },
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}

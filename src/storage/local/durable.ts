@@ -1,0 +1,90 @@
+import { closeSync, fsyncSync, openSync } from 'node:fs'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** Writes that survive a power cut: the bytes are synced, then the name is, then and only then it is said. */
+
+interface Sync {
+  running: Promise<void>
+  /** Shared by everyone who came while `running` was already under way and may have missed their change. */
+  next: Promise<void> | undefined
+}
+
+const syncs = new Map<string, Sync>()
+
+async function fsync(path: string) {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Makes renames in a folder durable. Callers that come at the same time share one fsync. */
+export function syncFolder(path: string): Promise<void> {
+  const sync = syncs.get(path)
+  if (sync) {
+    sync.next ??= sync.running.catch(() => {}).then(() => startSync(path))
+    return sync.next
+  }
+  return startSync(path)
+}
+
+function startSync(path: string): Promise<void> {
+  const sync: Sync = { running: fsync(path), next: undefined }
+  syncs.set(path, sync)
+  const done = () => {
+    if (syncs.get(path) === sync && !sync.next) syncs.delete(path)
+  }
+  sync.running.then(done, done)
+  return sync.running
+}
+
+/** The same while nothing else runs, at start. */
+export function syncFolderNow(path: string) {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Writes a new file and syncs it; its name is not yet durable. */
+export async function writeSynced(path: string, text: string) {
+  const handle = await open(path, 'wx')
+  try {
+    await handle.writeFile(text)
+    await handle.datasync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Replaces a file whole: at every instant, and after a crash, it is the old one or the new one. */
+export async function replaceFile(target: string, temporary: string, text: string) {
+  try {
+    await writeSynced(temporary, text)
+    await rename(temporary, target)
+  } catch (error) {
+    await unlink(temporary).catch(() => {})
+    throw error
+  }
+  await syncFolder(dirname(target))
+}
+
+/** Writes all of several buffers at a position; a write may take fewer bytes than it was given. */
+export async function writeFully(handle: FileHandle, buffers: Buffer[], position: number) {
+  let rest = buffers
+  let at = position
+  while (rest.length > 0) {
+    const { bytesWritten } = await handle.writev(rest, at)
+    at += bytesWritten
+    let written = bytesWritten
+    let whole = 0
+    while (whole < rest.length && written >= rest[whole]!.length) written -= rest[whole++]!.length
+    rest = rest.slice(whole)
+    if (rest[0] && written > 0) rest[0] = rest[0].subarray(written)
+  }
+}

@@ -1,0 +1,174 @@
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { imageNotFound, storageIsDown } from '../../images/errors.ts'
+import type { StoredFile } from '../../images/image.ts'
+import type { FileKind, Files, OpenFile, ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
+import { syncFolder } from './durable.ts'
+import { Hasher } from './hasher.ts'
+import { filePath, folderOf, freshName, type Layout, temporaryPath } from './layout.ts'
+import { Md5s } from './md5s.ts'
+import { TransferMemory } from './memory.ts'
+import { type Received, receiveInto } from './receive.ts'
+
+const UPLOAD_BATCH = 4 * 1024 * 1024
+const DOWNLOAD_PIECE = 1024 * 1024
+
+/** Files beside the manifests, in the folder of their image. */
+export class LocalFiles implements Files {
+  readonly #layout: Layout
+  readonly #hasher = new Hasher()
+  /** A thread of its own, so that no upload waits for an md5. */
+  readonly #md5Hasher = new Hasher()
+  readonly #uploads = new TransferMemory(UPLOAD_BATCH)
+  readonly #downloads = new TransferMemory(DOWNLOAD_PIECE)
+  readonly #md5s: Md5s
+  #transfers = 0
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+    this.#md5s = new Md5s(layout, this.#md5Hasher, () => this.#transfers === 0)
+  }
+
+  async receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile> {
+    const path = temporaryPath(this.#layout)
+    const handle = await open(path, 'wx+')
+    const batchSize = this.#uploads.enter()
+    this.#transfers++
+    try {
+      const received = await receiveInto(handle, source, options, batchSize, this.#hasher)
+      return new LocalReceivedFile(this.#layout, path, received, (uuid, file) => this.#md5s.want(uuid, file))
+    } catch (error) {
+      await rm(path, { force: true })
+      throw error
+    } finally {
+      this.#transfers--
+      this.#uploads.leave()
+      await handle.close()
+    }
+  }
+
+  async open(uuid: string, file: StoredFile): Promise<OpenFile> {
+    const path = filePath(this.#layout, uuid, file.name)
+    const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+      throw storageIsDown(`the file ${file.name} of image ${uuid} is missing`)
+    })
+    const { size } = await handle.stat()
+    if (size !== file.size) {
+      await handle.close()
+      throw storageIsDown(`the file ${file.name} of image ${uuid} has ${size} bytes, not ${file.size}`)
+    }
+    this.#transfers++
+    const pieceSize = this.#downloads.enter()
+    return {
+      size,
+      chunks: (start, end) => readChunks(handle, start, end, pieceSize, this.#downloads),
+      close: async () => {
+        this.#transfers--
+        this.#downloads.leave()
+        await handle.close()
+      },
+    }
+  }
+
+  md5(uuid: string, file: StoredFile): Promise<string | undefined> {
+    return this.#md5s.get(uuid, file)
+  }
+
+  /** Has the md5 of a file that came without one ready before somebody asks. */
+  wantMd5(uuid: string, file: StoredFile) {
+    this.#md5s.want(uuid, file)
+  }
+
+  async remove(uuid: string, { name }: StoredFile) {
+    // What cannot be removed now is swept at the next start: no manifest points at it any more.
+    await rm(filePath(this.#layout, uuid, name), { force: true }).catch(() => {})
+  }
+
+  async close() {
+    await this.#md5s.close()
+    await Promise.all([this.#hasher.close(), this.#md5Hasher.close()])
+  }
+}
+
+/**
+ * Reads one piece ahead of what is asked for, into three buffers in turn: the consumer may be using two while
+ * the third is filled.
+ */
+async function* readChunks(
+  handle: FileHandle,
+  start: number,
+  end: number,
+  pieceSize: number,
+  memory: TransferMemory,
+): AsyncGenerator<Buffer> {
+  const size = Math.min(pieceSize, end - start + 1)
+  const buffers: Buffer[] = []
+  let position = start
+  let turn = 0
+  const readNext = async () => {
+    const length = Math.min(size, end + 1 - position)
+    if (length <= 0) return undefined
+    const index = turn++ % 3
+    buffers[index] ??= memory.take(size)
+    const { bytesRead } = await handle.read(buffers[index]!, 0, length, position)
+    if (bytesRead === 0) throw storageIsDown('the file became shorter while it was being read')
+    position += bytesRead
+    return buffers[index]!.subarray(0, bytesRead)
+  }
+  let ahead: ReturnType<typeof readNext> | undefined
+  try {
+    ahead = readNext()
+    for (let piece = await ahead; piece; piece = await ahead) {
+      ahead = readNext()
+      // Seen by the loop's own await, or by nobody if the consumer leaves.
+      ahead.catch(() => {})
+      yield piece
+    }
+  } finally {
+    // The read under way must be over before its buffer is somebody else's.
+    await ahead?.catch(() => {})
+    for (const buffer of buffers) memory.give(buffer)
+  }
+}
+
+class LocalReceivedFile implements ReceivedFile {
+  readonly size: number
+  readonly sha1: string
+  readonly md5: string | undefined
+  readonly #layout: Layout
+  readonly #wantMd5: (uuid: string, file: StoredFile) => void
+  #path: string
+
+  constructor(
+    layout: Layout,
+    path: string,
+    { size, sha1, md5 }: Received,
+    wantMd5: (uuid: string, file: StoredFile) => void,
+  ) {
+    this.#layout = layout
+    this.#path = path
+    this.size = size
+    this.sha1 = sha1
+    this.md5 = md5
+    this.#wantMd5 = wantMd5
+  }
+
+  async attach(uuid: string, kind: FileKind, extension: string): Promise<StoredFile> {
+    const name = freshName(kind, extension)
+    const target = filePath(this.#layout, uuid, name)
+    await rename(this.#path, target).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ENOENT' ? imageNotFound(uuid) : error
+    })
+    this.#path = target
+    await syncFolder(folderOf(this.#layout, uuid))
+    const { size, sha1, md5 } = this
+    const file: StoredFile = { name, size, sha1, md5, mtime: new Date().toISOString() }
+    if (!md5) this.#wantMd5(uuid, file)
+    return file
+  }
+
+  async discard() {
+    await rm(this.#path, { force: true }).catch(() => {})
+  }
+}

@@ -1,0 +1,55 @@
+/** What the hasher and its thread say to each other. */
+export type HashRequest =
+  | { op: 'open'; id: number; fd: number; algorithms: string[] }
+  | { op: 'advance'; id: number; end: number }
+  | { op: 'finish'; id: number }
+  | { op: 'cancel'; id: number }
+
+export interface HashReply {
+  id: number
+  digests?: string[]
+  error?: string
+}
+
+/**
+ * The body of the hashing thread. It reads files by their descriptor, which threads share, from the page
+ * cache where the upload has just put them. It is started from its own source text, so that the program
+ * stays one file: it may use nothing from outside itself.
+ */
+export function hashWorker() {
+  const { parentPort } = process.getBuiltinModule('node:worker_threads')
+  const { readSync } = process.getBuiltinModule('node:fs')
+  const { createHash } = process.getBuiltinModule('node:crypto')
+  const buffer = Buffer.allocUnsafeSlow(256 * 1024)
+  const jobs = new Map<
+    number,
+    { fd: number; position: number; hashes: import('node:crypto').Hash[]; error?: string }
+  >()
+
+  parentPort!.on('message', (request: HashRequest) => {
+    const { id } = request
+    if (request.op === 'open') {
+      const hashes = request.algorithms.map(algorithm => createHash(algorithm))
+      jobs.set(id, { fd: request.fd, position: 0, hashes })
+      return
+    }
+    const job = jobs.get(id)!
+    if (request.op === 'advance') {
+      try {
+        while (!job.error && job.position < request.end) {
+          const length = Math.min(buffer.length, request.end - job.position)
+          const read = readSync(job.fd, buffer, 0, length, job.position)
+          if (read === 0) throw new Error('the file is shorter than what was written to it')
+          for (const hash of job.hashes) hash.update(buffer.subarray(0, read))
+          job.position += read
+        }
+      } catch (error) {
+        job.error = String(error)
+      }
+      return
+    }
+    jobs.delete(id)
+    const digests = request.op === 'finish' ? job.hashes.map(hash => hash.digest('hex')) : []
+    parentPort!.postMessage(job.error ? { id, error: job.error } : { id, digests })
+  })
+}

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import { createReadStream, existsSync, readdirSync } from 'node:fs'
+import { mkdir, rename } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { ImgapiError } from '../../images/errors.ts'
+import type { Image, StoredFile } from '../../images/image.ts'
+import { type ManifestRules, validateManifest } from '../../images/validate.ts'
+import { syncFolder } from './durable.ts'
+import { filePath, folderOf, type Layout, layoutOf, MANIFEST } from './layout.ts'
+import { readFolder, readImages } from './load.ts'
+import { isUuid } from './record.ts'
+
+/** Looks at a data directory from outside: is everything there that should be, and nothing else? */
+
+export interface Problem {
+  /** The image, or the path below the data directory of what belongs to none. */
+  subject: string
+  kind: 'manifest' | 'file' | 'origin' | 'orphan'
+  message: string
+  /** A path that nothing needs and that may be moved aside. */
+  stray?: string | undefined
+}
+
+export interface Inspection {
+  images: number
+  /** Bytes that were read and hashed. */
+  bytes: number
+  problems: Problem[]
+}
+
+/** Reads every manifest and every byte of every file; changes nothing. */
+export async function inspectDatadir(root: string, rules: ManifestRules): Promise<Inspection> {
+  const layout = layoutOf(root)
+  const { images, unreadable } = readImages(layout)
+  const problems: Problem[] = [...unreadable].map(([uuid, message]) => ({
+    subject: uuid,
+    kind: 'manifest',
+    message,
+    stray: folderOf(layout, uuid),
+  }))
+  problems.push(...findStrays(layout))
+  const known = new Set(images.map(({ image }) => image.uuid))
+  let bytes = 0
+  for (const { image } of images) {
+    problems.push(...checkManifest(image, known, rules), ...findStrayFiles(layout, image))
+    for (const file of [...image.files, ...(image.icon ? [image.icon] : [])]) {
+      const { read, problem } = await checkFile(layout, image, file)
+      bytes += read
+      if (problem) problems.push(problem)
+    }
+  }
+  return { images: images.length, bytes, problems }
+}
+
+/** Moves what nothing needs out of the way; nothing is deleted. Resolves to the folder it is in now. */
+export async function moveAside(root: string, paths: string[], now: Date): Promise<string> {
+  const folder = join(root, '.quarantine', now.toISOString().replaceAll(':', ''))
+  for (const path of paths) {
+    const target = join(folder, relative(root, path))
+    await mkdir(join(target, '..'), { recursive: true })
+    await rename(path, target)
+    await syncFolder(join(path, '..'))
+  }
+  await syncFolder(root)
+  return folder
+}
+
+function checkManifest(image: Image, known: Set<string>, rules: ManifestRules): Problem[] {
+  const problems: Problem[] = []
+  const { files: _, icon: __, extra, ...fields } = image
+  try {
+    validateManifest({ ...extra, ...fields }, { ...rules, channels: fields.channels !== undefined })
+  } catch (error) {
+    if (!(error instanceof ImgapiError)) throw error
+    problems.push(
+      ...(error.errors ?? []).map(
+        ({ field, message = 'not valid' }): Problem => ({
+          subject: image.uuid,
+          kind: 'manifest',
+          message: `${field}: ${message}`,
+        }),
+      ),
+    )
+  }
+  if (image.origin !== undefined && !known.has(image.origin)) {
+    const message = `its origin ${image.origin} is not here`
+    problems.push({ subject: image.uuid, kind: 'origin', message })
+  }
+  return problems
+}
+
+async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
+  const path = filePath(layout, uuid, file.name)
+  const problem = (message: string): Problem => ({
+    subject: uuid,
+    kind: 'file',
+    message: `${file.name}: ${message}`,
+  })
+  if (!existsSync(path)) return { read: 0, problem: problem('missing') }
+  const hash = createHash('sha1')
+  let read = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
+    hash.update(chunk)
+    read += chunk.length
+  }
+  if (read !== file.size) return { read, problem: problem(`has ${read} bytes, not ${file.size}`) }
+  const sha1 = hash.digest('hex')
+  return { read, problem: sha1 === file.sha1 ? undefined : problem(`has sha1 ${sha1}, not ${file.sha1}`) }
+}
+
+/** What is in the data directory and is neither an image nor ours. Names with a dot are not looked at. */
+function findStrays(layout: Layout): Problem[] {
+  return readdirSync(layout.root)
+    .filter(name => !name.startsWith('.') && !(isUuid(name) && readFolder(layout, name)))
+    .map(name => ({
+      subject: name,
+      kind: 'orphan',
+      message: isUuid(name) ? `a folder without ${MANIFEST}` : 'not an image',
+      stray: join(layout.root, name),
+    }))
+}
+
+function findStrayFiles(layout: Layout, image: Image): Problem[] {
+  const path = folderOf(layout, image.uuid)
+  const wanted = new Set([MANIFEST, ...image.files.map(file => file.name), image.icon?.name])
+  return readdirSync(path)
+    .filter(name => !wanted.has(name))
+    .map(name => ({
+      subject: image.uuid,
+      kind: 'orphan',
+      message: `${name}: the manifest does not mention this file`,
+      stray: join(path, name),
+    }))
+}

@@ -1,0 +1,44 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+
+/**
+ * Where everything is in a data directory:
+ *
+ *     <datadir>/<uuid>/manifest.json         the manifest, our bookkeeping under its key `_imgapi`
+ *     <datadir>/<uuid>/image-1f00c3d9.zfs.gz the image file (`image.gz` if the predecessor stored it)
+ *     <datadir>/<uuid>/icon-77ab01f2.png     the icon
+ *     <datadir>/.tmp/                        uploads in flight, folders being made or deleted; emptied at start
+ *     <datadir>/.cache/<uuid>.json           what can be made again: the md5 of files that came without
+ *     <datadir>/.lock/                       the sockets by which one server knows of another
+ */
+export interface Layout {
+  root: string
+  tmp: string
+  cache: string
+  lock: string
+}
+
+export const layoutOf = (root: string): Layout => ({
+  root,
+  tmp: join(root, '.tmp'),
+  cache: join(root, '.cache'),
+  lock: join(root, '.lock'),
+})
+
+export const folderOf = ({ root }: Layout, uuid: string) => join(root, uuid)
+export const manifestPath = ({ root }: Layout, uuid: string) => join(root, uuid, MANIFEST)
+export const filePath = ({ root }: Layout, uuid: string, name: string) => join(root, uuid, name)
+export const cachePath = ({ cache }: Layout, uuid: string) => join(cache, `${uuid}.json`)
+
+export const MANIFEST = 'manifest.json'
+
+const unique = () => randomBytes(4).toString('hex')
+
+/** A path in `.tmp` that nobody else uses. */
+export const temporaryPath = ({ tmp }: Layout) => join(tmp, `${unique()}${unique()}`)
+
+/** A name for a stored file that no manifest points at yet. */
+export const freshName = (kind: string, extension: string) => `${kind}-${unique()}${extension}`
+
+/** Names that we gave, and so may sweep when no manifest points at them; nobody else's file matches. */
+export const isOurName = (name: string) => /^(image|image1|icon)-[0-9a-f]{8}(\.[a-z0-9]+)*$/.test(name)

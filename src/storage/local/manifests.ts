@@ -1,0 +1,175 @@
+import { link, mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ImgapiError, storageIsDown } from '../../images/errors.ts'
+import type { Image } from '../../images/image.ts'
+import type { ListQuery } from '../../images/listing.ts'
+import type { Manifests, Versioned } from '../../images/ports.ts'
+import { hasDependents } from '../../images/remove.ts'
+import { Catalogue } from '../catalogue.ts'
+import { serialize, writeDocument } from './document.ts'
+import { syncFolder, writeSynced } from './durable.ts'
+import {
+  cachePath,
+  filePath,
+  folderOf,
+  type Layout,
+  MANIFEST,
+  manifestPath,
+  temporaryPath,
+} from './layout.ts'
+import type { Loaded } from './load.ts'
+import { toDocument } from './record.ts'
+
+/**
+ * Manifests as one lowdb document an image, all of them kept in memory. A change is one durable write of one
+ * document, however many images there are. What was decided in memory holds while it is being written:
+ * a UUID is taken and an origin has a child from the moment that an insert begins.
+ */
+export class LocalManifests implements Manifests {
+  readonly #layout: Layout
+  readonly #catalogue: Catalogue
+  readonly #unreadable: Map<string, string>
+  /** UUIDs that are being added or removed. */
+  readonly #changing = new Set<string>()
+  /** The end of the queue of writes to an image. */
+  readonly #queues = new Map<string, Promise<unknown>>()
+
+  constructor(layout: Layout, loaded: Loaded) {
+    this.#layout = layout
+    this.#catalogue = new Catalogue(loaded.images)
+    this.#unreadable = loaded.unreadable
+  }
+
+  get count() {
+    return this.#catalogue.size
+  }
+
+  async find(uuid: string): Promise<Versioned | undefined> {
+    const reason = this.#unreadable.get(uuid)
+    if (reason) throw storageIsDown(reason)
+    return this.#catalogue.get(uuid)
+  }
+
+  async list(query: ListQuery): Promise<readonly Image[]> {
+    return this.#catalogue.list(query)
+  }
+
+  async listChildren(uuid: string): Promise<readonly Image[]> {
+    return this.#catalogue.children(uuid)
+  }
+
+  async insert(image: Image, replaces?: Versioned): Promise<void> {
+    const { uuid, origin } = image
+    if (this.#catalogue.get(uuid) || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
+      throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
+    }
+    if (origin !== undefined && (!this.#catalogue.get(origin) || this.#changing.has(origin))) {
+      throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
+    }
+    this.#changing.add(uuid)
+    this.#catalogue.adoptChild(image)
+    try {
+      await this.#addFolder(image, replaces?.image.uuid)
+      if (replaces) await this.finishReplacement(image, replaces.image.uuid)
+      this.#catalogue.put({ image, revision: 1 })
+    } catch (error) {
+      this.#catalogue.disownChild(image)
+      throw error
+    } finally {
+      this.#changing.delete(uuid)
+    }
+  }
+
+  async replace(next: Image, revision: number): Promise<boolean> {
+    const { uuid } = next
+    return this.#inTurn(uuid, async () => {
+      const current = this.#catalogue.get(uuid)
+      if (current?.revision !== revision || this.#changing.has(uuid)) return false
+      await writeDocument(
+        manifestPath(this.#layout, uuid),
+        () => temporaryPath(this.#layout),
+        toDocument(next),
+      )
+      const damage = next.files === current.image.files ? current.damage : undefined
+      this.#catalogue.put({ image: next, revision: revision + 1, damage })
+      return true
+    })
+  }
+
+  async remove(uuid: string, revision: number): Promise<boolean> {
+    return this.#inTurn(uuid, async () => {
+      if (this.#catalogue.get(uuid)?.revision !== revision) return false
+      const children = this.#catalogue.children(uuid)
+      if (children.length > 0) throw hasDependents(uuid, children)
+      this.#changing.add(uuid)
+      try {
+        await this.#removeFolder(uuid)
+        this.#catalogue.delete(uuid)
+        return true
+      } finally {
+        this.#changing.delete(uuid)
+      }
+    })
+  }
+
+  /**
+   * After a change of UUID, or a crash in one: the new folder is there and says whose place it takes.
+   * The old one goes, and then the remark, which must not outlive it.
+   */
+  async finishReplacement(image: Image, replaced: string) {
+    if (this.#catalogue.get(replaced)) {
+      await this.#removeFolder(replaced)
+      this.#catalogue.delete(replaced)
+    }
+    const path = manifestPath(this.#layout, image.uuid)
+    await writeDocument(path, () => temporaryPath(this.#layout), toDocument(image))
+  }
+
+  /** Makes the folder whole in `.tmp` and moves it into place: that rename, made durable, is the commit. */
+  async #addFolder(image: Image, replaces?: string) {
+    const folder = temporaryPath(this.#layout)
+    const target = folderOf(this.#layout, image.uuid)
+    try {
+      await mkdir(folder)
+      if (replaces) await this.#linkFiles(image, replaces, folder)
+      await writeSynced(join(folder, MANIFEST), serialize(toDocument(image, replaces)))
+      await syncFolder(folder)
+      await rename(folder, target)
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true })
+      if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') {
+        throw storageIsDown(`${target} is in the way and has no manifest: move it aside`, error)
+      }
+      throw error
+    }
+    await syncFolder(this.#layout.root)
+  }
+
+  async #linkFiles(image: Image, from: string, folder: string) {
+    const stored = [...image.files, ...(image.icon ? [image.icon] : [])]
+    await Promise.all(stored.map(({ name }) => link(filePath(this.#layout, from, name), join(folder, name))))
+  }
+
+  /** One rename out of sight, made durable, is the commit; the bytes go afterwards. */
+  async #removeFolder(uuid: string) {
+    const aside = temporaryPath(this.#layout)
+    await rename(folderOf(this.#layout, uuid), aside)
+    await syncFolder(this.#layout.root)
+    // What is left of it if this fails goes at the next start; the image is gone already.
+    await Promise.allSettled([
+      rm(aside, { recursive: true, force: true }),
+      rm(cachePath(this.#layout, uuid), { force: true }),
+    ])
+  }
+
+  /** Runs changes of one image one after the other; different images do not wait for each other. */
+  async #inTurn<T>(uuid: string, change: () => Promise<T>): Promise<T> {
+    const turn = (this.#queues.get(uuid) ?? Promise.resolve()).then(change, change)
+    this.#queues.set(uuid, turn)
+    try {
+      return await turn
+    } finally {
+      if (this.#queues.get(uuid) === turn) this.#queues.delete(uuid)
+    }
+  }
+}

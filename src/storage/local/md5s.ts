@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs'
+import { open, rename, unlink, writeFile } from 'node:fs/promises'
+import type { StoredFile } from '../../images/image.ts'
+import type { Hasher } from './hasher.ts'
+import { cachePath, filePath, type Layout, temporaryPath } from './layout.ts'
+
+/** How long an answer waits for an md5 that is not known yet before it goes without. */
+const PATIENCE = 10_000
+const STEP = 16 * 1024 * 1024
+
+/**
+ * The md5 of large and adopted files. To compute it while a file comes in would more than double the cost of
+ * the upload, and only downloads need it, so it is made afterwards, one file at a time, while nothing else
+ * uses the disk, or when somebody asks. It is kept in `.cache/`, which may be lost at any time.
+ */
+export class Md5s {
+  readonly #layout: Layout
+  readonly #hasher: Hasher
+  readonly #known = new Map<string, string>()
+  readonly #running = new Map<string, Promise<string | undefined>>()
+  readonly #later: [uuid: string, file: StoredFile][] = []
+  readonly #isIdle: () => boolean
+  #last: Promise<unknown> = Promise.resolve()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(layout: Layout, hasher: Hasher, isIdle: () => boolean) {
+    this.#layout = layout
+    this.#hasher = hasher
+    this.#isIdle = isIdle
+  }
+
+  /** Computes it at leisure, unless it is kept already. */
+  want(uuid: string, file: StoredFile) {
+    this.#later.push([uuid, file])
+    this.#timer ??= setInterval(() => this.#whenIdle(), 200).unref()
+  }
+
+  /** Resolves to undefined if it would take too long. */
+  async get(uuid: string, file: StoredFile): Promise<string | undefined> {
+    if (file.md5) return file.md5
+    const known = this.#known.get(file.name + uuid) ?? this.#readCache(uuid, file)
+    if (known) return known
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise<undefined>(resolve => {
+      timer = setTimeout(resolve, PATIENCE, undefined)
+    })
+    try {
+      return await Promise.race([this.#compute(uuid, file), patience])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async close() {
+    clearInterval(this.#timer)
+    this.#later.length = 0
+  }
+
+  #whenIdle() {
+    if (this.#running.size > 0 || !this.#isIdle()) return
+    const next = this.#later.shift()
+    if (!next) {
+      clearInterval(this.#timer)
+      this.#timer = undefined
+      return
+    }
+    const [uuid, file] = next
+    if (!this.#known.has(file.name + uuid) && !this.#readCache(uuid, file)) this.#compute(uuid, file)
+  }
+
+  #readCache(uuid: string, { name, size, mtime }: StoredFile): string | undefined {
+    try {
+      const entry = JSON.parse(readFileSync(cachePath(this.#layout, uuid), 'utf8'))
+      if (entry.name !== name || entry.size !== size || entry.mtime !== mtime) return undefined
+      this.#known.set(name + uuid, entry.md5)
+      return entry.md5
+    } catch {
+      return undefined
+    }
+  }
+
+  #compute(uuid: string, file: StoredFile): Promise<string | undefined> {
+    const key = file.name + uuid
+    const running = this.#running.get(key)
+    if (running) return running
+    const computed = this.#last.then(() => this.#hash(uuid, file)).catch(() => undefined)
+    this.#last = computed
+    this.#running.set(key, computed)
+    computed.then(() => this.#running.delete(key))
+    return computed
+  }
+
+  async #hash(uuid: string, file: StoredFile): Promise<string | undefined> {
+    const handle = await open(filePath(this.#layout, uuid, file.name), 'r')
+    try {
+      const follower = this.#hasher.follow(handle.fd, ['md5'])
+      for (let end = Math.min(STEP, file.size); ; end = Math.min(end + STEP, file.size)) {
+        follower.advance(end)
+        if (end === file.size) break
+      }
+      const [md5] = await follower.finish()
+      this.#known.set(file.name + uuid, md5!)
+      await this.#keep(uuid, file, md5!)
+      return md5
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #keep(uuid: string, { name, size, mtime }: StoredFile, md5: string) {
+    const temporary = temporaryPath(this.#layout)
+    await writeFile(temporary, `${JSON.stringify({ name, size, mtime, md5 })}\n`)
+    await rename(temporary, cachePath(this.#layout, uuid)).catch(() => unlink(temporary))
+  }
+}

@@ -1,0 +1,207 @@
+import { createHash } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { upload } from '../../images/errors.ts'
+import type { ReceiveOptions } from '../../images/ports.ts'
+import { writeFully } from './durable.ts'
+import type { Algorithm, Follower, Hasher } from './hasher.ts'
+
+export interface Received {
+  size: number
+  sha1: string
+  md5?: string | undefined
+}
+
+/** Bodies up to this size are hashed where they are; asking the thread would take longer. */
+const SMALL = 1024 * 1024
+/** As many first bytes as tell every compression apart. */
+const HEAD = 8
+
+/**
+ * Writes a body to an open, empty file, in large batches, while the hashing thread follows behind, and syncs
+ * it. Holds at most two batches in memory: the one being written and the one being collected; beyond that
+ * the sender waits. Throws Upload for a body that breaks off, stalls, or is too large.
+ */
+export async function receiveInto(
+  handle: FileHandle,
+  source: Readable,
+  options: ReceiveOptions,
+  batchSize: number,
+  hasher: Hasher,
+): Promise<Received> {
+  const reception = new Reception(handle, source, options, batchSize, hasher)
+  try {
+    return await reception.run()
+  } catch (error) {
+    await reception.abandon()
+    throw error
+  }
+}
+
+class Reception {
+  readonly #handle: FileHandle
+  readonly #source: Readable
+  readonly #options: ReceiveOptions
+  readonly #batchSize: number
+  readonly #hasher: Hasher
+  #follower: Follower | undefined
+  /** What has arrived and is not being written yet. */
+  #batch: Buffer[] = []
+  #batched = 0
+  #size = 0
+  #written = 0
+  #writing: Promise<void> | undefined
+  #inspected = false
+
+  constructor(
+    handle: FileHandle,
+    source: Readable,
+    options: ReceiveOptions,
+    batchSize: number,
+    hasher: Hasher,
+  ) {
+    this.#handle = handle
+    this.#source = source
+    this.#options = options
+    this.#batchSize = batchSize
+    this.#hasher = hasher
+  }
+
+  async run(): Promise<Received> {
+    await this.#arrival()
+    this.#inspect(true)
+    const { expectedSize } = this.#options
+    if (expectedSize !== undefined && expectedSize !== this.#size) {
+      throw upload(`"Content-Length" header, ${expectedSize}, does not match uploaded size, ${this.#size}`)
+    }
+    const digests = this.#size <= SMALL && !this.#follower ? this.#hashHere() : undefined
+    await this.#writing
+    await this.#writeBatch()
+    const [sha1, md5] = digests ?? (await this.#hashThere())
+    await this.#handle.datasync()
+    return { size: this.#size, sha1: sha1!, md5 }
+  }
+
+  /** Ends whatever still uses the file. */
+  async abandon() {
+    await this.#writing?.catch(() => {})
+    await this.#follower?.cancel()
+  }
+
+  /** Resolves when the last byte has arrived. */
+  #arrival(): Promise<void> {
+    const source = this.#source
+    const { stallTimeout } = this.#options
+    return new Promise((resolve, reject) => {
+      const stalled = setTimeout(() => {
+        const seconds = stallTimeout / 1000
+        finish(
+          upload(`no byte arrived for ${seconds} seconds, after ${this.#size} bytes: send the file again`),
+        )
+      }, stallTimeout)
+      const onData = (chunk: Buffer) => {
+        stalled.refresh()
+        try {
+          this.#take(chunk)
+        } catch (error) {
+          finish(error)
+          return
+        }
+        if (this.#batched < this.#batchSize) return
+        if (!this.#writing) this.#startWriting(finish)
+        else {
+          source.pause()
+          // Slow is the disk now, not the sender.
+          this.#writing.then(
+            () => {
+              stalled.refresh()
+              source.resume()
+            },
+            () => {},
+          )
+        }
+      }
+      const onEnd = () => finish()
+      const onGone = () => finish(upload(`the client went away after ${this.#size} bytes`))
+      const finish = (error?: unknown) => {
+        clearTimeout(stalled)
+        source.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+        // The rest of a refused body is somebody else's to deal with; its errors are nobody's.
+        source.on('error', () => {})
+        if (error === undefined) resolve()
+        else {
+          source.pause()
+          reject(error)
+        }
+      }
+      source.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+      if (source.destroyed && !source.readableEnded) onGone()
+    })
+  }
+
+  #take(chunk: Buffer) {
+    this.#size += chunk.length
+    const { limit } = this.#options
+    if (limit && this.#size > limit.size) throw upload(limit.message)
+    this.#batch.push(chunk)
+    this.#batched += chunk.length
+    this.#inspect(false)
+  }
+
+  #inspect(isComplete: boolean) {
+    if (this.#inspected || (!isComplete && this.#size < HEAD)) return
+    this.#inspected = true
+    const chunks = this.#batch.length === 1 ? this.#batch[0]! : Buffer.concat(this.#batch)
+    this.#options.inspect?.(chunks.subarray(0, HEAD))
+  }
+
+  #startWriting(onError: (error: unknown) => void) {
+    this.#writing = this.#writeBatch()
+      .catch(error => {
+        onError(error)
+        throw error
+      })
+      .finally(() => {
+        this.#writing = undefined
+      })
+    this.#writing.catch(() => {})
+  }
+
+  async #writeBatch() {
+    if (this.#batched === 0) return
+    const batch = this.#batch
+    const end = this.#written + this.#batched
+    this.#batch = []
+    this.#batched = 0
+    await writeFully(this.#handle, batch, this.#written)
+    this.#written = end
+    if (end > SMALL || this.#follower) this.#follow().advance(end)
+  }
+
+  #algorithms(): Algorithm[] {
+    return this.#options.md5 ? ['sha1', 'md5'] : ['sha1']
+  }
+
+  #follow(): Follower {
+    this.#follower ??= this.#hasher.follow(this.#handle.fd, this.#algorithms())
+    return this.#follower
+  }
+
+  async #hashThere(): Promise<string[]> {
+    const follower = this.#follow()
+    follower.advance(this.#written)
+    const digests = await follower.finish()
+    this.#follower = undefined
+    return digests
+  }
+
+  /** All of a small body is still in memory. With so few bytes the md5 costs nothing worth saving. */
+  #hashHere(): string[] | undefined {
+    if (this.#written > 0 || this.#writing) return undefined
+    return ['sha1', 'md5'].map(algorithm => {
+      const hash = createHash(algorithm)
+      for (const chunk of this.#batch) hash.update(chunk)
+      return hash.digest('hex')
+    })
+  }
+}
