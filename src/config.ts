@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
+import { UUID } from './images/fields.ts'
 
 /**
  * The config file: every key, its default and its meaning. The keys of the predecessor (`datadir`, `port`,
@@ -73,9 +74,19 @@ const Schema = z.strictObject(
       .describe(
         'what may be read without credentials: every active image, those with `public: true`, or nothing',
       ),
-    authType: choice('basic', 'none')
-      .optional()
-      .describe('`none` lets everyone do everything; default: credentials as below'),
+    authType: choice('any', 'basic', 'signature', 'none')
+      .default('any')
+      .describe(
+        'credentials that count: HTTP Basic, HTTP signatures, or both; `none` lets everyone do everything',
+      ),
+    authKeys: z
+      .record(text, z.array(text, { error: 'a list of SSH public keys' }), {
+        error: 'an object {USER: [KEY, ...]}',
+      })
+      .default({})
+      .describe(
+        'SSH public keys of users for HTTP signatures; more in `<datadir>/etc/authkeys/local/<user>.keys`',
+      ),
     channels: z
       .array(Channel, { error: 'a list of {"name": ..., "description": ...}' })
       .refine(channels => new Set(channels.map(({ name }) => name)).size === channels.length, {
@@ -86,6 +97,10 @@ const Schema = z.strictObject(
       })
       .default([])
       .describe('release channels; without any, `?channel=` is ignored'),
+    adminUuid: text
+      .regex(UUID, { error: 'a UUID in lower case' })
+      .optional()
+      .describe('account that owns the images of nobody in mode dc'),
     serverName: text.optional().describe('value of the `Server` header; default: imgapi/VERSION'),
     logLevel: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
     tls: Tls.optional().describe('serve HTTPS; the files are read again on SIGHUP'),

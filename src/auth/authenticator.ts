@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import basicAuth from 'basic-auth'
 import { ImgapiError } from '../images/errors.ts'
 import { LoginFailures } from './failures.ts'
+import type { KeyRing } from './key-ring.ts'
 import { isHashed, verifyPassword } from './password.ts'
+import { type Verdict, verifySignature } from './signature.ts'
 
 export interface User {
   name: string
@@ -17,8 +20,9 @@ export interface Caller {
 
 export interface AuthOptions {
   users: readonly User[]
-  /** Everyone may change everything. */
-  open: boolean
+  keys: KeyRing
+  /** What credentials count; `none` lets everyone change everything. */
+  type: 'any' | 'basic' | 'signature' | 'none'
   /** Whether being let in without credentials also shows what only the authenticated see. */
   openIsAuthenticated: boolean
   /** Told of every failed login. */
@@ -47,25 +51,50 @@ export class Authenticator {
   setUsers(users: readonly User[]) {
     this.#options = { ...this.#options, users }
     this.#remembered.clear()
+    this.reloadKeys()
+  }
+
+  reloadKeys() {
+    this.#options.keys.reload()
   }
 
   get isOpen() {
-    return this.#options.open
+    return this.#options.type === 'none'
   }
 
-  /** For reads: no credentials are an anonymous caller, wrong ones an error. Throws UnauthorizedError. */
-  async identify(authorization: string | undefined, address: string): Promise<Caller> {
-    if (this.#options.open) return { authenticated: this.#options.openIsAuthenticated }
+  /** One answer for every reason. Basic is named because browsers and curl act on it. */
+  unauthorized(message = 'Unauthorized'): ImgapiError {
+    const scheme = this.#options.type === 'signature' ? 'Signature' : 'Basic'
+    return new ImgapiError('UnauthorizedError', message, {
+      headers: { 'WWW-Authenticate': `${scheme} realm="imgapi"` },
+    })
+  }
+
+  /** No credentials are an anonymous caller, wrong ones an error. Throws UnauthorizedError. */
+  async identify(incoming: IncomingMessage): Promise<Caller> {
+    const { openIsAuthenticated, onFailure } = this.#options
+    if (this.isOpen) return { authenticated: openIsAuthenticated }
+    const { authorization } = incoming.headers
     if (authorization === undefined) return ANONYMOUS
+    const address = incoming.socket.remoteAddress ?? 'unknown'
     this.#failures.check(address)
-    const credentials = basicAuth.parse(authorization)
-    if (credentials && (await this.#isValid(credentials.name, credentials.pass))) {
+    const { user, isValid, message } = await this.#verify(authorization, incoming)
+    if (isValid) {
       this.#failures.clear(address)
-      return { authenticated: true, user: credentials.name }
+      return { authenticated: true, ...(user !== undefined && { user }) }
     }
-    this.#options.onFailure?.(address, credentials?.name)
+    onFailure?.(address, user)
     await this.#failures.add(address)
-    throw unauthorized()
+    throw this.unauthorized(message)
+  }
+
+  async #verify(authorization: string, incoming: IncomingMessage): Promise<Verdict> {
+    const { type, keys } = this.#options
+    const isBasic = /^basic\s/i.test(authorization)
+    if (!isBasic && type !== 'basic') return verifySignature(incoming, keys)
+    const credentials = basicAuth.parse(authorization)
+    if (!credentials || type === 'signature') return { isValid: false, user: credentials?.name }
+    return { user: credentials.name, isValid: await this.#isValid(credentials.name, credentials.pass) }
   }
 
   async #isValid(name: string, password: string): Promise<boolean> {
@@ -90,7 +119,3 @@ export class Authenticator {
     return this.#options.users.some(user => isHashed(user.password)) ? NOBODY : ''
   }
 }
-
-/** One answer for every reason. Basic is named because browsers and curl act on it. */
-export const unauthorized = (message = 'Unauthorized') =>
-  new ImgapiError('UnauthorizedError', message, { headers: { 'WWW-Authenticate': 'Basic realm="imgapi"' } })

@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
 import { v4 } from 'uuid'
 import { Authenticator } from '../auth/authenticator.ts'
+import { KeyRing } from '../auth/key-ring.ts'
 import { type Config, readConfig } from '../config.ts'
 import { createApp } from '../http/app.ts'
 import { type HttpServer, startServer } from '../http/server.ts'
@@ -9,6 +10,7 @@ import type { Service } from '../http/service.ts'
 import type { Images } from '../images/images.ts'
 import { createLog } from '../log.ts'
 import { type Datadir, openDatadir } from '../storage/local/datadir.ts'
+import { keyFolder } from '../storage/local/layout.ts'
 import { VERSION } from '../version.ts'
 import { command, configArg, FailedError } from './command.ts'
 
@@ -55,9 +57,9 @@ async function runServer(configPath: string) {
 }
 
 function createService(config: Config, datadir: Datadir, log: Logger): Service {
-  const { mode, anonymous, channels, maxImageSize } = config
+  const { mode, anonymous, channels, adminUuid, maxImageSize } = config
   const images: Images = {
-    policy: { mode, anonymous, channels, maxImageSize, stallTimeout: config.stallTimeout * 1000 },
+    policy: { mode, anonymous, channels, adminUuid, maxImageSize, stallTimeout: config.stallTimeout * 1000 },
     manifests: datadir.manifests,
     files: datadir.files,
     locks: datadir.locks,
@@ -66,7 +68,8 @@ function createService(config: Config, datadir: Datadir, log: Logger): Service {
   }
   const auth = new Authenticator({
     users: config.userdb,
-    open: config.authType === 'none',
+    keys: new KeyRing(config.authKeys, keyFolder(config.datadir), message => log.warn(message)),
+    type: config.authType,
     // The reference knows nobody without credentials, so its lists stay as they are for strangers.
     openIsAuthenticated: mode === 'standalone' || mode === 'dc',
     onFailure: (address, user) => log.warn({ address, user }, `failed login from ${address}`),

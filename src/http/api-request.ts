@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import { type Caller, unauthorized } from '../auth/authenticator.ts'
+import type { Caller } from '../auth/authenticator.ts'
 import { ImgapiError } from '../images/errors.ts'
 import { UUID } from '../images/fields.ts'
 import type { IncomingFile } from '../images/files.ts'
@@ -55,25 +55,33 @@ export class ApiRequest {
    */
   async identify({ isPublic = false } = {}): Promise<Caller> {
     const { auth, images } = this.service
-    const address = this.exchange.incoming.socket.remoteAddress ?? 'unknown'
-    this.#caller = await auth.identify(this.header('authorization'), address)
+    this.#caller = await auth.identify(this.exchange.incoming)
     if (this.#caller.user) this.exchange.user = this.#caller.user
     const isShutOut = images.policy.anonymous === 'none' && !this.#caller.authenticated && !auth.isOpen
-    if (isShutOut && !isPublic) throw unauthorized()
+    if (isShutOut && !isPublic) throw this.service.auth.unauthorized()
     return this.#caller
   }
 
   /** The same for what only users may do. Throws UnauthorizedError. */
   async authenticate(): Promise<Caller> {
     const caller = await this.identify()
-    if (!caller.authenticated && !this.service.auth.isOpen) throw unauthorized()
+    if (!caller.authenticated && !this.service.auth.isOpen) throw this.service.auth.unauthorized()
     return caller
+  }
+
+  /** A part of the path, decoded. */
+  param(name: string): string {
+    return this.#context.req.param(name) ?? ''
+  }
+
+  isUuid(text: string): boolean {
+    return UUID.test(text)
   }
 
   /** The UUID in the path. Throws ResourceNotFound for what is none. */
   uuid(): string {
-    const uuid = this.#context.req.param('uuid') ?? ''
-    if (UUID.test(uuid)) return uuid
+    const uuid = this.param('uuid')
+    if (this.isUuid(uuid)) return uuid
     throw new ImgapiError('ResourceNotFound', `${this.exchange.incoming.url} does not exist`)
   }
 
@@ -105,7 +113,7 @@ export class ApiRequest {
     const { mode } = this.service.images.policy
     const adminFields = this.query.flag('inclAdminFields') ?? false
     if (adminFields && mode !== 'dc' && !this.#caller.authenticated) {
-      throw unauthorized('Unauthorized (auth required to use "inclAdminFields" parameter)')
+      throw this.service.auth.unauthorized('Unauthorized (auth required to use "inclAdminFields" parameter)')
     }
     return {
       operatorFields:

@@ -13,11 +13,15 @@ const CORS_HEADERS = 'accept, accept-version, content-type, request-id, origin, 
 /** The whole HTTP side of a server: it listens to nothing and reads no config. */
 export function createApp(service: Service) {
   const app = new Hono<{ Bindings: Exchange }>({ getPath })
-  for (const operation of OPERATIONS) {
+  const operations = OPERATIONS.filter(operation => operation.isOffered?.(service) ?? true)
+  for (const operation of operations) {
     app.on(operation.method, operation.path, context => run(service, operation, context))
   }
-  for (const path of new Set(OPERATIONS.map(operation => operation.path))) {
-    app.all(path, context => wrongMethod(service, path, context))
+  for (const path of new Set(operations.map(operation => operation.path))) {
+    const methods: string[] = operations
+      .filter(operation => operation.path === path)
+      .map(({ method }): string => method)
+    app.all(path, context => wrongMethod(service, methods, context))
   }
   app.notFound(({ env, req }) => {
     const error = new ImgapiError('ResourceNotFound', `${req.path} does not exist`)
@@ -70,11 +74,8 @@ function failure(service: Service, exchange: Exchange, error: unknown): Response
 }
 
 /** A path that is there with a method that is not: 405, or the answer to a browser that asks beforehand. */
-function wrongMethod(service: Service, path: string, { env, req }: ApiContext): Response {
-  const methods: string[] = OPERATIONS.filter(operation => operation.path === path).map(
-    ({ method }) => method,
-  )
-  if (methods.includes('GET')) methods.push('HEAD')
+function wrongMethod(service: Service, offered: string[], { env, req }: ApiContext): Response {
+  const methods = offered.includes('GET') ? [...offered, 'HEAD'] : offered
   const wanted = req.header('access-control-request-method')
   if (req.method === 'OPTIONS' && req.header('origin') && wanted && methods.includes(wanted)) {
     env.route = 'Preflight'

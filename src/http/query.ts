@@ -20,6 +20,11 @@ export class Query {
     }
   }
 
+  /** Whether it is there at all, though it may be empty. */
+  has(name: string): boolean {
+    return this.#values.has(name)
+  }
+
   /** Throws InvalidParameter for one that is given twice. */
   get(name: string): string | undefined {
     const values = this.#values.get(name)

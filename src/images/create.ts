@@ -78,7 +78,9 @@ export async function importImage(
   return kept
 }
 
-/** The reference's own modes have no owners to keep: there everything belongs to nobody. */
+/** Public and private servers have no owners to keep: there everything belongs to nobody. */
 function importedOwner({ policy }: Images, owner: unknown) {
-  return policy.mode === 'public' || policy.mode === 'private' ? NO_OWNER : (owner ?? NO_OWNER)
+  if (policy.mode === 'public' || policy.mode === 'private') return NO_OWNER
+  const given = owner ?? NO_OWNER
+  return policy.mode === 'dc' && given === NO_OWNER ? (policy.adminUuid ?? NO_OWNER) : given
 }

@@ -15,6 +15,8 @@ export interface Policy {
   /** Who may read without credentials: everything that is active, public images, or nothing. */
   anonymous: 'all' | 'public' | 'none'
   channels: readonly Channel[]
+  /** The datacenter's own account, which images of nobody belong to in mode dc. */
+  adminUuid?: string | undefined
   /** Bytes; undefined is no limit. */
   maxImageSize?: number | undefined
   /** Milliseconds without a byte. */

@@ -73,6 +73,8 @@ export interface OpenFile {
 /** The files. */
 export interface Files {
   receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile>
+  /** The same bytes once more, for another image to keep. */
+  duplicate(uuid: string, file: StoredFile): Promise<ReceivedFile>
   /** Throws StorageIsDown if the file is missing or not of the size that the manifest says. */
   open(uuid: string, file: StoredFile): Promise<OpenFile>
   /** The file's md5, lower-case hex, if it is known or soon will be. */

@@ -1,3 +1,4 @@
+import { addToChannel } from '../../images/channels.ts'
 import { importImage } from '../../images/create.ts'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import type { Image } from '../../images/image.ts'
@@ -10,8 +11,14 @@ import type { Operation } from '../operation.ts'
 
 type Action = (request: ApiRequest, uuid: string, body: unknown, viewer: Viewer) => Promise<Image>
 
+interface Change {
+  name: string
+  isOffered?(request: ApiRequest): boolean
+  change: Action
+}
+
 /** Actions on an image that is there. */
-const CHANGES: Record<string, { name: string; change: Action }> = {
+const CHANGES: Record<string, Change> = {
   activate: {
     name: 'ActivateImage',
     change: ({ service }, uuid) => activateImage(service.images, uuid),
@@ -23,6 +30,11 @@ const CHANGES: Record<string, { name: string; change: Action }> = {
   disable: {
     name: 'DisableImage',
     change: ({ service }, uuid) => setDisabled(service.images, uuid, true),
+  },
+  'channel-add': {
+    name: 'ChannelAddImage',
+    isOffered: ({ service }) => service.images.policy.channels.length > 0,
+    change: ({ service }, uuid, body) => addToChannel(service.images, uuid, body),
   },
   update: {
     name: 'UpdateImage',
@@ -48,7 +60,7 @@ export const imageAction: Operation = {
       return request.image(await importImage(images, uuid, body, viewer))
     }
     const image = await ownImage(images, uuid, viewer)
-    const known = action !== undefined && Object.hasOwn(CHANGES, action) ? CHANGES[action] : undefined
+    const known = findChange(request, action)
     if (known) request.exchange.route = known.name
     checkChangeConditions(request.headers, {
       etags: [request.rendered(image, { ...request.view(), adminFields: false }).etag],
@@ -60,4 +72,9 @@ export const imageAction: Operation = {
         })
       : invalidParameter('action', `"${action}" is not a valid action`)
   },
+}
+
+function findChange(request: ApiRequest, action: string | undefined): Change | undefined {
+  const change = action !== undefined && Object.hasOwn(CHANGES, action) ? CHANGES[action] : undefined
+  return change?.isOffered?.(request) === false ? undefined : change
 }

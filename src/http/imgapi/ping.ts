@@ -1,5 +1,49 @@
+import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Operation } from '../operation.ts'
+
+/** Errors that a client may ask for to see how it copes (reference contract, 8.1). */
+const SAMPLES: Record<string, () => ImgapiError> = {
+  ValidationFailed: () => new ImgapiError('ValidationFailed', 'boom', { errors: [] }),
+  InvalidParameter: () => new ImgapiError('InvalidParameter', 'boom', { errors: [] }),
+  ImageFilesImmutable: () => new ImgapiError('ImageFilesImmutable', 'boom'),
+  ImageAlreadyActivated: () => new ImgapiError('ImageAlreadyActivated', 'boom'),
+  NoActivationNoFile: () => new ImgapiError('NoActivationNoFile', 'boom'),
+  OperatorOnly: () => new ImgapiError('OperatorOnly', 'this endpoint may only be called by an operator'),
+  ImageUuidAlreadyExists: () => new ImgapiError('ImageUuidAlreadyExists', 'boom'),
+  StorageIsDown: () => new ImgapiError('StorageIsDown', 'storage is down at the moment'),
+  StorageUnsupported: () => new ImgapiError('StorageUnsupported', 'storage type is unsupported'),
+  RemoteSource: () => new ImgapiError('RemoteSourceError', ''),
+  Internal: () => new ImgapiError('InternalError', 'boom'),
+}
+
+/** Error classes of the reference that it has no sample of. */
+const OTHERS = new Set([
+  'AccountDoesNotExist',
+  'Download',
+  'ImageHasDependentImages',
+  'ImageNotShared',
+  'InsufficientServerVersion',
+  'NotAvailable',
+  'NotImageOwner',
+  'NotImplemented',
+  'NotMantaPathOwner',
+  'OriginDoesNotExist',
+  'OriginIsNotActive',
+  'OwnerDoesNotExist',
+  'ResourceNotFound',
+  'ServiceUnavailable',
+  'Unauthorized',
+  'Upload',
+])
+
+function sampleError(given: string): ImgapiError {
+  const name = given.replace(/Error$/, '') || 'Internal'
+  const sample = Object.hasOwn(SAMPLES, name) ? SAMPLES[name] : undefined
+  if (sample) return sample()
+  if (OTHERS.has(name)) return new ImgapiError('InternalError', `do not have a sample "${name}Error" error`)
+  return invalidParameter('error', `unknown error: ${name}Error`, 'Missing')
+}
 
 /** imgadm tells an Image API from an old Dataset API by `imgapi`; nothing here needs credentials. */
 export const ping: Operation = {
@@ -8,6 +52,7 @@ export const ping: Operation = {
   path: '/ping',
   async handle(request) {
     const { user } = await request.identify({ isPublic: true })
+    if (request.query.has('error')) throw sampleError(request.query.get('error') ?? '')
     return request.json({
       ping: 'pong',
       version: VERSION,

@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, link, open, rename, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { imageNotFound, storageIsDown } from '../../images/errors.ts'
 import type { StoredFile } from '../../images/image.ts'
@@ -45,6 +45,13 @@ export class LocalFiles implements Files {
       this.#uploads.leave()
       await handle.close()
     }
+  }
+
+  async duplicate(uuid: string, file: StoredFile): Promise<ReceivedFile> {
+    const path = temporaryPath(this.#layout)
+    // Stored bytes are never changed in place, so two images may share them.
+    await link(filePath(this.#layout, uuid, file.name), path)
+    return new LocalReceivedFile(this.#layout, path, file, (to, copy) => this.#md5s.want(to, copy))
   }
 
   async open(uuid: string, file: StoredFile): Promise<OpenFile> {

@@ -6,7 +6,7 @@ import { ImgapiError } from '../../images/errors.ts'
 import type { Image, StoredFile } from '../../images/image.ts'
 import { type ManifestRules, validateManifest } from '../../images/validate.ts'
 import { syncFolder } from './durable.ts'
-import { filePath, folderOf, type Layout, layoutOf, MANIFEST } from './layout.ts'
+import { filePath, folderOf, type Layout, layoutOf, MANIFEST, OPERATORS_FOLDERS } from './layout.ts'
 import { readFolder, readImages } from './load.ts'
 import { isUuid } from './record.ts'
 
@@ -111,7 +111,10 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
 /** What is in the data directory and is neither an image nor ours. Names with a dot are not looked at. */
 function findStrays(layout: Layout): Problem[] {
   return readdirSync(layout.root)
-    .filter(name => !name.startsWith('.') && !(isUuid(name) && readFolder(layout, name)))
+    .filter(
+      name =>
+        !name.startsWith('.') && !OPERATORS_FOLDERS.has(name) && !(isUuid(name) && readFolder(layout, name)),
+    )
     .map(name => ({
       subject: name,
       kind: 'orphan',

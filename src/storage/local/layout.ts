@@ -10,6 +10,7 @@ import { join } from 'node:path'
  *     <datadir>/.tmp/                        uploads in flight, folders being made or deleted; emptied at start
  *     <datadir>/.cache/<uuid>.json           what can be made again: the md5 of files that came without
  *     <datadir>/.lock/                       the sockets by which one server knows of another
+ *     <datadir>/etc/authkeys/local/          SSH keys of users, `<user>.keys`; put there by the operator
  */
 export interface Layout {
   root: string
@@ -24,6 +25,11 @@ export const layoutOf = (root: string): Layout => ({
   cache: join(root, '.cache'),
   lock: join(root, '.lock'),
 })
+
+export const keyFolder = (root: string) => join(root, 'etc', 'authkeys', 'local')
+
+/** What else is in a data directory by right. */
+export const OPERATORS_FOLDERS = new Set(['etc'])
 
 export const folderOf = ({ root }: Layout, uuid: string) => join(root, uuid)
 export const manifestPath = ({ root }: Layout, uuid: string) => join(root, uuid, MANIFEST)

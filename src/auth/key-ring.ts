@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sshpk from 'sshpk'
+
+/**
+ * The public keys of users, from the config and from files of OpenSSH lines, `<user>.keys`, in a folder
+ * (reference contract, section 3). Read at start and whenever asked to.
+ */
+export class KeyRing {
+  readonly #configured: Record<string, readonly string[]>
+  readonly #folder: string
+  readonly #warn: (message: string) => void
+  #keys = new Map<string, sshpk.Key[]>()
+
+  constructor(
+    configured: Record<string, readonly string[]>,
+    folder: string,
+    warn: (message: string) => void,
+  ) {
+    this.#configured = configured
+    this.#folder = folder
+    this.#warn = warn
+    this.reload()
+  }
+
+  keysOf(user: string): readonly sshpk.Key[] {
+    return this.#keys.get(user) ?? []
+  }
+
+  reload() {
+    const keys = new Map<string, sshpk.Key[]>()
+    const add = (user: string, lines: readonly string[], source: string) => {
+      const parsed = lines.flatMap(line => this.#parse(line, source))
+      if (parsed.length > 0) keys.set(user, [...(keys.get(user) ?? []), ...parsed])
+    }
+    for (const [user, lines] of Object.entries(this.#configured)) add(user, lines, `authKeys of ${user}`)
+    for (const name of listFolder(this.#folder)) {
+      if (!name.endsWith('.keys')) continue
+      const path = join(this.#folder, name)
+      add(name.slice(0, -'.keys'.length), readFileSync(path, 'utf8').split('\n'), path)
+    }
+    this.#keys = keys
+  }
+
+  /** A line that is no key is no reason to lock out those of the others. */
+  #parse(line: string, source: string): sshpk.Key[] {
+    const text = line.trim()
+    if (text === '' || text.startsWith('#')) return []
+    try {
+      return [sshpk.parseKey(text, 'auto')]
+    } catch (error) {
+      this.#warn(`${source}: a key cannot be read and is left out: ${(error as Error).message}`)
+      return []
+    }
+  }
+}
+
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,80 @@
+import type { Image } from '../../images/image.ts'
+import { readableImage } from '../../images/visibility.ts'
+import type { ApiRequest } from '../api-request.ts'
+import type { Operation } from '../operation.ts'
+
+/**
+ * The Dataset API of before 2012, for reading (contract of dsapid, 5.1): what clients that know nothing else,
+ * and `imgadm sources -a -t dsapi`, ask for. Answered in place, since they follow no redirects.
+ */
+
+/** Where this server is, as the client reached it: the old manifests name their files by absolute URLs. */
+const baseUrl = ({ exchange }: ApiRequest) => {
+  const isTls = 'encrypted' in exchange.incoming.socket
+  return `${isTls ? 'https' : 'http'}://${exchange.incoming.headers.host ?? 'localhost'}`
+}
+
+/** The manifest in the old form, with the fields that had other names then. */
+async function toDataset(request: ApiRequest, image: Image): Promise<Record<string, unknown>> {
+  const manifest = JSON.parse(request.rendered(image).body.toString())
+  const files = await Promise.all(
+    image.files.map(async (file, index) => {
+      const path = `${image.uuid}/file${index === 0 ? '' : `?index=${index}`}`
+      const md5 = await request.service.images.files.md5(image.uuid, file)
+      const { sha1, size, compression } = file
+      return { path, url: `${baseUrl(request)}/images/${path}`, sha1, size, compression, ...(md5 && { md5 }) }
+    }),
+  )
+  return {
+    ...manifest,
+    creator_uuid: image.owner,
+    vendor_uuid: image.owner,
+    creator_name: 'smartos',
+    created_at: image.published_at,
+    urn: image.urn ?? `smartos:smartos:${image.name}:${image.version}`,
+    files,
+  }
+}
+
+const active = (request: ApiRequest, name?: string, version?: string) => {
+  const { policy, manifests } = request.service.images
+  return manifests.list({
+    state: 'active',
+    name: name === undefined ? undefined : { value: name, contains: false },
+    version: version === undefined ? undefined : { value: version, contains: false },
+    public: policy.anonymous === 'public' ? true : undefined,
+    tags: [],
+    billingTags: [],
+    order: 'asc',
+  })
+}
+
+export const listDatasets: Operation = {
+  name: 'ListDatasets',
+  method: 'GET',
+  path: '/datasets',
+  async handle(request) {
+    await request.identify()
+    const images = await active(request)
+    return request.json(await Promise.all(images.map(image => toDataset(request, image))))
+  },
+}
+
+/** By UUID, or by an old-style name: `name`, `name:version`, each with `cloud:creator:` before it or not. */
+export const getDataset: Operation = {
+  name: 'GetDataset',
+  method: 'GET',
+  path: '/datasets/:uuid',
+  async handle(request) {
+    await request.identify()
+    const name = request.param('uuid')
+    if (!name.includes(':') && request.isUuid(name)) {
+      const image = await readableImage(request.service.images, name, request.viewer({ everyChannel: true }))
+      return request.json(await toDataset(request, image))
+    }
+    const words = name.split(':')
+    const [wanted, version] = words.length > 2 ? words.slice(2) : words
+    const images = await active(request, wanted, version)
+    return request.json(await Promise.all(images.map(image => toDataset(request, image))))
+  },
+}

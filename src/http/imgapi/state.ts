@@ -1,0 +1,36 @@
+import { ImgapiError } from '../../images/errors.ts'
+import type { Operation } from '../operation.ts'
+
+/** Reference contract, 8.3: what the server is doing, for its operators. */
+export const getState: Operation = {
+  name: 'AdminGetState',
+  method: 'GET',
+  path: '/state',
+  async handle(request) {
+    await request.authenticate()
+    const { log } = request.service
+    const memory = process.memoryUsage.rss()
+    return request.json({
+      cache: {},
+      log: { level: log.level },
+      storageTypes: ['local'],
+      uptime: Math.round(process.uptime()),
+      memory: { rss: memory },
+    })
+  },
+}
+
+/** There are no caches to drop, but test suites of the reference ask for it before they begin. */
+export const updateState: Operation = {
+  name: 'AdminUpdateState',
+  method: 'POST',
+  path: '/state',
+  async handle(request) {
+    await request.authenticate()
+    const action = request.query.get('action')
+    if (action === 'dropcaches') return request.empty(202)
+    throw action === undefined
+      ? new ImgapiError('MissingParameter', '"action" is required')
+      : new ImgapiError('InvalidArgument', `"${action}" is not a valid action`)
+  },
+}

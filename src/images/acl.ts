@@ -1,0 +1,30 @@
+import { invalidParameter } from './errors.ts'
+import { UUID } from './fields.ts'
+import type { Image } from './image.ts'
+import { changeImage, type Images } from './images.ts'
+
+/** AddImageAcl and RemoveImageAcl (reference contract, 8.15): who else may use a private image. */
+
+export type AclAction = 'add' | 'remove'
+
+export function changeAcl(images: Images, uuid: string, action: AclAction, body: unknown): Promise<Image> {
+  const accounts = readAccounts(body)
+  return changeImage(images, uuid, image => withAcl(image, action, accounts))
+}
+
+/** Throws InvalidParameter. */
+function readAccounts(body: unknown): string[] {
+  if (!Array.isArray(body)) throw invalidParameter('acl', 'invalid image "acl" (not an array)')
+  const bad = body.findIndex(item => typeof item !== 'string' || !UUID.test(item))
+  if (bad === -1) return body
+  throw invalidParameter('acl', `invalid image "acl" (item ${bad} is not a UUID): ${String(body[bad])}`)
+}
+
+function withAcl(image: Image, action: AclAction, accounts: string[]): Image {
+  const before = image.acl ?? []
+  const acl =
+    action === 'add'
+      ? [...new Set([...before, ...accounts])]
+      : before.filter(account => !accounts.includes(account))
+  return acl.length === before.length ? image : { ...image, acl }
+}

@@ -1,0 +1,89 @@
+import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
+import { NO_OWNER, UUID } from './fields.ts'
+import type { Image, ImageFile } from './image.ts'
+import { findImage, type Images } from './images.ts'
+import { activated } from './lifecycle.ts'
+
+/** CloneImage, in a datacenter: an account makes an image that is shared with it its own (contract, 8.18). */
+
+const LONGEST_CHAIN = 100
+
+/** The image and its origins, itself first, up to one that everybody may use. */
+async function cloneableChain(images: Images, image: Image): Promise<Image[]> {
+  const chain = [image]
+  for (let { origin } = image; origin !== undefined && chain.length < LONGEST_CHAIN; ) {
+    const { image: parent } = await findImage(images, origin)
+    if (parent.owner === NO_OWNER || parent.owner === images.policy.adminUuid) break
+    chain.push(parent)
+    origin = parent.origin
+  }
+  return chain
+}
+
+function checkCloneable(image: Image, account: string | undefined): string {
+  if (account === undefined || !UUID.test(account)) {
+    throw invalidParameter('account', `invalid "account": not a UUID: "${account}"`)
+  }
+  const refuse = (field: string, message: string) => {
+    throw new ImgapiError('ValidationFailed', message, { errors: [{ field, code: 'Invalid', message }] })
+  }
+  if (image.state === 'unactivated') refuse('active', 'image is not active')
+  if (!image.acl?.includes(account)) {
+    const message = `Image ${image.uuid} is not shared with account ${account}`
+    throw new ImgapiError('ImageNotShared', message)
+  }
+  if (image.type === 'docker') refuse('type', 'docker images cannot be cloned')
+  if (image.files.length > 1) {
+    throw new ImgapiError('NotImplemented', 'cannot clone an image with multiple files')
+  }
+  if (image.files.length === 0) throw validationFailed([{ field: 'files', code: 'MissingParameter' }])
+  return account
+}
+
+export async function cloneImage(images: Images, image: Image, account: string | undefined): Promise<Image> {
+  const owner = checkCloneable(image, account)
+  const chain = await cloneableChain(images, image)
+  const made: string[] = []
+  let origin = chain.at(-1)!.origin
+  let clone: Image | undefined
+  try {
+    for (const source of chain.reverse()) {
+      clone = await cloneOne(images, source, owner, origin, source !== image, made)
+      origin = clone.uuid
+    }
+  } catch (error) {
+    for (const uuid of made.reverse()) await removeClone(images, uuid)
+    throw error
+  }
+  return clone!
+}
+
+async function cloneOne(
+  images: Images,
+  source: Image,
+  owner: string,
+  origin: string | undefined,
+  isOrigin: boolean,
+  made: string[],
+): Promise<Image> {
+  const { acl: _, icon: __, published_at: ___, ...kept } = source
+  const uuid = images.newUuid()
+  const blank: Image = { ...kept, uuid, owner, origin, files: [], state: 'unactivated', disabled: isOrigin }
+  await images.manifests.insert(blank)
+  made.push(uuid)
+  const files: ImageFile[] = []
+  for (const file of source.files) {
+    const copy = await images.files.duplicate(source.uuid, file)
+    const ending = file.name.slice(file.name.indexOf('.'))
+    files.push({ ...file, ...(await copy.attach(uuid, 'image', ending)) })
+  }
+  const clone = activated({ ...blank, files }, images.now())
+  const { revision } = await findImage(images, uuid)
+  await images.manifests.replace(clone, revision)
+  return clone
+}
+
+async function removeClone(images: Images, uuid: string) {
+  const found = await images.manifests.find(uuid)
+  if (found) await images.manifests.remove(uuid, found.revision)
+}
