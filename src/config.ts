@@ -44,6 +44,25 @@ const Channel = z.strictObject(
   { error: 'an object {"name": ..., "description": ..., "default": true}' },
 )
 
+const Source = z.strictObject(
+  {
+    url: text.describe('the sources whose URLs begin so'),
+    ca: text.optional().describe('file with the certificate of the authority to trust, PEM'),
+    insecure: z.boolean({ error: 'true or false' }).optional().describe('trust any certificate'),
+  },
+  { error: 'an object {"url": ..., "ca": FILE, "insecure": false}' },
+)
+
+const Imports = z.strictObject(
+  {
+    concurrency: whole(1, 64).default(3),
+    retries: whole(0, 100).default(8),
+    firstDelay: whole(1, 3600_000, ' (milliseconds)').default(1000),
+    longestDelay: whole(1, 3600_000, ' (milliseconds)').default(60_000),
+  },
+  { error: 'an object {"concurrency": ..., "retries": ...}' },
+)
+
 const Tls = z.strictObject(
   {
     cert: text.describe('file with the certificate and its chain, PEM'),
@@ -104,6 +123,28 @@ const Schema = z.strictObject(
     serverName: text.optional().describe('value of the `Server` header; default: imgapi/VERSION'),
     logLevel: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
     tls: Tls.optional().describe('serve HTTPS; the files are read again on SIGHUP'),
+    publicUrl: text
+      .regex(/^https?:\/\//, { error: 'an http or https URL' })
+      .optional()
+      .describe('URL by which clients reach the server; default: as the request says'),
+    allowPrivateSources: z
+      .boolean({ error: 'true or false' })
+      .default(false)
+      .describe('let imports fetch from loopback, link-local and private addresses'),
+    sources: z
+      .array(Source, { error: 'a list of {"url": ..., "ca": FILE, "insecure": false}' })
+      .default([])
+      .describe(
+        'TLS settings of places that imports fetch from; certificates are verified unless `insecure`',
+      ),
+    imports: Imports.prefault({}).describe(
+      'how imports run: how many at once, and how often a failure is retried',
+    ),
+    datacenterName: text.optional().describe('name of this datacenter'),
+    imgapiUrlFromDatacenter: z
+      .record(text, text, { error: 'an object {DATACENTER: URL}' })
+      .default({})
+      .describe('where import-from-datacenter finds the other datacenters'),
     maxImageSize: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes)')
       .optional()
       .describe('largest image file to take, in bytes; default: what the disk holds'),
@@ -134,6 +175,7 @@ export function readConfig(path: string): Config {
   return {
     ...config,
     datadir: fromHere(config.datadir),
+    sources: config.sources.map(source => ({ ...source, ...(source.ca && { ca: fromHere(source.ca) }) })),
     ...(config.tls && { tls: { cert: fromHere(config.tls.cert), key: fromHere(config.tls.key) } }),
   }
 }

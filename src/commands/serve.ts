@@ -8,7 +8,9 @@ import { createApp } from '../http/app.ts'
 import { type HttpServer, startServer } from '../http/server.ts'
 import type { Service } from '../http/service.ts'
 import type { Images } from '../images/images.ts'
+import { Jobs } from '../jobs/jobs.ts'
 import { createLog } from '../log.ts'
+import { HttpClient } from '../sources/http-client.ts'
 import { type Datadir, openDatadir } from '../storage/local/datadir.ts'
 import { keyFolder } from '../storage/local/layout.ts'
 import { VERSION } from '../version.ts'
@@ -43,8 +45,9 @@ async function runServer(configPath: string) {
   })
   const service = createService(config, datadir, log)
   const address = addressToBind(config)
+  await service.jobs.start()
   const server = await listen(config, service, address).catch(async error => {
-    await datadir.close()
+    await stopService(service, datadir)
     const where = `${address ?? 'all interfaces'}, port ${config.port}`
     throw new FailedError(`cannot listen on ${where}: ${(error as Error).message}`)
   })
@@ -52,7 +55,7 @@ async function runServer(configPath: string) {
   process.on('SIGHUP', () => reload(configPath, service, server))
   await stopSignal(log)
   await server.close(config.shutdownTimeout * 1000)
-  await datadir.close()
+  await stopService(service, datadir)
   log.info('stopped')
 }
 
@@ -74,7 +77,24 @@ function createService(config: Config, datadir: Datadir, log: Logger): Service {
     openIsAuthenticated: mode === 'standalone' || mode === 'dc',
     onFailure: (address, user) => log.warn({ address, user }, `failed login from ${address}`),
   })
-  return { images, auth, log, serverName: config.serverName ?? `imgapi/${VERSION}` }
+  const serverName = config.serverName ?? `imgapi/${VERSION}`
+  const client = new HttpClient({
+    allowPrivate: config.allowPrivateSources,
+    stallTimeout: config.stallTimeout * 1000,
+    userAgent: serverName,
+    sources: config.sources,
+  })
+  const { concurrency, ...retry } = config.imports
+  const jobs = new Jobs({ images, client, store: datadir.jobs, log, retry, concurrency })
+  const datacenters = { own: config.datacenterName, urls: config.imgapiUrlFromDatacenter }
+  return { images, auth, jobs, client, retry, log, serverName, publicUrl: config.publicUrl, datacenters }
+}
+
+/** The storage goes last: what is being imported still writes to it. */
+async function stopService({ jobs, client }: Service, datadir: Datadir) {
+  await jobs.close()
+  await client.close()
+  await datadir.close()
 }
 
 function listen(config: Config, service: Service, address: string | undefined) {

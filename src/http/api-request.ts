@@ -94,6 +94,15 @@ export class ApiRequest {
     }
   }
 
+  /** How clients reach this server: as the config says, else as this one did. */
+  baseUrl(): string {
+    const { incoming } = this.exchange
+    const scheme = 'encrypted' in incoming.socket ? 'https' : 'http'
+    return (
+      this.service.publicUrl?.replace(/\/+$/, '') ?? `${scheme}://${incoming.headers.host ?? 'localhost'}`
+    )
+  }
+
   body(): Promise<unknown> {
     return readBody(this.exchange, this.service.images.policy.stallTimeout)
   }

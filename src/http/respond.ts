@@ -37,6 +37,25 @@ export function jsonResponse(
   })
 }
 
+/** Bytes of any other kind. */
+export function bytesResponse(
+  exchange: Exchange,
+  serverName: string,
+  body: Buffer,
+  contentType: string,
+  headers: Headers = {},
+): Response {
+  exchange.bytes = exchange.incoming.method === 'HEAD' ? 0 : body.length
+  return new Response(body as Uint8Array<ArrayBuffer>, {
+    headers: {
+      ...headers,
+      'Content-Type': contentType,
+      'Content-Length': String(body.length),
+      ...commonHeaders(exchange, serverName),
+    },
+  })
+}
+
 export const emptyResponse = (
   exchange: Exchange,
   serverName: string,

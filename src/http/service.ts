@@ -1,12 +1,23 @@
 import type { Logger } from 'pino'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Images } from '../images/images.ts'
+import type { Jobs } from '../jobs/jobs.ts'
+import type { HttpClient } from '../sources/http-client.ts'
+import type { RetryPolicy } from '../sources/resumable.ts'
 
 /** Everything that the routes work with. */
 export interface Service {
   images: Images
   auth: Authenticator
+  jobs: Jobs
+  /** How this server fetches from others. */
+  client: HttpClient
+  retry: RetryPolicy
   log: Logger
   /** Value of the `Server` header. */
   serverName: string
+  /** URL by which clients reach this server, if the config says it. */
+  publicUrl?: string | undefined
+  /** Other datacenters by name, and the name of this one. */
+  datacenters: { own: string | undefined; urls: Readonly<Record<string, string>> }
 }

@@ -46,8 +46,7 @@ export async function addImageFile(
   checkStorage(options.storage, viewer)
   const index = fileIndex(image, options.index)
   checkSize(images, incoming.size)
-  const release = await images.locks.tryAcquire(`upload ${uuid}`)
-  if (!release) throw upload(`another upload to image ${uuid} is under way`, 409)
+  const release = await holdUpload(images, uuid)
   try {
     const { received, compression } = await receiveImageFile(images, claimed, incoming)
     return await keepFile(images, uuid, received, async () => {
@@ -61,6 +60,13 @@ export async function addImageFile(
   } finally {
     release()
   }
+}
+
+/** One upload at a time: the function that lets the next one in. Throws Upload, 409. */
+export async function holdUpload({ locks }: Images, uuid: string): Promise<() => void> {
+  const release = await locks.tryAcquire(`upload ${uuid}`)
+  if (!release) throw upload(`another upload to image ${uuid} is under way`, 409)
+  return release
 }
 
 async function receiveImageFile(
@@ -119,7 +125,8 @@ export async function removeSuperseded(images: Images, before: Image | undefined
   await Promise.all(dropped.map(file => images.files.remove(after.uuid, file)))
 }
 
-function withFile(image: Image, index: number, file: ImageFile): Image {
+/** The image with that file in that place. Throws ImageAlreadyActivated. */
+export function withFile(image: Image, index: number, file: ImageFile): Image {
   if (isActivated(image)) {
     throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
   }

@@ -1,6 +1,7 @@
 import { ImgapiError, missingBody } from './errors.ts'
 import { isFieldName, policyOf } from './fields.ts'
 import { isObject } from './rules.ts'
+import { isVersionOne, upgradeManifest } from './upgrade.ts'
 
 /** How manifests come in: what a client may send with a create or an import, and what is dropped or refused. */
 
@@ -15,9 +16,9 @@ const INTERNAL = new Set(['activated', 'expires_at', '_imgapi'])
  */
 export function readManifest(body: unknown): Record<string, unknown> {
   if (!isObject(body)) throw missingBody()
-  return Object.fromEntries(
-    Object.entries(body).filter(([key, value]) => value !== null && key !== '_imgapi'),
-  )
+  const given = Object.entries(body).filter(([key, value]) => value !== null && key !== '_imgapi')
+  const manifest = Object.fromEntries(given)
+  return isVersionOne(manifest) ? upgradeManifest(manifest) : manifest
 }
 
 function verdict(key: string, verb: Verb, type: unknown): 'take' | 'ignore' | 'refuse' | 'extra' {

@@ -42,8 +42,8 @@ export interface ReceiveOptions {
   inspect?: (head: Buffer) => void
   /** Wanted with the file although it costs time; otherwise md5 follows when it is known. */
   md5?: boolean
-  /** Milliseconds without a byte after which the sender is given up. */
-  stallTimeout: number
+  /** Milliseconds without a byte after which the sender is given up; absent is never. */
+  stallTimeout?: number
 }
 
 /** Bytes that have arrived, are durable and hashed, and belong to no image yet. */
@@ -73,6 +73,13 @@ export interface OpenFile {
 /** The files. */
 export interface Files {
   receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile>
+  /**
+   * Receives a body that can be asked for from any byte on. What has arrived is kept under `name` when it
+   * breaks off or the server is stopped, and the next call with that name goes on from there.
+   */
+  resume(name: string, open: (offset: number) => Readable, options: ReceiveOptions): Promise<ReceivedFile>
+  /** Drops what is kept under a name. */
+  forget(name: string): Promise<void>
   /** The same bytes once more, for another image to keep. */
   duplicate(uuid: string, file: StoredFile): Promise<ReceivedFile>
   /** Throws StorageIsDown if the file is missing or not of the size that the manifest says. */

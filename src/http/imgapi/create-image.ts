@@ -1,6 +1,7 @@
 import { createImage } from '../../images/create.ts'
 import { invalidParameter } from '../../images/errors.ts'
 import type { Operation } from '../operation.ts'
+import { refuseTritonOnly } from './imports.ts'
 
 /** POST /images (reference contract, 8.11). */
 export const createImageOperation: Operation = {
@@ -12,6 +13,7 @@ export const createImageOperation: Operation = {
     const viewer = request.viewer()
     const body = await request.body()
     const action = request.query.get('action')
+    if (action === 'create-from-vm') refuseTritonOnly('custom image creation')
     if (action !== undefined) throw invalidParameter('action', `"${action}" is not a valid action`)
     return request.image(await createImage(request.service.images, body, viewer))
   },

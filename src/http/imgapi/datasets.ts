@@ -8,13 +8,7 @@ import type { Operation } from '../operation.ts'
  * and `imgadm sources -a -t dsapi`, ask for. Answered in place, since they follow no redirects.
  */
 
-/** Where this server is, as the client reached it: the old manifests name their files by absolute URLs. */
-const baseUrl = ({ exchange }: ApiRequest) => {
-  const isTls = 'encrypted' in exchange.incoming.socket
-  return `${isTls ? 'https' : 'http'}://${exchange.incoming.headers.host ?? 'localhost'}`
-}
-
-/** The manifest in the old form, with the fields that had other names then. */
+/** The manifest in the old form, with the fields that had other names then; files have absolute URLs in it. */
 async function toDataset(request: ApiRequest, image: Image): Promise<Record<string, unknown>> {
   const manifest = JSON.parse(request.rendered(image).body.toString())
   const files = await Promise.all(
@@ -22,7 +16,14 @@ async function toDataset(request: ApiRequest, image: Image): Promise<Record<stri
       const path = `${image.uuid}/file${index === 0 ? '' : `?index=${index}`}`
       const md5 = await request.service.images.files.md5(image.uuid, file)
       const { sha1, size, compression } = file
-      return { path, url: `${baseUrl(request)}/images/${path}`, sha1, size, compression, ...(md5 && { md5 }) }
+      return {
+        path,
+        url: `${request.baseUrl()}/images/${path}`,
+        sha1,
+        size,
+        compression,
+        ...(md5 && { md5 }),
+      }
     }),
   )
   return {

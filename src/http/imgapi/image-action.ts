@@ -4,10 +4,17 @@ import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import type { Image } from '../../images/image.ts'
 import { activateImage, setDisabled } from '../../images/lifecycle.ts'
 import { updateImage } from '../../images/update.ts'
-import { ownImage, type Viewer } from '../../images/visibility.ts'
+import { ownImage, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { checkChangeConditions } from '../conditions.ts'
 import type { Operation } from '../operation.ts'
+import {
+  changeStor,
+  importFromDatacenter,
+  importFromSource,
+  importRemote,
+  refuseTritonOnly,
+} from './imports.ts'
 
 type Action = (request: ApiRequest, uuid: string, body: unknown, viewer: Viewer) => Promise<Image>
 
@@ -54,12 +61,18 @@ export const imageAction: Operation = {
     const viewer = request.viewer()
     const body = await request.body()
     const action = request.query.get('action')
-    if (action === 'import') {
-      request.exchange.route = 'AdminImportImage'
-      request.query.flag('skip_owner_check')
-      return request.image(await importImage(images, uuid, body, viewer))
+    const bring = action !== undefined && Object.hasOwn(IMPORTS, action) ? IMPORTS[action] : undefined
+    if (bring) {
+      request.exchange.route = bring.name
+      return bring.run(request, uuid, viewer, body)
+    }
+    await visibleImage(images, uuid, viewer)
+    if (action === 'change-stor') {
+      request.exchange.route = 'AdminChangeImageStor'
+      return changeStor(request, uuid, viewer, body)
     }
     const image = await ownImage(images, uuid, viewer)
+    if (action === 'export') refuseTritonOnly('exporting images to Manta')
     const known = findChange(request, action)
     if (known) request.exchange.route = known.name
     checkChangeConditions(request.headers, {
@@ -72,6 +85,25 @@ export const imageAction: Operation = {
         })
       : invalidParameter('action', `"${action}" is not a valid action`)
   },
+}
+
+/** Actions on an image that is not there yet. */
+const IMPORTS: Record<
+  string,
+  { name: string; run(request: ApiRequest, uuid: string, viewer: Viewer, body: unknown): Promise<Response> }
+> = {
+  import: {
+    name: 'AdminImportImage',
+    run: async (request, uuid, viewer, body) => {
+      request.query.flag('skip_owner_check')
+      const image = request.query.has('source')
+        ? await importFromSource(request, uuid, viewer)
+        : await importImage(request.service.images, uuid, body, viewer)
+      return request.image(image)
+    },
+  },
+  'import-remote': { name: 'AdminImportRemoteImage', run: importRemote },
+  'import-from-datacenter': { name: 'ImportImageFromDatacenter', run: importFromDatacenter },
 }
 
 function findChange(request: ApiRequest, action: string | undefined): Change | undefined {

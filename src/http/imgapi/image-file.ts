@@ -4,6 +4,7 @@ import type { Image, ImageFile } from '../../images/image.ts'
 import { readableImage } from '../../images/visibility.ts'
 import type { Operation } from '../operation.ts'
 import { sendFile } from '../send-file.ts'
+import { addImageFileFromSource } from './fetch-image-file.ts'
 
 const indexOf = (given: string | undefined) => {
   const index = Number.parseInt(given ?? '0', 10)
@@ -19,6 +20,9 @@ export const addImageFileOperation: Operation = {
     await request.authenticate()
     const uuid = request.uuid()
     const { query, service } = request
+    if (query.get('source') !== undefined) {
+      return request.image(await addImageFileFromSource(request, uuid, request.viewer()))
+    }
     const options = {
       compression: query.get('compression'),
       sha1: query.get('sha1'),

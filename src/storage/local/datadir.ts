@@ -1,9 +1,11 @@
 import { existsSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import type { Files, Locks, Manifests } from '../../images/ports.ts'
+import type { JobStore } from '../../jobs/job.ts'
 import { guard } from '../guard.ts'
 import { LocalLocks } from '../locks.ts'
 import { LocalFiles } from './files.ts'
+import { LocalJobs } from './jobs.ts'
 import { cachePath, layoutOf } from './layout.ts'
 import { findLeftovers, loadDatadir } from './load.ts'
 import { lockDatadir } from './lock.ts'
@@ -14,6 +16,7 @@ export interface Datadir {
   manifests: Manifests
   files: Files
   locks: Locks
+  jobs: JobStore
   /** How many images were found. */
   count: number
   /** Images that cannot be served, each in a sentence. */
@@ -47,6 +50,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
       manifests: guard(manifests),
       files: guard(files),
       locks: new LocalLocks(),
+      jobs: new LocalJobs(layout),
       count: manifests.count,
       problems: [...loaded.unreadable.values(), ...damaged],
       close: async () => {

@@ -12,10 +12,12 @@ export type Document = Record<string, unknown>
 class DurableFile implements Adapter<Document> {
   readonly #path: string
   readonly #stage: () => string
+  readonly #mode: number | undefined
 
-  constructor(path: string, stage: () => string) {
+  constructor(path: string, stage: () => string, mode?: number) {
     this.#path = path
     this.#stage = stage
+    this.#mode = mode
   }
 
   async read() {
@@ -23,7 +25,7 @@ class DurableFile implements Adapter<Document> {
   }
 
   async write(document: Document) {
-    await replaceFile(this.#path, this.#stage(), serialize(document))
+    await replaceFile(this.#path, this.#stage(), serialize(document), this.#mode)
   }
 }
 
@@ -54,8 +56,9 @@ function parse(bytes: Buffer): Document {
 /** Documents are there for people too: indented, as the predecessor wrote them. */
 export const serialize = (document: Document) => `${JSON.stringify(document, null, 2)}\n`
 
-export async function writeDocument(path: string, stage: () => string, document: Document) {
-  await new Low<Document>(new DurableFile(path, stage), document).write()
+/** `mode`: who may read the file, if not everybody. */
+export async function writeDocument(path: string, stage: () => string, document: Document, mode?: number) {
+  await new Low<Document>(new DurableFile(path, stage, mode), document).write()
 }
 
 /** Reads a document while nothing else runs, at start. Throws for a file that is not a JSON object. */

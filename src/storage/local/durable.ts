@@ -52,8 +52,8 @@ export function syncFolderNow(path: string) {
 }
 
 /** Writes a new file and syncs it; its name is not yet durable. */
-export async function writeSynced(path: string, text: string) {
-  const handle = await open(path, 'wx')
+export async function writeSynced(path: string, text: string, mode = 0o644) {
+  const handle = await open(path, 'wx', mode)
   try {
     await handle.writeFile(text)
     await handle.datasync()
@@ -63,9 +63,9 @@ export async function writeSynced(path: string, text: string) {
 }
 
 /** Replaces a file whole: at every instant, and after a crash, it is the old one or the new one. */
-export async function replaceFile(target: string, temporary: string, text: string) {
+export async function replaceFile(target: string, temporary: string, text: string, mode?: number) {
   try {
-    await writeSynced(temporary, text)
+    await writeSynced(temporary, text, mode)
     await rename(temporary, target)
   } catch (error) {
     await unlink(temporary).catch(() => {})

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { type FileHandle, link, open, rename, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { imageNotFound, storageIsDown } from '../../images/errors.ts'
@@ -5,7 +6,7 @@ import type { StoredFile } from '../../images/image.ts'
 import type { FileKind, Files, OpenFile, ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
 import { syncFolder } from './durable.ts'
 import { Hasher } from './hasher.ts'
-import { filePath, folderOf, freshName, type Layout, temporaryPath } from './layout.ts'
+import { filePath, folderOf, freshName, type Layout, partialPath, temporaryPath } from './layout.ts'
 import { Md5s } from './md5s.ts'
 import { TransferMemory } from './memory.ts'
 import { type Received, receiveInto } from './receive.ts'
@@ -32,14 +33,43 @@ export class LocalFiles implements Files {
   async receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile> {
     const path = temporaryPath(this.#layout)
     const handle = await open(path, 'wx+')
-    const batchSize = this.#uploads.enter()
-    this.#transfers++
     try {
-      const received = await receiveInto(handle, source, options, batchSize, this.#hasher)
-      return new LocalReceivedFile(this.#layout, path, received, (uuid, file) => this.#md5s.want(uuid, file))
+      return await this.#receiveInto(handle, path, source, options, 0)
     } catch (error) {
       await rm(path, { force: true })
       throw error
+    }
+  }
+
+  async resume(
+    name: string,
+    source: (offset: number) => Readable,
+    options: ReceiveOptions,
+  ): Promise<ReceivedFile> {
+    const path = partialPath(this.#layout, name)
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT)
+    const { size } = await handle.stat()
+    const start = size <= (options.expectedSize ?? Number.POSITIVE_INFINITY) ? size : 0
+    if (start === 0) await handle.truncate(0)
+    return this.#receiveInto(handle, path, source(start), options, start)
+  }
+
+  async forget(name: string) {
+    await rm(partialPath(this.#layout, name), { force: true })
+  }
+
+  async #receiveInto(
+    handle: FileHandle,
+    path: string,
+    source: Readable,
+    options: ReceiveOptions,
+    start: number,
+  ): Promise<ReceivedFile> {
+    const batchSize = this.#uploads.enter()
+    this.#transfers++
+    try {
+      const received = await receiveInto(handle, source, options, batchSize, this.#hasher, start)
+      return new LocalReceivedFile(this.#layout, path, received, (uuid, file) => this.#md5s.want(uuid, file))
     } finally {
       this.#transfers--
       this.#uploads.leave()

@@ -9,6 +9,7 @@ import { join } from 'node:path'
  *     <datadir>/<uuid>/icon-77ab01f2.png     the icon
  *     <datadir>/.tmp/                        uploads in flight, folders being made or deleted; emptied at start
  *     <datadir>/.cache/<uuid>.json           what can be made again: the md5 of files that came without
+ *     <datadir>/.jobs/<uuid>.json            records of imports, and `<name>.partial`, what they have so far
  *     <datadir>/.lock/                       the sockets by which one server knows of another
  *     <datadir>/etc/authkeys/local/          SSH keys of users, `<user>.keys`; put there by the operator
  */
@@ -16,6 +17,7 @@ export interface Layout {
   root: string
   tmp: string
   cache: string
+  jobs: string
   lock: string
 }
 
@@ -23,6 +25,7 @@ export const layoutOf = (root: string): Layout => ({
   root,
   tmp: join(root, '.tmp'),
   cache: join(root, '.cache'),
+  jobs: join(root, '.jobs'),
   lock: join(root, '.lock'),
 })
 
@@ -34,6 +37,8 @@ export const OPERATORS_FOLDERS = new Set(['etc'])
 export const folderOf = ({ root }: Layout, uuid: string) => join(root, uuid)
 export const manifestPath = ({ root }: Layout, uuid: string) => join(root, uuid, MANIFEST)
 export const filePath = ({ root }: Layout, uuid: string, name: string) => join(root, uuid, name)
+export const jobPath = ({ jobs }: Layout, uuid: string) => join(jobs, `${uuid}.json`)
+export const partialPath = ({ jobs }: Layout, name: string) => join(jobs, `${name}.partial`)
 export const cachePath = ({ cache }: Layout, uuid: string) => join(cache, `${uuid}.json`)
 
 export const MANIFEST = 'manifest.json'

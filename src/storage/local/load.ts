@@ -25,6 +25,7 @@ export function loadDatadir(layout: Layout): Loaded {
   rmSync(layout.tmp, { recursive: true, force: true })
   mkdirSync(layout.tmp)
   mkdirSync(layout.cache, { recursive: true })
+  mkdirSync(layout.jobs, { recursive: true })
   syncFolderNow(layout.root)
   return readImages(layout)
 }

@@ -18,9 +18,9 @@ const SMALL = 1024 * 1024
 const HEAD = 8
 
 /**
- * Writes a body to an open, empty file, in large batches, while the hashing thread follows behind, and syncs
+ * Writes a body to an open file, in large batches, while the hashing thread follows behind, and syncs
  * it. Holds at most two batches in memory: the one being written and the one being collected; beyond that
- * the sender waits. Throws Upload for a body that breaks off, stalls, or is too large.
+ * the sender waits. `start`: bytes that are in the file already. Throws Upload for a body that breaks off, stalls, or is too large.
  */
 export async function receiveInto(
   handle: FileHandle,
@@ -28,8 +28,9 @@ export async function receiveInto(
   options: ReceiveOptions,
   batchSize: number,
   hasher: Hasher,
+  start = 0,
 ): Promise<Received> {
-  const reception = new Reception(handle, source, options, batchSize, hasher)
+  const reception = new Reception(handle, source, options, batchSize, hasher, start)
   try {
     return await reception.run()
   } catch (error) {
@@ -59,12 +60,17 @@ class Reception {
     options: ReceiveOptions,
     batchSize: number,
     hasher: Hasher,
+    start: number,
   ) {
     this.#handle = handle
     this.#source = source
     this.#options = options
     this.#batchSize = batchSize
     this.#hasher = hasher
+    this.#size = start
+    this.#written = start
+    // Their compression was looked at when they came.
+    this.#inspected = start >= HEAD
   }
 
   async run(): Promise<Received> {
@@ -74,7 +80,7 @@ class Reception {
     if (expectedSize !== undefined && expectedSize !== this.#size) {
       throw upload(`"Content-Length" header, ${expectedSize}, does not match uploaded size, ${this.#size}`)
     }
-    const digests = this.#size <= SMALL && !this.#follower ? this.#hashHere() : undefined
+    const digests = this.#size <= SMALL ? this.#hashHere() : undefined
     await this.#writing
     await this.#writeBatch()
     const [sha1, md5] = digests ?? (await this.#hashThere())
@@ -93,14 +99,13 @@ class Reception {
     const source = this.#source
     const { stallTimeout } = this.#options
     return new Promise((resolve, reject) => {
-      const stalled = setTimeout(() => {
-        const seconds = stallTimeout / 1000
-        finish(
-          upload(`no byte arrived for ${seconds} seconds, after ${this.#size} bytes: send the file again`),
-        )
-      }, stallTimeout)
+      const onStall = (after: number) => {
+        const message = `no byte arrived for ${after / 1000} seconds, after ${this.#size} bytes: send the file again`
+        finish(upload(message))
+      }
+      const stalled = stallTimeout === undefined ? undefined : setTimeout(onStall, stallTimeout, stallTimeout)
       const onData = (chunk: Buffer) => {
-        stalled.refresh()
+        stalled?.refresh()
         try {
           this.#take(chunk)
         } catch (error) {
@@ -114,7 +119,7 @@ class Reception {
           // Slow is the disk now, not the sender.
           this.#writing.then(
             () => {
-              stalled.refresh()
+              stalled?.refresh()
               source.resume()
             },
             () => {},

@@ -1,0 +1,91 @@
+import { checkCompression, readCompression } from '../../images/compression.ts'
+import { invalidParameter, missingBody } from '../../images/errors.ts'
+import { readRemoteFiles, storeFetchedFile } from '../../images/fetched-file.ts'
+import { checkStorage, holdUpload } from '../../images/files.ts'
+import type { Image } from '../../images/image.ts'
+import { requireMutableFiles } from '../../images/lifecycle.ts'
+import { isObject } from '../../images/rules.ts'
+import { ownImage, type Viewer } from '../../images/visibility.ts'
+import { type Fetch, fetchFile, fetchOptions } from '../../jobs/fetch-file.ts'
+import { getManifest } from '../../jobs/import-chain.ts'
+import { ImgapiSource } from '../../sources/imgapi-source.ts'
+import { readSourceUrl } from '../../sources/source-url.ts'
+import type { ApiRequest } from '../api-request.ts'
+import type { Operation } from '../operation.ts'
+
+/** POST /images/:uuid/file/from-url (reference contract, 8.10), from http as well as https. */
+export const addImageFileFromUrl: Operation = {
+  name: 'AddImageFileFromUrl',
+  method: 'POST',
+  path: '/images/:uuid/file/from-url',
+  async handle(request) {
+    await request.authenticate()
+    const uuid = request.uuid()
+    const { images, client } = request.service
+    const viewer = request.viewer()
+    const image = await ownImage(images, uuid, viewer)
+    const body = await request.body()
+    if (!isObject(body)) throw missingBody()
+    requireMutableFiles(image)
+    // A newer client sends all of these in the body.
+    const parameter = (name: string) => request.query.get(name) ?? text(body[name])
+    const compression = readCompression(parameter('compression'))
+    if (!compression) throw invalidParameter('compression', 'missing "compression"', 'Missing')
+    if (body.file_url === undefined) {
+      throw invalidParameter('file_url', 'missing "file_url" field from request body', 'Missing')
+    }
+    const url = await readSourceUrl(client, 'file_url', body.file_url)
+    checkStorage(parameter('storage'), viewer)
+    const fetched = await fetchInto(request, uuid, { url, sha1: parameter('sha1')?.toLowerCase() }, head =>
+      checkCompression(compression, head),
+    )
+    const dataset_guid = parameter('dataset_guid')
+    return request.image(await storeFetchedFile(images, uuid, 0, { compression, dataset_guid }, fetched))
+  },
+}
+
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
+
+/** `PUT /images/:uuid/file?source=`: the file, or both, of the same image at another server (8.9). */
+export async function addImageFileFromSource(
+  request: ApiRequest,
+  uuid: string,
+  viewer: Viewer,
+): Promise<Image> {
+  const { images, client } = request.service
+  let image = await ownImage(images, uuid, viewer)
+  requireMutableFiles(image)
+  checkStorage(request.query.get('storage'), viewer)
+  const url = await readSourceUrl(client, 'source', request.query.get('source'))
+  const source = new ImgapiSource(client, url)
+  const files = readRemoteFiles(await getManifest(source, uuid))
+  for (const [index, file] of files.entries()) {
+    const { size, sha1 } = file
+    const fetched = await fetchInto(request, uuid, { url: source.fileUrl(uuid, index), size, sha1 })
+    image = await storeFetchedFile(images, uuid, index, file, fetched)
+  }
+  return image
+}
+
+/** The client waits for the answer, and its going away ends the download. */
+async function fetchInto(
+  request: ApiRequest,
+  uuid: string,
+  wanted: Pick<Fetch, 'url' | 'size' | 'sha1'>,
+  inspect?: (head: Buffer) => void,
+) {
+  const { images, client, retry } = request.service
+  const release = await holdUpload(images, uuid)
+  const { outgoing } = request.exchange
+  const gone = new AbortController()
+  const onClose = () => gone.abort()
+  outgoing.once('close', onClose)
+  try {
+    return await fetchFile({ ...wanted, client, retry, signal: gone.signal }, open =>
+      images.files.receive(open(0), fetchOptions(wanted.size, inspect)),
+    )
+  } finally {
+    outgoing.off('close', onClose)
+    release()
+  }
+}

@@ -1,0 +1,150 @@
+import { importImage } from '../../images/create.ts'
+import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import { UUID } from '../../images/fields.ts'
+import type { Image } from '../../images/image.ts'
+import { findImage } from '../../images/images.ts'
+import { requireOperator, type Viewer } from '../../images/visibility.ts'
+import { getManifest, missingManifests } from '../../jobs/import-chain.ts'
+import type { Job } from '../../jobs/job.ts'
+import { SourceError } from '../../sources/http-client.ts'
+import { ImgapiSource } from '../../sources/imgapi-source.ts'
+import { readSourceUrl } from '../../sources/source-url.ts'
+import type { ApiRequest } from '../api-request.ts'
+
+/** The imports of section 10 of the reference contract, by which this server gets images from others. */
+
+const failed = (field: string, message: string, code: 'Invalid' | 'MissingParameter' = 'Invalid') =>
+  new ImgapiError('ValidationFailed', message, { errors: [{ field, code }] })
+
+const alreadyExists = (uuid: string) =>
+  new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
+
+/** `action=import&source=`: the manifest alone; its file is asked for next. */
+export async function importFromSource(request: ApiRequest, uuid: string, viewer: Viewer): Promise<Image> {
+  const { images, client } = request.service
+  requireOperator(viewer)
+  request.query.flag('skip_owner_check')
+  const url = await readSourceUrl(client, 'source', request.query.get('source'))
+  const manifest = await getManifest(new ImgapiSource(client, url), uuid)
+  return importImage(images, uuid, { ...manifest, uuid }, viewer)
+}
+
+/** `action=import-remote&source=`: a job that brings the image and the origins that are missing. */
+export async function importRemote(request: ApiRequest, uuid: string, viewer: Viewer): Promise<Response> {
+  const { images, client, jobs } = request.service
+  const given = request.query.get('source')
+  if (given === undefined) throw failed('source', 'missing source parameter', 'MissingParameter')
+  requireOperator(viewer)
+  request.query.flag('skip_owner_check')
+  const live = jobs.findLive(uuid)
+  if (live) return jobAnswer(request, live)
+  const url = await readSourceUrl(client, 'source', given)
+  if (await images.manifests.find(uuid)) throw alreadyExists(uuid)
+  await missingManifests(images, new ImgapiSource(client, url), uuid, [])
+  const { channel } = viewer
+  const job = await jobs.submit({ task: 'import-remote-image', image_uuid: uuid, source: url, channel })
+  return jobAnswer(request, job)
+}
+
+/** `action=import-from-datacenter`: the same from a datacenter of the config, for the image's owner alone. */
+export async function importFromDatacenter(
+  request: ApiRequest,
+  uuid: string,
+  viewer: Viewer,
+  body: unknown,
+): Promise<Response> {
+  const { images, client, jobs } = request.service
+  // A newer client sends these in the body.
+  const parameters = { ...(typeof body === 'object' ? (body as Record<string, unknown>) : {}) }
+  const account = viewer.account ?? parameters.account
+  if (typeof account !== 'string' || !UUID.test(account)) {
+    throw failed('account', `invalid image "account" (not a UUID): ${account}`)
+  }
+  const url = datacenterUrl(request, request.query.get('datacenter') ?? parameters.datacenter)
+  const live = jobs.findLive(uuid)
+  if (live) return jobAnswer(request, live)
+  const source = new ImgapiSource(client, url)
+  const manifest = await source.getManifest(uuid, { account }).catch(error => {
+    if (!(error instanceof SourceError)) throw error
+    const code = error.status === 404 ? 'ResourceNotFound' : 'RemoteSourceError'
+    throw new ImgapiError(code, error.message, { cause: error })
+  })
+  if (manifest.state !== 'active') {
+    throw failed('state', `Cannot import image ${uuid} - image is not active.`)
+  }
+  if (manifest.owner !== account) {
+    throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
+  }
+  if (await images.manifests.find(uuid)) throw alreadyExists(uuid)
+  await checkOrigins(request, source, manifest, account)
+  const { channel } = viewer
+  const job = await jobs.submit({ task: 'import-dc-image', image_uuid: uuid, source: url, channel })
+  return jobAnswer(request, job)
+}
+
+function datacenterUrl(request: ApiRequest, name: unknown): URL {
+  const { own, urls } = request.service.datacenters
+  const others = Object.keys(urls).filter(other => other !== own)
+  if (typeof name !== 'string' || name === '') {
+    throw failed('datacenter', 'missing datacenter parameter', 'MissingParameter')
+  }
+  const valid = `valid datacenters names are: ${others.join(', ')}`
+  if (name === own) throw failed('datacenter', `cannot import into the same datacenter, ${valid}`)
+  if (!others.includes(name)) throw failed('datacenter', `datacenter "${name}" is not supported, ${valid}`)
+  return new URL(urls[name]!)
+}
+
+/** Every origin is the account's own too, or here already. */
+async function checkOrigins(
+  { service: { images } }: ApiRequest,
+  source: ImgapiSource,
+  manifest: Record<string, unknown>,
+  account: string,
+) {
+  for (let { origin } = manifest; typeof origin === 'string'; ) {
+    if (await images.manifests.find(origin)) return
+    const parent: Record<string, unknown> = await source.getManifest(origin, { account }).catch(() => ({}))
+    if (parent.owner !== account) {
+      const message = `Unable to import - origin image ${origin} must already exist in the datacenter (as this image is not owned by you).`
+      throw new ImgapiError('ResourceNotFound', message)
+    }
+    origin = parent.origin
+  }
+}
+
+/** The operator CLI polls `<workflow-api>/jobs/<uuid>`, which is us. */
+function jobAnswer(request: ApiRequest, job: Job): Response {
+  return request.json(
+    { image_uuid: job.image_uuid, job_uuid: job.uuid },
+    { headers: { 'workflow-api': request.baseUrl() } },
+  )
+}
+
+/** What only a Triton datacenter has. Throws NotAvailable. */
+export function refuseTritonOnly(what: string): never {
+  const message = `${what} is not currently available: it needs a Triton datacenter, and this is a standalone image server`
+  throw new ImgapiError('NotAvailable', message)
+}
+
+/** `action=change-stor`: there is one store, so everything is where it should be already. */
+export async function changeStor(
+  request: ApiRequest,
+  uuid: string,
+  viewer: Viewer,
+  body: unknown,
+): Promise<Response> {
+  const { images } = request.service
+  requireOperator(viewer)
+  const fromBody = typeof body === 'object' && body !== null ? (body as { stor?: unknown }).stor : undefined
+  const stor = request.query.get('stor') ?? fromBody
+  if (stor === undefined) throw failed('stor', 'missing "stor" query parameter', 'MissingParameter')
+  if (stor !== 'local') throw failed('stor', `unknown storage type "${stor}"`)
+  const { image } = await findImage(images, uuid)
+  if (image.files.length === 0) throw invalidParameter('stor', `image "${uuid}" has no file`)
+  if (image.files.length > 1) {
+    throw new ImgapiError('NotImplemented', 'cannot change stor for images with multiple files')
+  }
+  if (image.icon) throw new ImgapiError('NotImplemented', 'cannot change stor for images with an icon')
+  const view = { ...request.view(), adminFields: true, channels: images.policy.channels.length > 0 }
+  return request.json(JSON.parse(request.rendered(image, view).body.toString()))
+}

@@ -1,0 +1,60 @@
+import type { Operation } from '../operation.ts'
+
+/** Imports under way and done. */
+export const listJobs: Operation = {
+  name: 'ListJobs',
+  method: 'GET',
+  path: '/jobs',
+  async handle(request) {
+    await request.authenticate()
+    const { jobs } = request.service
+    const state = request.query.get('state')
+    const found = jobs.list().filter(job => state === undefined || job.state === state)
+    return request.json(found.map(job => jobs.record(job)))
+  },
+}
+
+/** Open to whoever knows the job's UUID: the operator CLI polls it without credentials. */
+export const getJob: Operation = {
+  name: 'GetJob',
+  method: 'GET',
+  path: '/jobs/:uuid',
+  async handle(request) {
+    const { jobs } = request.service
+    return request.json(jobs.record(jobs.find(request.uuid())))
+  },
+}
+
+/** Stops a job that is under way; removes the record of one that is over. */
+export const cancelJob: Operation = {
+  name: 'CancelJob',
+  method: 'DELETE',
+  path: '/jobs/:uuid',
+  async handle(request) {
+    await request.authenticate()
+    const { jobs } = request.service
+    const job = await jobs.cancel(request.uuid())
+    return request.json(jobs.record(job))
+  },
+}
+
+/** Reference contract, 8.17. */
+export const listImageJobs: Operation = {
+  name: 'ListImageJobs',
+  method: 'GET',
+  path: '/images/:uuid/jobs',
+  async handle(request) {
+    const uuid = request.uuid()
+    await request.identify()
+    request.viewer({ everyChannel: true })
+    const { jobs } = request.service
+    const task = request.query.get('task')
+    const execution = request.query.get('execution')
+    const found = jobs
+      .list()
+      .filter(job => job.image_uuid === uuid)
+      .filter(job => task === undefined || job.task === task)
+      .filter(job => execution === undefined || job.state === execution)
+    return request.json(found.map(job => jobs.record(job)))
+  },
+}

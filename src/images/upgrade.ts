@@ -1,0 +1,56 @@
+import { validationFailed } from './errors.ts'
+import { UUID } from './fields.ts'
+import { isObject } from './rules.ts'
+
+/** Manifests of version 1, from the Dataset API of before 2012, as version 2 (reference contract, 4.3). */
+
+/** Fields that version 2 does not have, or has under another name. */
+const GONE = new Set([
+  'creator_uuid',
+  'vendor_uuid',
+  'creator_name',
+  'cloud_name',
+  'creator_admin',
+  'owner_uuid',
+  'platform_type',
+  'created_at',
+  'updated_at',
+  'restricted_to_uuid',
+  '_url',
+])
+
+type Manifest = Record<string, unknown>
+
+export const isVersionOne = (manifest: Manifest) =>
+  manifest.v === undefined && manifest.owner === undefined && manifest.creator_uuid !== undefined
+
+/** Throws ValidationFailed if it has no UUID to go by. */
+export function upgradeManifest(old: Manifest): Manifest {
+  const { uuid, creator_uuid, restricted_to_uuid, created_at, published_at = created_at } = old
+  if (typeof uuid !== 'string' || !UUID.test(uuid)) {
+    throw validationFailed([{ field: 'uuid', code: uuid === undefined ? 'MissingParameter' : 'Invalid' }])
+  }
+  const kept = Object.fromEntries(Object.entries(old).filter(([key]) => !GONE.has(key)))
+  return {
+    ...kept,
+    v: 2,
+    owner: creator_uuid,
+    public: restricted_to_uuid === undefined,
+    ...(restricted_to_uuid !== undefined && { acl: [restricted_to_uuid] }),
+    disabled: old.disabled === true || old.disabled === 'true',
+    ...(published_at !== undefined && { published_at: withSeconds(published_at) }),
+    ...(Array.isArray(old.files) && { files: old.files.map(upgradeFile) }),
+  }
+}
+
+const withSeconds = (date: unknown) =>
+  typeof date === 'string' ? date.replace(/^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2})Z$/, '$1:00Z') : date
+
+/** The compression was in the file's name alone. */
+function upgradeFile(file: unknown): unknown {
+  if (!isObject(file)) return file
+  const { path, url, ...kept } = file
+  const name = String(path ?? url ?? '')
+  const compression = name.endsWith('.bz2') ? 'bzip2' : name.endsWith('.gz') ? 'gzip' : 'none'
+  return { compression, ...kept }
+}

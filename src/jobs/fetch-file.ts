@@ -1,0 +1,79 @@
+import type { Readable } from 'node:stream'
+import { ImgapiError } from '../images/errors.ts'
+import type { ReceivedFile, ReceiveOptions } from '../images/ports.ts'
+import { type HttpClient, SourceError } from '../sources/http-client.ts'
+import { download, type RetryPolicy } from '../sources/resumable.ts'
+
+/** Brings the bytes at a URL into the file store, and proves that they are the right ones. */
+
+export interface Fetch {
+  client: HttpClient
+  url: URL
+  size?: number | undefined
+  sha1?: string | undefined
+  signal: AbortSignal
+  retry: RetryPolicy
+  onProgress?(bytes: number): void
+  onRetry?(error: Error): void
+}
+
+type Receive = (open: (offset: number) => Readable) => Promise<ReceivedFile>
+
+const downloadError = (message: string, cause?: unknown) => new ImgapiError('Download', message, { cause })
+
+/** Throws Download; the bytes of a wrong file are dropped. */
+export async function fetchFile(fetch: Fetch, receive: Receive): Promise<ReceivedFile> {
+  const { client, url, size, sha1, signal, retry, onProgress, onRetry } = fetch
+  const ended = new AbortController()
+  let failure: unknown
+  const open = (offset: number) => {
+    const stream = download(client, url, {
+      offset,
+      expectedSize: size,
+      signal: AbortSignal.any([signal, ended.signal]),
+      retry,
+      ...(onProgress && { onProgress }),
+      ...(onRetry && { onRetry }),
+    })
+    stream.on('error', error => {
+      failure = error
+    })
+    return stream
+  }
+  let received: ReceivedFile
+  try {
+    received = await receive(open)
+  } catch (error) {
+    signal.throwIfAborted()
+    // What the store saw is a body that broke off; why it did is what the download says.
+    if (failure instanceof SourceError) throw downloadError(failure.message, failure)
+    if (error instanceof ImgapiError && error.code === 'Upload') throw downloadError(error.message, error)
+    throw error
+  } finally {
+    ended.abort()
+  }
+  const problem = mismatch(received, size, sha1)
+  if (!problem) return received
+  await received.discard()
+  throw downloadError(problem)
+}
+
+function mismatch(received: ReceivedFile, size: number | undefined, sha1: string | undefined) {
+  if (received.size === 0) return 'image file size is 0 bytes, empty files are not allowed'
+  if (size !== undefined && received.size !== size) {
+    return `"size" file field, ${size}, does not match the downloaded file size, ${received.size}`
+  }
+  if (sha1 !== undefined && sha1 !== received.sha1) {
+    return `"sha1" file field, ${sha1}, does not match the downloaded file sha1 hash, ${received.sha1}`
+  }
+  return undefined
+}
+
+/** What arrives is limited to what the source promised. */
+export const fetchOptions = (size: number | undefined, inspect?: (head: Buffer) => void): ReceiveOptions => ({
+  ...(size !== undefined && {
+    expectedSize: size,
+    limit: { size, message: `the source sends more than the ${size} bytes that its manifest says` },
+  }),
+  ...(inspect && { inspect }),
+})

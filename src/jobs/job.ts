@@ -1,0 +1,85 @@
+/** A long transfer that the server does by itself, on record from the request to its end. */
+
+export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled'
+
+export interface JobStep {
+  /** The image that this step brings; origins come first. */
+  uuid: string
+  state: 'waiting' | 'running' | 'done'
+  bytes_done: number
+  /** Bytes of all its files. */
+  bytes_expected: number
+  started_at?: string
+  finished_at?: string
+}
+
+export interface Job {
+  readonly uuid: string
+  readonly task: 'import-remote-image' | 'import-dc-image'
+  readonly image_uuid: string
+  /** Where from: without credentials for people, with them for the next start. */
+  readonly source: string
+  readonly secret_source: string
+  readonly channel?: string | undefined
+  state: JobState
+  /** How often something had to be tried again. */
+  retries: number
+  /** What the last retry was for, or why it failed. */
+  error?: { code: string; message: string } | undefined
+  readonly created_at: string
+  started_at?: string
+  finished_at?: string
+  steps: JobStep[]
+  /** Images that this job has made and not yet activated: its own to finish or to take away. */
+  made: string[]
+  /** Under which names the file store keeps what has arrived. */
+  partials: string[]
+}
+
+/** The records, which outlive a restart. */
+export interface JobStore {
+  list(): Promise<Job[]>
+  save(job: Job): Promise<void>
+  remove(uuid: string): Promise<void>
+}
+
+export const isLive = ({ state }: Pick<Job, 'state'>) => state === 'queued' || state === 'running'
+
+const sum = (job: Job, key: 'bytes_done' | 'bytes_expected') =>
+  job.steps.reduce((total, step) => total + step[key], 0)
+
+/** The public record: our own fields, and those that clients of the reference's workflow service read. */
+export function toRecord(job: Job, bytesPerSecond: number): Record<string, unknown> {
+  const { uuid, task, image_uuid, source, state, retries, error, created_at, started_at, finished_at } = job
+  const done = job.steps
+    .filter(step => step.state === 'done')
+    .map(step => ({
+      name: `import image ${step.uuid}`,
+      result: 'OK',
+      error: '',
+      started_at: step.started_at,
+      finished_at: step.finished_at,
+    }))
+  const failed =
+    error && (state === 'failed' || state === 'canceled')
+      ? [{ name: task, result: '', error: `${error.code}: ${error.message}`, started_at, finished_at }]
+      : []
+  return {
+    uuid,
+    name: task,
+    image_uuid,
+    state,
+    execution: state,
+    params: { image_uuid, source },
+    bytes_done: sum(job, 'bytes_done'),
+    bytes_expected: sum(job, 'bytes_expected'),
+    rate: Math.round(bytesPerSecond),
+    retries,
+    error,
+    created_at,
+    started_at,
+    finished_at,
+    images: job.steps,
+    chain_results: [...done, ...failed],
+  }
+}

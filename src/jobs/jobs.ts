@@ -1,0 +1,232 @@
+import PQueue from 'p-queue'
+import type { Logger } from 'pino'
+import { ImgapiError } from '../images/errors.ts'
+import type { Images } from '../images/images.ts'
+import { type HttpClient, withoutCredentials } from '../sources/http-client.ts'
+import { ImgapiSource } from '../sources/imgapi-source.ts'
+import type { RetryPolicy } from '../sources/resumable.ts'
+import { importChain, removeUnfinished } from './import-chain.ts'
+import { isLive, type Job, type JobStore, toRecord } from './job.ts'
+
+export interface JobsOptions {
+  images: Images
+  client: HttpClient
+  store: JobStore
+  log: Logger
+  retry: RetryPolicy
+  /** How many run at once. */
+  concurrency: number
+}
+
+export interface ImportRequest {
+  task: Job['task']
+  image_uuid: string
+  source: URL
+  channel?: string | undefined
+}
+
+/** Finished records are kept this long for people to look at. */
+const KEPT = 30 * 24 * 3600 * 1000
+/** How often the progress of a running job is written down. */
+const PROGRESS_INTERVAL = 2000
+
+interface Running {
+  controller: AbortController
+  done: Promise<void>
+  /** For the rate. */
+  startedAt: number
+  bytes: number
+}
+
+const CANCELED = 'canceled'
+const STOPPED = 'stopped'
+
+/** The imports of a server: queued, a few at once, on record, and resumed after a restart. */
+export class Jobs {
+  readonly #options: JobsOptions
+  readonly #queue: PQueue
+  readonly #jobs = new Map<string, Job>()
+  readonly #running = new Map<string, Running>()
+  #isClosing = false
+
+  constructor(options: JobsOptions) {
+    this.#options = options
+    this.#queue = new PQueue({ concurrency: options.concurrency })
+  }
+
+  /** Takes up what a stop or a crash interrupted, and forgets what is long over. */
+  async start() {
+    const { store, images } = this.#options
+    const oldest = images.now().getTime() - KEPT
+    for (const job of await store.list()) {
+      const isOver = !isLive(job) && Date.parse(job.finished_at ?? job.created_at) < oldest
+      if (isOver) {
+        await this.#forget(job)
+        continue
+      }
+      this.#jobs.set(job.uuid, job)
+      if (isLive(job)) this.#enqueue(job)
+    }
+  }
+
+  /** The job for that image which is under way, or a new one. */
+  async submit(request: ImportRequest): Promise<Job> {
+    const live = this.findLive(request.image_uuid)
+    if (live) return live
+    const { images, store } = this.#options
+    const job: Job = {
+      uuid: images.newUuid(),
+      task: request.task,
+      image_uuid: request.image_uuid,
+      source: withoutCredentials(request.source),
+      secret_source: request.source.href,
+      channel: request.channel,
+      state: 'queued',
+      retries: 0,
+      created_at: images.now().toISOString(),
+      steps: [],
+      made: [],
+      partials: [],
+    }
+    this.#jobs.set(job.uuid, job)
+    try {
+      await store.save(job)
+    } catch (error) {
+      this.#jobs.delete(job.uuid)
+      throw error
+    }
+    this.#enqueue(job)
+    return job
+  }
+
+  findLive(imageUuid: string): Job | undefined {
+    return [...this.#jobs.values()].find(job => job.image_uuid === imageUuid && isLive(job))
+  }
+
+  /** Throws ResourceNotFound. */
+  find(uuid: string): Job {
+    const job = this.#jobs.get(uuid)
+    if (!job) throw new ImgapiError('ResourceNotFound', `job ${uuid} not found`)
+    return job
+  }
+
+  /** Newest first. */
+  list(): Job[] {
+    return [...this.#jobs.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
+  }
+
+  record(job: Job): Record<string, unknown> {
+    const running = this.#running.get(job.uuid)
+    const seconds = running ? (Date.now() - running.startedAt) / 1000 : 0
+    return toRecord(job, running && seconds > 0 ? running.bytes / seconds : 0)
+  }
+
+  /** Stops a job that is under way, takes its unfinished image away, and forgets the record of one that is over. */
+  async cancel(uuid: string): Promise<Job> {
+    const job = this.find(uuid)
+    if (!isLive(job)) {
+      await this.#forget(job)
+      return job
+    }
+    const running = this.#running.get(uuid)
+    if (running) {
+      running.controller.abort(CANCELED)
+      await running.done
+    } else await this.#finish(job, 'canceled', new ImgapiError('Download', CANCELED))
+    return job
+  }
+
+  /** Stops what runs; it goes on at the next start. */
+  async close() {
+    this.#isClosing = true
+    this.#queue.clear()
+    for (const { controller } of this.#running.values()) controller.abort(STOPPED)
+    await Promise.all([...this.#running.values()].map(({ done }) => done))
+  }
+
+  #enqueue(job: Job) {
+    this.#queue.add(() => this.#run(job)).catch(error => this.#options.log.error({ err: error }, 'job'))
+  }
+
+  async #run(job: Job) {
+    if (this.#isClosing || !isLive(job)) return
+    const controller = new AbortController()
+    let over = () => {}
+    const done = new Promise<void>(resolve => {
+      over = resolve
+    })
+    this.#running.set(job.uuid, { controller, done, startedAt: Date.now(), bytes: 0 })
+    try {
+      await this.#work(job, controller.signal)
+    } finally {
+      this.#running.delete(job.uuid)
+      over()
+    }
+  }
+
+  async #work(job: Job, signal: AbortSignal) {
+    const { images, client, retry, store, log } = this.#options
+    const running = this.#running.get(job.uuid)!
+    let savedAt = 0
+    try {
+      job.state = 'running'
+      job.started_at ??= images.now().toISOString()
+      await store.save(job)
+      const source = new ImgapiSource(client, new URL(job.secret_source))
+      await importChain({ images, client, retry }, source, job, signal, {
+        save: () => store.save(job),
+        moved: (step, bytes) => {
+          running.bytes += Math.max(0, bytes - step.bytes_done)
+          step.bytes_done = bytes
+          if (Date.now() - savedAt < PROGRESS_INTERVAL) return
+          savedAt = Date.now()
+          store.save(job).catch(error => log.warn({ err: error }, 'the progress of a job is not saved'))
+        },
+        retried: error => {
+          job.retries++
+          job.error = { code: 'Download', message: error.message }
+          log.warn({ job: job.uuid, image: job.image_uuid }, `import: ${error.message}; trying again`)
+        },
+      })
+      await this.#finish(job, 'succeeded')
+    } catch (error) {
+      if (signal.aborted && signal.reason === STOPPED) await store.save(job)
+      else if (signal.aborted) await this.#finish(job, 'canceled', new ImgapiError('Download', CANCELED))
+      else await this.#finish(job, 'failed', error)
+    }
+  }
+
+  async #finish(job: Job, state: 'succeeded' | 'failed' | 'canceled', error?: unknown) {
+    const { images, store, log } = this.#options
+    if (state !== 'succeeded') await removeUnfinished(images, job)
+    // What a failed job has so far serves the next attempt; nobody attempts a canceled one again.
+    if (state !== 'failed') await this.#forgetPartials(job)
+    job.state = state
+    job.finished_at = images.now().toISOString()
+    if (error === undefined) delete job.error
+    else {
+      const code = error instanceof ImgapiError ? error.code : 'InternalError'
+      job.error = { code, message: (error as Error).message }
+    }
+    await store.save(job)
+    const entry = {
+      job: job.uuid,
+      image: job.image_uuid,
+      source: job.source,
+      ...(state === 'failed' && { err: error }),
+    }
+    log[state === 'failed' ? 'error' : 'info'](entry, `import of image ${job.image_uuid} ${state}`)
+  }
+
+  async #forgetPartials(job: Job) {
+    const names = job.partials
+    job.partials = []
+    for (const name of names) await this.#options.images.files.forget(name)
+  }
+
+  async #forget(job: Job) {
+    await this.#forgetPartials(job)
+    this.#jobs.delete(job.uuid)
+    await this.#options.store.remove(job.uuid)
+  }
+}

@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { Agent, type Dispatcher, request } from 'undici'
+import { PrivateAddressError, publicLookup, refusePrivateLiteral } from './address-guard.ts'
+
+/** Requests to other servers: with time limits, verified TLS, and no further than the config allows. */
+
+export interface SourceSettings {
+  /** URLs that begin so. */
+  url: string
+  /** File with the certificate of the authority to trust, PEM. */
+  ca?: string | undefined
+  /** Trust any certificate. */
+  insecure?: boolean | undefined
+}
+
+export interface HttpClientOptions {
+  allowPrivate: boolean
+  /** Milliseconds without a byte. */
+  stallTimeout: number
+  userAgent: string
+  sources: readonly SourceSettings[]
+}
+
+/** A request that got no useful answer. */
+export class SourceError extends Error {
+  override readonly name = 'SourceError'
+  /** Whether the same may work a little later. */
+  readonly isTemporary: boolean
+  readonly status: number | undefined
+
+  constructor(
+    message: string,
+    { isTemporary = false, status }: { isTemporary?: boolean; status?: number } = {},
+    cause?: unknown,
+  ) {
+    super(message, { cause })
+    this.isTemporary = isTemporary
+    this.status = status
+  }
+}
+
+export interface SourceAnswer {
+  status: number
+  headers: Record<string, string | string[] | undefined>
+  body: Readable & { text(): Promise<string>; dump(): Promise<unknown> }
+}
+
+const MOST_REDIRECTS = 5
+const CONNECT_TIMEOUT = 15_000
+
+export class HttpClient {
+  readonly #options: HttpClientOptions
+  readonly #agents = new Map<SourceSettings | undefined, Agent>()
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options
+  }
+
+  get allowsPrivate() {
+    return this.#options.allowPrivate
+  }
+
+  /**
+   * GET, following redirects. Credentials in the URL go to its own server and to no other. Throws SourceError;
+   * answers of any status but a redirect are returned.
+   */
+  async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
+    let target = url
+    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+      const isHome = target.origin === url.origin
+      const answer = await this.#send(target, { ...headers, ...(isHome && authorization(url)) }, signal)
+      const { location } = answer.headers
+      if (![301, 302, 303, 307, 308].includes(answer.status) || typeof location !== 'string') return answer
+      await answer.body.dump()
+      target = this.#resolve(location, target)
+    }
+    throw new SourceError(`${withoutCredentials(url)} redirects more than ${MOST_REDIRECTS} times`)
+  }
+
+  async close() {
+    await Promise.all([...this.#agents.values()].map(agent => agent.destroy()))
+  }
+
+  #resolve(location: string, base: URL): URL {
+    const target = URL.parse ? URL.parse(location, base.href) : new URL(location, base.href)
+    if (target && /^https?:$/.test(target.protocol)) return target
+    throw new SourceError(`${withoutCredentials(base)} redirects to something that is not http or https`)
+  }
+
+  async #send(url: URL, headers: Record<string, string>, signal?: AbortSignal): Promise<SourceAnswer> {
+    try {
+      if (!this.#options.allowPrivate) refusePrivateLiteral(url)
+      const answer = await request(`${url.origin}${url.pathname}${url.search}`, {
+        method: 'GET',
+        headers: { 'user-agent': this.#options.userAgent, ...headers },
+        dispatcher: this.#agentFor(url),
+        signal: signal ?? null,
+      })
+      return { status: answer.statusCode, headers: answer.headers, body: answer.body as SourceAnswer['body'] }
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw requestError(error, url)
+    }
+  }
+
+  #agentFor(url: URL): Dispatcher {
+    const { sources, stallTimeout, allowPrivate } = this.#options
+    const settings = sources.find(source => url.href.startsWith(source.url) || url.origin === source.url)
+    let agent = this.#agents.get(settings)
+    if (!agent) {
+      agent = new Agent({
+        headersTimeout: stallTimeout,
+        bodyTimeout: stallTimeout,
+        connect: {
+          timeout: CONNECT_TIMEOUT,
+          ...(settings?.ca && { ca: readFileSync(settings.ca) }),
+          ...(settings?.insecure && { rejectUnauthorized: false }),
+          ...(!allowPrivate && { lookup: publicLookup }),
+        },
+      })
+      this.#agents.set(settings, agent)
+    }
+    return agent
+  }
+}
+
+/** For records, logs and messages. */
+export function withoutCredentials(url: URL): string {
+  const shown = new URL(url.href)
+  shown.username = ''
+  shown.password = ''
+  return shown.href
+}
+
+function authorization({ username, password }: URL): Record<string, string> {
+  if (!username) return {}
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }
+}
+
+/** Certificates do not get better by waiting, and a private address stays one; most else may pass. */
+export function requestError(error: unknown, url: URL): SourceError {
+  if (error instanceof SourceError) return error
+  const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: Error }
+  const root =
+    error instanceof PrivateAddressError ? error : cause instanceof PrivateAddressError ? cause : undefined
+  const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS/.test(code ?? '')
+  const reason = root?.message ?? (message || code || String(error))
+  const isTemporary = !root && !isCertificate
+  return new SourceError(`${withoutCredentials(url)}: ${reason}`, { isTemporary }, error)
+}
