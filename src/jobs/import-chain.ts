@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import pRetry from 'p-retry'
 import { importImage } from '../images/create.ts'
 import { ImgapiError } from '../images/errors.ts'
 import { type RemoteFile, readRemoteFiles, storeFetchedFile } from '../images/fetched-file.ts'
@@ -8,7 +9,7 @@ import type { Images } from '../images/images.ts'
 import { activateImage } from '../images/lifecycle.ts'
 import { type HttpClient, SourceError } from '../sources/http-client.ts'
 import type { ImgapiSource } from '../sources/imgapi-source.ts'
-import type { RetryPolicy } from '../sources/resumable.ts'
+import { type RetryPolicy, toRetryOptions } from '../sources/resumable.ts'
 import { fetchFile, fetchOptions } from './fetch-file.ts'
 import type { Job, JobStep } from './job.ts'
 
@@ -90,7 +91,11 @@ export async function importChain(
   progress: Progress,
 ) {
   const { images } = tools
-  const manifests = await missingManifests(images, source, job.image_uuid, job.made, signal)
+  const manifests = await pRetry(() => missingManifests(images, source, job.image_uuid, job.made, signal), {
+    ...toRetryOptions(tools.retry, signal),
+    shouldRetry: ({ error }) => error.cause instanceof SourceError && error.cause.isTemporary,
+    onFailedAttempt: ({ error }) => progress.retried(error),
+  })
   const files = new Map(manifests.map(manifest => [manifest.uuid, readRemoteFiles(manifest)]))
   const known = job.steps.filter(step => step.state === 'done')
   job.steps = [

@@ -26,6 +26,14 @@ export interface RetryPolicy {
   longestDelay: number
 }
 
+/** In the words of the library that does it. */
+export const toRetryOptions = ({ retries, firstDelay, longestDelay }: RetryPolicy, signal: AbortSignal) => ({
+  retries,
+  minTimeout: firstDelay,
+  maxTimeout: longestDelay,
+  signal,
+})
+
 /** Failures in all, however much arrived between them: somebody should look at such a source. */
 const MOST_FAILURES = 200
 
@@ -64,10 +72,7 @@ async function fill(client: HttpClient, url: URL, sink: PassThrough, options: Do
           }
         },
         {
-          retries: retry.retries,
-          minTimeout: retry.firstDelay,
-          maxTimeout: retry.longestDelay,
-          signal,
+          ...toRetryOptions(retry, signal),
           onFailedAttempt: ({ error }) => onRetry?.(error),
         },
       )
