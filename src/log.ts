@@ -20,5 +20,6 @@ export function createLog(level: string): Logger {
 // A transport of pino's would need files beside the program; streams keep it one file.
 function destination(): DestinationStream {
   if (process.stdout.isTTY) return pretty({ sync: true, ignore: 'name,hostname,pid,v', singleLine: true })
-  return pino.destination({ dest: 1, sync: true })
+  // Written while the next lines come in, which then go out together.
+  return pino.destination({ dest: 1, sync: false })
 }

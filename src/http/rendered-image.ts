@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Image, toManifest, type View } from '../images/image.ts'
+import { viewKey } from './rendered-run.ts'
 import { render } from './respond.ts'
 
 export interface RenderedImage {
@@ -12,7 +13,7 @@ export interface RenderedImage {
 const renderings = new WeakMap<Image, Map<number, RenderedImage>>()
 
 export function renderImage(image: Image, view: View): RenderedImage {
-  const key = Number(view.operatorFields) + 2 * Number(view.channels) + 4 * Number(view.adminFields)
+  const key = viewKey(view)
   let byView = renderings.get(image)
   if (!byView) {
     byView = new Map()

@@ -23,6 +23,19 @@ export interface ListQuery {
   limit?: number | undefined
 }
 
+/**
+ * A part of a list: the images of an array from one index up to another. As long as nothing in it changes, the
+ * same array comes again with every list, so that what is made of it can be kept.
+ */
+export interface Run {
+  images: readonly Image[]
+  from: number
+  to: number
+}
+
+export const imagesOf = (runs: readonly Run[]): Image[] =>
+  runs.flatMap(({ images, from, to }) => images.slice(from, to))
+
 export interface TextMatch {
   value: string
   contains: boolean

@@ -1,22 +1,39 @@
 import type { Image } from '../images/image.ts'
-import { comparePositions, type ListQuery, matches, type Position, positionOf } from '../images/listing.ts'
+import {
+  comparePositions,
+  type ListQuery,
+  matches,
+  type Position,
+  positionOf,
+  type Run,
+} from '../images/listing.ts'
 import type { Versioned } from '../images/ports.ts'
+import { OrderedImages } from './ordered-images.ts'
 
-/** All images in memory, findable by UUID and by origin, and in the order in which lists show them. */
+/** How many different filters keep what they found. */
+const KEPT_FILTERS = 16
+
+/** All images in memory: by UUID, by origin, by name, and in the order in which lists show them. */
 export class Catalogue {
   readonly #byUuid = new Map<string, Versioned>()
-  readonly #ordered: Image[] = []
   readonly #children = new Map<string, Map<string, Image>>()
+  readonly #byName = new Map<string, OrderedImages>()
+  readonly #ordered: OrderedImages
+  /**
+   * What each filter finds in a chunk. Chunks never change in place, so an answer holds as long as its chunk
+   * does, and after a change only one chunk has to be looked through again.
+   */
+  readonly #found = new Map<string, WeakMap<readonly Image[], readonly Image[]>>()
 
   constructor(all: Iterable<Versioned> = []) {
+    const images: Image[] = []
     for (const versioned of all) {
       this.#byUuid.set(versioned.image.uuid, versioned)
-      this.#ordered.push(versioned.image)
+      images.push(versioned.image)
       this.adoptChild(versioned.image)
     }
-    // Sorting by positions made once is much cheaper than making them in every comparison.
-    const positions = new Map(this.#ordered.map(image => [image, positionOf(image)]))
-    this.#ordered.sort((a, b) => comparePositions(positions.get(a)!, positions.get(b)!))
+    this.#ordered = new OrderedImages(images)
+    for (const image of images) this.#addName(image)
   }
 
   get size() {
@@ -32,21 +49,21 @@ export class Catalogue {
     const before = this.#byUuid.get(image.uuid)?.image
     this.#byUuid.set(image.uuid, versioned)
     this.adoptChild(image)
-    if (before && before.origin !== image.origin) this.disownChild(before)
-    const from = before && this.#indexOf(positionOf(before))
-    const to = this.#indexOf(positionOf(image))
-    if (from === to) this.#ordered.splice(to, 1, image)
-    else {
-      if (from !== undefined) this.#ordered.splice(from, 1)
-      this.#ordered.splice(from !== undefined && from < to ? to - 1 : to, 0, image)
+    if (before) {
+      if (before.origin !== image.origin) this.disownChild(before)
+      this.#ordered.delete(before)
+      this.#removeName(before)
     }
+    this.#ordered.add(image)
+    this.#addName(image)
   }
 
   delete(uuid: string) {
     const versioned = this.#byUuid.get(uuid)
     if (!versioned) return
     this.#byUuid.delete(uuid)
-    this.#ordered.splice(this.#indexOf(positionOf(versioned.image)), 1)
+    this.#ordered.delete(versioned.image)
+    this.#removeName(versioned.image)
     this.disownChild(versioned.image)
   }
 
@@ -69,40 +86,63 @@ export class Catalogue {
     return [...(this.#children.get(uuid)?.values() ?? [])]
   }
 
-  list(query: ListQuery): Image[] {
-    const { order, marker, limit = Number.POSITIVE_INFINITY } = query
-    const found: Image[] = []
-    const step = order === 'asc' ? 1 : -1
-    let index = this.#start(order, marker)
-    for (; found.length < limit; index += step) {
-      const image = this.#ordered[index]
-      if (!image) break
-      if (matches(image, query)) found.push(image)
+  list(query: ListQuery): Run[] {
+    const { name, order, marker, limit = Number.POSITIVE_INFINITY } = query
+    const source = name && !name.contains ? this.#byName.get(name.value) : this.#ordered
+    if (!source) return []
+    const chunks = source.chunksFrom(order, marker)
+    const filter = this.#filterFor(query)
+    const runs: Run[] = []
+    let room = limit
+    for (const [index, chunk] of chunks.entries()) {
+      if (room <= 0) break
+      const images = filter(chunk)
+      // Only the chunk that the marker is in can have images before it.
+      const from = index === 0 && marker ? firstFrom(images, marker, order) : 0
+      const to = Math.min(images.length, from + room)
+      if (from < to) runs.push({ images, from, to })
+      room -= to - from
     }
-    return found
+    return runs
   }
 
-  #start(order: ListQuery['order'], marker: Position | undefined): number {
-    if (order === 'asc') return marker ? this.#indexOf(marker) : 0
-    if (!marker) return this.#ordered.length - 1
-    // Descending, the marker itself is part of the page: start at the last image that is not after it.
-    return this.#search(image => comparePositions(positionOf(image), marker) > 0) - 1
-  }
-
-  /** Where the image at this position is, or would be. */
-  #indexOf(position: Position): number {
-    return this.#search(image => comparePositions(positionOf(image), position) >= 0)
-  }
-
-  /** The index of the first image that `isBeyond` holds for; from there on it holds for all. */
-  #search(isBeyond: (image: Image) => boolean): number {
-    let low = 0
-    let high = this.#ordered.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (isBeyond(this.#ordered[middle]!)) high = middle
-      else low = middle + 1
+  /** The images of a chunk that match, in the order of the query; the same array each time. */
+  #filterFor(query: ListQuery): (chunk: readonly Image[]) => readonly Image[] {
+    const { marker: _, limit: __, ...filter } = query
+    const key = JSON.stringify(filter)
+    let found = this.#found.get(key)
+    if (!found) {
+      found = new WeakMap()
+      this.#found.set(key, found)
+      if (this.#found.size > KEPT_FILTERS) this.#found.delete(this.#found.keys().next().value as string)
     }
-    return low
+    return chunk => {
+      let images = found.get(chunk)
+      if (!images) {
+        const matching = chunk.filter(image => matches(image, query))
+        images = query.order === 'desc' ? matching.reverse() : matching
+        found.set(chunk, images)
+      }
+      return images
+    }
   }
+
+  #addName(image: Image) {
+    const namesakes = this.#byName.get(image.name)
+    if (namesakes) namesakes.add(image)
+    else this.#byName.set(image.name, new OrderedImages([image]))
+  }
+
+  #removeName(image: Image) {
+    const namesakes = this.#byName.get(image.name)
+    namesakes?.delete(image)
+    if (namesakes?.isEmpty) this.#byName.delete(image.name)
+  }
+}
+
+/** The index of the first image at or after the marker, in the order of the list. */
+function firstFrom(images: readonly Image[], marker: Position, order: ListQuery['order']): number {
+  const sign = order === 'asc' ? 1 : -1
+  const index = images.findIndex(image => sign * comparePositions(positionOf(image), marker) >= 0)
+  return index === -1 ? images.length : index
 }

@@ -1,4 +1,5 @@
 import type { Image } from '../../images/image.ts'
+import { imagesOf } from '../../images/listing.ts'
 import { readableImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Operation } from '../operation.ts'
@@ -37,9 +38,9 @@ async function toDataset(request: ApiRequest, image: Image): Promise<Record<stri
   }
 }
 
-const active = (request: ApiRequest, name?: string, version?: string) => {
+const active = async (request: ApiRequest, name?: string, version?: string) => {
   const { policy, manifests } = request.service.images
-  return manifests.list({
+  const runs = await manifests.list({
     state: 'active',
     name: name === undefined ? undefined : { value: name, contains: false },
     version: version === undefined ? undefined : { value: version, contains: false },
@@ -48,6 +49,7 @@ const active = (request: ApiRequest, name?: string, version?: string) => {
     billingTags: [],
     order: 'asc',
   })
+  return imagesOf(runs)
 }
 
 export const listDatasets: Operation = {

@@ -6,7 +6,7 @@ import { type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Operation } from '../operation.ts'
 import type { Query } from '../query.ts'
-import { jsonResponse } from '../respond.ts'
+import { sendList } from '../send-list.ts'
 
 const STATES = ['active', 'disabled', 'unactivated', 'all', 'creating', 'failed'] as const
 
@@ -20,19 +20,9 @@ export const listImages: Operation = {
     const viewer = request.viewer({ everyChannel: true })
     const view = request.view()
     const query = await readQuery(request, viewer)
-    const found = query ? await request.service.images.manifests.list(query) : []
-    const bodies = found.map(image => request.rendered(image, view).body)
-    return jsonResponse(request.exchange, request.service.serverName, renderList(bodies))
+    const runs = query ? await request.service.images.manifests.list(query) : []
+    return sendList(request.exchange, request.service.serverName, runs, view)
   },
-}
-
-const LINE_BREAK = /\n/g
-
-/** The list as JSON of two more spaces' indent than its parts. */
-function renderList(bodies: readonly Buffer[]): Buffer {
-  if (bodies.length === 0) return Buffer.from('[]')
-  const rows = bodies.map(body => `  ${body.toString().replace(LINE_BREAK, '\n  ')}`)
-  return Buffer.from(`[\n${rows.join(',\n')}\n]`)
 }
 
 /** Undefined if there can be nothing to see. */

@@ -2,7 +2,7 @@ import { link, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ImgapiError, storageIsDown } from '../../images/errors.ts'
 import type { Image } from '../../images/image.ts'
-import type { ListQuery } from '../../images/listing.ts'
+import type { ListQuery, Run } from '../../images/listing.ts'
 import type { Manifests, Versioned } from '../../images/ports.ts'
 import { hasDependents } from '../../images/remove.ts'
 import { Catalogue } from '../catalogue.ts'
@@ -50,7 +50,7 @@ export class LocalManifests implements Manifests {
     return this.#catalogue.get(uuid)
   }
 
-  async list(query: ListQuery): Promise<readonly Image[]> {
+  async list(query: ListQuery): Promise<readonly Run[]> {
     return this.#catalogue.list(query)
   }
 

@@ -1,0 +1,81 @@
+import type { Image } from '../images/image.ts'
+import { comparePositions, type ListQuery, type Position, positionOf } from '../images/listing.ts'
+
+/**
+ * Images in their order, in chunks that never change in place: a change makes one chunk anew and leaves the
+ * others as they are, and so does all that was made of them.
+ */
+export class OrderedImages {
+  /** None is empty. */
+  readonly #chunks: (readonly Image[])[] = []
+
+  constructor(images: readonly Image[]) {
+    // Sorting by positions made once is much cheaper than making them in every comparison.
+    const placed = images.map(image => ({ image, position: positionOf(image) }))
+    placed.sort((a, b) => comparePositions(a.position, b.position))
+    for (let start = 0; start < placed.length; start += CHUNK) {
+      this.#chunks.push(placed.slice(start, start + CHUNK).map(({ image }) => image))
+    }
+  }
+
+  get isEmpty() {
+    return this.#chunks.length === 0
+  }
+
+  add(image: Image) {
+    const position = positionOf(image)
+    const index = Math.min(this.#chunkOf(position), this.#chunks.length - 1)
+    const chunk = this.#chunks[index]
+    if (!chunk) {
+      this.#chunks.push([image])
+      return
+    }
+    const at = firstNotBefore(chunk, position)
+    const next = chunk.toSpliced(at, 0, image)
+    if (next.length <= 2 * CHUNK) this.#chunks[index] = next
+    else this.#chunks.splice(index, 1, next.slice(0, CHUNK), next.slice(CHUNK))
+  }
+
+  delete(image: Image) {
+    const position = positionOf(image)
+    const index = this.#chunkOf(position)
+    const chunk = this.#chunks[index]
+    if (!chunk) return
+    const at = firstNotBefore(chunk, position)
+    if (chunk[at]?.uuid !== image.uuid) return
+    if (chunk.length === 1) this.#chunks.splice(index, 1)
+    else this.#chunks[index] = chunk.toSpliced(at, 1)
+  }
+
+  /** The chunks from the one on that the marker is in, in the order of a list; each is in ascending order. */
+  chunksFrom(order: ListQuery['order'], marker: Position | undefined): (readonly Image[])[] {
+    if (order === 'asc') return marker ? this.#chunks.slice(this.#chunkOf(marker)) : this.#chunks
+    const chunks = marker ? this.#chunks.filter(chunk => isNotAfter(chunk[0]!, marker)) : this.#chunks
+    return chunks.toReversed()
+  }
+
+  /** The index of the first chunk that does not end before this position. */
+  #chunkOf(position: Position): number {
+    return search(this.#chunks, chunk => comparePositions(positionOf(chunk.at(-1)!), position) >= 0)
+  }
+}
+
+/** Enough to make writing one anew cheap, and few enough to make joining them so. */
+const CHUNK = 128
+
+const isNotAfter = (image: Image, marker: Position) => comparePositions(positionOf(image), marker) <= 0
+
+const firstNotBefore = (chunk: readonly Image[], position: Position) =>
+  search(chunk, image => comparePositions(positionOf(image), position) >= 0)
+
+/** The index of the first item that `isBeyond` holds for; from there on it holds for all. */
+function search<T>(items: readonly T[], isBeyond: (item: T) => boolean): number {
+  let low = 0
+  let high = items.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (isBeyond(items[middle]!)) high = middle
+    else low = middle + 1
+  }
+  return low
+}
