@@ -28,4 +28,5 @@ export function logExchange(log: Logger, exchange: Exchange) {
 }
 
 /** URLs may carry credentials in a parameter that is a URL itself. */
-const redact = (url: string) => url.replace(/(\/\/|%2f%2f)[^/@&;]*?(@|%40)/gi, '$1***$2')
+const redact = (url: string) =>
+  /\/\/|%2f/i.test(url) ? url.replace(/(\/\/|%2f%2f)[^/@&;]*?(@|%40)/gi, '$1***$2') : url

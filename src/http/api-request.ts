@@ -137,7 +137,12 @@ export class ApiRequest {
   }
 
   json(value: unknown, options: { status?: number; headers?: Headers } = {}): Response {
-    return jsonResponse(this.exchange, this.service.serverName, render(value), options)
+    return this.text(render(value), options)
+  }
+
+  /** JSON that is text already. */
+  text(json: string, options: { status?: number; headers?: Headers } = {}): Response {
+    return jsonResponse(this.exchange, this.service.serverName, json, options)
   }
 
   /** An image, with its ETag. */

@@ -4,7 +4,7 @@ import { viewKey } from './rendered-run.ts'
 import { render } from './respond.ts'
 
 export interface RenderedImage {
-  body: Buffer
+  body: string
   /** SHA-1 of the compact JSON, hex, without quotes, as the reference has it. */
   etag: string
 }

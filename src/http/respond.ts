@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { ImgapiError } from '../images/errors.ts'
 import { type Exchange, elapsed } from './exchange.ts'
 
@@ -16,44 +17,46 @@ export const commonHeaders = (exchange: Exchange, serverName: string): Headers =
 })
 
 /** Two spaces and no newline at the end. */
-export const render = (value: unknown): Buffer => Buffer.from(JSON.stringify(value, null, 2))
+export const render = (value: unknown): string => JSON.stringify(value, null, 2)
+
+/**
+ * Writes an answer. Straight to the socket, as text where it is text: then Node sends it together with the
+ * headers in one piece, which is worth a third of the time that a small answer takes.
+ */
+function send(exchange: Exchange, status: number, headers: Headers, body?: string | Buffer): Response {
+  const { incoming, outgoing } = exchange
+  outgoing.writeHead(status, headers)
+  if (body === undefined || incoming.method === 'HEAD') outgoing.end()
+  else {
+    exchange.bytes = Buffer.byteLength(body)
+    outgoing.end(body)
+  }
+  return RESPONSE_ALREADY_SENT
+}
 
 /** An answer in JSON, with its exact length: imgadm takes no chunked bodies, and old clients no charset. */
 export function jsonResponse(
   exchange: Exchange,
   serverName: string,
-  body: Buffer,
-  { status = 200, headers = {} }: { status?: number; headers?: Headers } = {},
+  body: string,
+  { status = 200, headers }: { status?: number; headers?: Headers } = {},
 ): Response {
-  exchange.bytes = exchange.incoming.method === 'HEAD' ? 0 : body.length
-  return new Response(body as Uint8Array<ArrayBuffer>, {
-    status,
-    headers: {
-      ...headers,
-      'Content-Type': 'application/json',
-      'Content-Length': String(body.length),
-      ...commonHeaders(exchange, serverName),
-    },
-  })
+  return bytesResponse(exchange, serverName, body, 'application/json', headers, status)
 }
 
-/** Bytes of any other kind. */
+/** Bytes or text of any kind. */
 export function bytesResponse(
   exchange: Exchange,
   serverName: string,
-  body: Buffer,
+  body: string | Buffer,
   contentType: string,
   headers: Headers = {},
+  status = 200,
 ): Response {
-  exchange.bytes = exchange.incoming.method === 'HEAD' ? 0 : body.length
-  return new Response(body as Uint8Array<ArrayBuffer>, {
-    headers: {
-      ...headers,
-      'Content-Type': contentType,
-      'Content-Length': String(body.length),
-      ...commonHeaders(exchange, serverName),
-    },
-  })
+  const common = commonHeaders(exchange, serverName)
+  common['Content-Type'] = contentType
+  common['Content-Length'] = String(Buffer.byteLength(body))
+  return send(exchange, status, Object.assign(common, headers), body)
 }
 
 export const emptyResponse = (
@@ -61,7 +64,7 @@ export const emptyResponse = (
   serverName: string,
   status: number,
   headers: Headers = {},
-): Response => new Response(null, { status, headers: { ...headers, ...commonHeaders(exchange, serverName) } })
+): Response => send(exchange, status, Object.assign(commonHeaders(exchange, serverName), headers))
 
 export function errorResponse(exchange: Exchange, serverName: string, error: ImgapiError): Response {
   const { code, message, errors, status, headers } = error

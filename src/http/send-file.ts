@@ -53,7 +53,10 @@ export async function sendFile(
     ...commonHeaders(exchange, serverName),
   }
   const status = range ? 206 : 200
-  if (incoming.method === 'HEAD') return new Response(null, { status, headers })
+  if (incoming.method === 'HEAD') {
+    outgoing.writeHead(status, headers).end()
+    return RESPONSE_ALREADY_SENT
+  }
   const open = await file.open()
   try {
     outgoing.writeHead(status, headers)

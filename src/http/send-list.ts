@@ -53,10 +53,13 @@ export async function sendList(
     'Content-Length': String(length),
     ...commonHeaders(exchange, serverName),
   }
-  if (method === 'HEAD') return new Response(null, { status: 200, headers })
-  exchange.bytes = length
   const { outgoing } = exchange
   outgoing.writeHead(200, headers)
+  if (method === 'HEAD') {
+    outgoing.end()
+    return RESPONSE_ALREADY_SENT
+  }
+  exchange.bytes = length
   // One system call for all the parts, none of which is copied.
   outgoing.cork()
   for (const part of body) outgoing.write(part)

@@ -21,23 +21,25 @@ function named(error: unknown): unknown {
 
 /** Every driver goes behind this: its errors come out in the words of the Image API. */
 export function guard<Port extends object>(driver: Port): Port {
-  return new Proxy(driver, {
-    get(target, property) {
-      const value = Reflect.get(target, property)
-      if (typeof value !== 'function') return value
-      return (...args: unknown[]) => {
-        const result: unknown = value.apply(target, args)
-        if (!(result instanceof Promise)) return result
-        return result.then(
-          found => (isPort(found) ? guard(found) : found),
-          error => {
-            throw named(error)
-          },
-        )
+  const guarded = Object.create(driver) as Record<string, unknown>
+  for (const name of methodsOf(driver)) {
+    const method = (driver as Record<string, (...args: unknown[]) => Promise<unknown>>)[name]!
+    guarded[name] = async (...args: unknown[]) => {
+      try {
+        const found = await method.apply(driver, args)
+        return isPort(found) ? guard(found) : found
+      } catch (error) {
+        throw named(error)
       }
-    },
-  })
+    }
+  }
+  return guarded as Port
 }
+
+const methodsOf = (driver: object) =>
+  Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(driver)))
+    .filter(([name, { value }]) => name !== 'constructor' && typeof value === 'function')
+    .map(([name]) => name)
 
 /** A received file is a port too: it still has to be attached. */
 const isPort = (value: unknown): value is object =>

@@ -15,6 +15,6 @@ export const cloneImageOperation: Operation = {
     const viewer = request.viewer()
     const image = await readableImage(images, uuid, viewer)
     const clone = await cloneImage(images, image, viewer.account)
-    return request.json(JSON.parse(request.rendered(clone).body.toString()))
+    return request.text(request.rendered(clone).body)
   },
 }

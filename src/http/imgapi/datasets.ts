@@ -11,7 +11,7 @@ import type { Operation } from '../operation.ts'
 
 /** The manifest in the old form, with the fields that had other names then; files have absolute URLs in it. */
 async function toDataset(request: ApiRequest, image: Image): Promise<Record<string, unknown>> {
-  const manifest = JSON.parse(request.rendered(image).body.toString())
+  const manifest = JSON.parse(request.rendered(image).body)
   const files = await Promise.all(
     image.files.map(async (file, index) => {
       const path = `${image.uuid}/file${index === 0 ? '' : `?index=${index}`}`

@@ -146,5 +146,5 @@ export async function changeStor(
   }
   if (image.icon) throw new ImgapiError('NotImplemented', 'cannot change stor for images with an icon')
   const view = { ...request.view(), adminFields: true, channels: images.policy.channels.length > 0 }
-  return request.json(JSON.parse(request.rendered(image, view).body.toString()))
+  return request.text(request.rendered(image, view).body)
 }
