@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import parseRange from 'range-parser'
 import { ImgapiError } from '../images/errors.ts'
 import type { OpenFile } from '../images/ports.ts'
 import { checkPreconditions, isNotModified, type Resource, rangeApplies } from './conditions.ts'
@@ -71,23 +70,22 @@ export async function sendFile(
   return RESPONSE_ALREADY_SENT
 }
 
+const SINGLE_RANGE = /^bytes=\s*(\d*)-(\d*)\s*$/i
+
 /**
  * The one range that a client asked for. Several at once, other units and nonsense mean the whole file, as the
  * RFC allows. Throws RangeNotSatisfiable.
  */
 function requestedRange(header: string | undefined, size: number): Range | undefined {
-  if (header === undefined || !/^bytes=/i.test(header)) return undefined
-  const ranges = parseRange(size, header)
-  if (ranges === -1) {
-    throw new ImgapiError(
-      'RangeNotSatisfiable',
-      `the range "${header}" is outside of the file's ${size} bytes`,
-      {
-        headers: { 'Content-Range': `bytes */${size}` },
-      },
-    )
+  const [, first, last] = SINGLE_RANGE.exec(header ?? '') ?? []
+  if (first === undefined || last === undefined || first + last === '') return undefined
+  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first)
+  if (start >= size) {
+    const message = `the range "${header}" is outside of the file's ${size} bytes`
+    throw new ImgapiError('RangeNotSatisfiable', message, { headers: { 'Content-Range': `bytes */${size}` } })
   }
-  return ranges === -2 || ranges.length !== 1 ? undefined : ranges[0]
+  return { start, end: first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1) }
 }
 
 /**
