@@ -1,12 +1,15 @@
-import { execFileSync } from 'node:child_process'
+import { truncateSync, writeFileSync } from 'node:fs'
+import { Agent } from 'node:http'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { addFile, bytes, call, create, md5, sha1, uuid } from '../support/api.ts'
+import { curl } from '../support/curl.ts'
 import { json, send } from '../support/http.ts'
 import { eventually } from '../support/poll.ts'
 import { RawConnection } from '../support/raw.ts'
-import { AUTH, startServer, type TestServer } from '../support/server.ts'
+import { AUTH, PASSWORD, startServer, type TestServer, temporaryFolder, USER } from '../support/server.ts'
 
 /** Files on their way in: digests, compressions, bodies of any length, and clients that give up. */
 
@@ -16,13 +19,15 @@ const put = (server: TestServer, id: string, body: Uint8Array | Readable, query 
 const filesOf = async (server: TestServer, id: string) =>
   (await call(server, 'GET', `/images/${id}`)).body.files
 
-/** The same text, compressed by the real tools where Node has none. */
-const TEXT = 'the same text again and again '.repeat(100)
+/** "hello world", as each tool leaves it. */
 const COMPRESSED = {
-  gzip: gzipSync(TEXT),
-  bzip2: execFileSync('bzip2', ['-c'], { input: TEXT }),
-  xz: execFileSync('xz', ['-c'], { input: TEXT }),
-  none: Buffer.from(TEXT),
+  gzip: gzipSync('hello world\n'),
+  bzip2: Buffer.from('QlpoOTFBWSZTWU7s6DYAAAJRgAAQQAAGRJCAIAAxBkxBAaeppYC7lDH4u5IpwoSCd2dBsA==', 'base64'),
+  xz: Buffer.from(
+    '/Td6WFoAAATm1rRGAgAhARYAAAB0L+WjAQALaGVsbG8gd29ybGQKAKHy/8Rqf7/PAAEkDKYY2NgftvN9AQAAAAAEWVo=',
+    'base64',
+  ),
+  none: Buffer.from('hello world\n'),
 }
 const COMPRESSIONS = Object.entries(COMPRESSED)
 
@@ -245,11 +250,38 @@ test('a file larger than the config allows is refused before it is sent, or as s
   expect((await put(server, id, bytes(1000), 'compression=none')).status).toBe(200)
 })
 
-test('an upload that is refused early leaves its connection usable or closes it in good order', async () => {
+test('a client that was refused early goes on with its next call', async () => {
   const server = await startServer()
-  const content = bytes(3_000_000)
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
   for (let i = 0; i < 5; i++) {
-    const reply = await put(server, uuid(), content, 'compression=none')
-    expect([reply.status, json(reply).code]).toEqual([404, 'ResourceNotFound'])
+    const refused = await send(`${server.url}/images/${uuid()}/file?compression=none`, 'PUT', {
+      headers: AUTH,
+      body: bytes(3_000_000),
+      agent,
+    })
+    expect([refused.status, json(refused).code]).toEqual([404, 'ResourceNotFound'])
+    expect((await send(`${server.url}/ping`, 'GET', { agent })).status).toBe(200)
+  }
+})
+
+test('curl shows the error of an upload that is refused in the middle', async () => {
+  const server = await startServer({ config: { maxImageSize: 100_000_000 } })
+  const { uuid: id } = await create(server)
+  const large = join(temporaryFolder(), 'large.zfs')
+  writeFileSync(large, '')
+  truncateSync(large, 300_000_000)
+  const upload = async (query: string, ...args: string[]) => {
+    const url = `${server.url}/images/${id}/file?${query}`
+    const login = ['-u', `${USER}:${PASSWORD}`]
+    const { exitCode, stdout } = await curl(...login, '--upload-file', large, ...args, url)
+    return { exitCode, ...JSON.parse(stdout) }
+  }
+  const chunked = ['-H', 'Transfer-Encoding: chunked']
+  for (let i = 0; i < 3; i++) {
+    const lie = await upload('compression=gzip', ...chunked)
+    expect(lie).toMatchObject({ exitCode: 0, code: 'InvalidParameter' })
+    const tooLarge = await upload('compression=none', ...chunked)
+    expect(tooLarge).toMatchObject({ exitCode: 0, code: 'Upload', message: expect.stringMatching(/exceeds/) })
   }
 })
