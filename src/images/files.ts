@@ -101,28 +101,31 @@ export async function keepFile(
   received: ReceivedFile,
   prepare: () => Promise<(image: Image) => Image>,
 ): Promise<Image> {
-  let before: Image | undefined
-  let after: Image
   try {
-    const change = await prepare()
-    after = await changeImage(images, uuid, image => {
-      before = image
-      return change(image)
-    })
+    return await changeStored(images, uuid, await prepare())
   } catch (error) {
     await received.discard()
     throw error
   }
+}
+
+/** Changes an image and, when that is done, drops what it had stored and has no more. */
+export async function changeStored(images: Images, uuid: string, change: (image: Image) => Image) {
+  let before: Image | undefined
+  const after = await changeImage(images, uuid, image => {
+    before = image
+    return change(image)
+  })
   await removeSuperseded(images, before, after)
   return after
 }
 
-/** Drops what an earlier state of an image had stored and the later one has not. */
-export async function removeSuperseded(images: Images, before: Image | undefined, after: Image) {
+/** Throws nothing: the change is made, and what is left over harms nobody. */
+async function removeSuperseded(images: Images, before: Image | undefined, after: Image) {
   const stored = (image: Image) => [...image.files, ...(image.icon ? [image.icon] : [])]
   const kept = new Set(stored(after).map(file => file.name))
   const dropped = before ? stored(before).filter(file => !kept.has(file.name)) : []
-  await Promise.all(dropped.map(file => images.files.remove(after.uuid, file)))
+  await Promise.allSettled(dropped.map(file => images.files.remove(after.uuid, file)))
 }
 
 /** The image with that file in that place. Throws ImageAlreadyActivated. */

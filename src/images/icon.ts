@@ -1,7 +1,7 @@
 import { ImgapiError, upload } from './errors.ts'
-import { checkDigests, checkStorage, type IncomingFile, keepFile, removeSuperseded } from './files.ts'
+import { changeStored, checkDigests, checkStorage, type IncomingFile, keepFile } from './files.ts'
 import type { Icon, Image } from './image.ts'
-import { changeImage, type Images } from './images.ts'
+import type { Images } from './images.ts'
 import { ownImage, type Viewer } from './visibility.ts'
 
 /** AddImageIcon, GetImageIcon, DeleteImageIcon (reference contract, 8.16). */
@@ -46,11 +46,12 @@ export async function addImageIcon(
 }
 
 export async function deleteImageIcon(images: Images, uuid: string, viewer: Viewer): Promise<Image> {
-  const before = await ownImage(images, uuid, viewer)
-  iconOf(before)
-  const after = await changeImage(images, uuid, ({ icon: _, ...image }) => image)
-  await removeSuperseded(images, before, after)
-  return after
+  await ownImage(images, uuid, viewer)
+  return changeStored(images, uuid, image => {
+    iconOf(image)
+    const { icon: _, ...rest } = image
+    return rest
+  })
 }
 
 /** Throws ResourceNotFound. */

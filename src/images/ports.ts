@@ -20,11 +20,15 @@ export interface Manifests {
   /** The images whose origin this is, in no order. */
   listChildren(uuid: string): Promise<readonly Image[]>
   /**
-   * Adds an image; with `replaces`, in place of that unactivated one, whose files become its own.
-   * Throws ImageUuidAlreadyExists or OriginDoesNotExist, decided together with the write.
+   * Adds an image; with `replaces`, in place of that unactivated one, whose files become its own; false if
+   * that one has changed since. Throws ImageUuidAlreadyExists, OriginDoesNotExist or, for the replaced one,
+   * ImageHasDependentImages, decided together with the write.
    */
-  insert(image: Image, replaces?: Versioned): Promise<void>
-  /** Writes the next state of an image; false if it has changed since that revision. */
+  insert(image: Image, replaces?: Versioned): Promise<boolean>
+  /**
+   * Writes the next state of an image; false if it has changed since that revision.
+   * Throws OriginDoesNotExist if it gets another origin, decided together with the write.
+   */
   replace(next: Image, revision: number): Promise<boolean>
   /**
    * Removes the image with all its files; false if it has changed since.
@@ -64,7 +68,7 @@ export interface OpenFile {
   readonly size: number
   /**
    * The bytes from `start` up to and including `end`. A chunk's memory is used again for the chunk after
-   * the next one, so at most two may be in use at a time.
+   * the next one, so at most two may be in use at a time; the last two are there until `close`.
    */
   chunks(start: number, end: number): AsyncIterable<Buffer>
   close(): Promise<void>

@@ -2,7 +2,6 @@ import { type FieldError, ImgapiError, missingBody, validationFailed } from './e
 import { isFieldName, policyOf } from './fields.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
-import { hasDependents } from './remove.ts'
 import { isObject } from './rules.ts'
 import { validateManifest } from './validate.ts'
 import type { Viewer } from './visibility.ts'
@@ -114,11 +113,7 @@ export async function updateImage(
       await checkNewOrigin(images, current.image, next.origin)
     }
     if (next.uuid !== uuid) {
-      const children = await images.manifests.listChildren(uuid)
-      if (children.length > 0) throw hasDependents(uuid, children)
-      await images.manifests.insert(next, current)
-      return next
-    }
-    if (await images.manifests.replace(next, current.revision)) return next
+      if (await images.manifests.insert(next, current)) return next
+    } else if (await images.manifests.replace(next, current.revision)) return next
   }
 }

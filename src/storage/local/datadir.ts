@@ -1,5 +1,4 @@
 import { existsSync, rmSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import type { Files, Locks, Manifests } from '../../images/ports.ts'
 import type { JobStore } from '../../jobs/job.ts'
 import { guard } from '../guard.ts'
@@ -7,7 +6,7 @@ import { LocalLocks } from '../locks.ts'
 import { LocalFiles } from './files.ts'
 import { LocalJobs } from './jobs.ts'
 import { cachePath, layoutOf } from './layout.ts'
-import { findLeftovers, loadDatadir } from './load.ts'
+import { emptyFolder, findLeftovers, loadDatadir } from './load.ts'
 import { lockDatadir } from './lock.ts'
 import { LocalManifests } from './manifests.ts'
 
@@ -33,19 +32,21 @@ export async function openDatadir(root: string): Promise<Datadir> {
     const loaded = loadDatadir(layout)
     const manifests = new LocalManifests(layout, loaded)
     for (const { image } of loaded.images) {
-      const replaced = loaded.replacements.get(image.uuid)
-      if (replaced) await manifests.finishReplacement(image, replaced)
+      const before = loaded.replacements.get(image.uuid)
+      if (before) await manifests.finishReplacement(image, before)
     }
-    for (const versioned of loaded.images) {
+    const replaced = new Set(loaded.replacements.values())
+    const images = loaded.images.filter(({ image }) => !replaced.has(image.uuid))
+    for (const versioned of images) {
       for (const path of findLeftovers(layout, versioned)) rmSync(path, { force: true })
     }
     const files = new LocalFiles(layout)
-    for (const { image } of loaded.images) {
+    for (const { image } of images) {
       for (const file of image.files) {
         if (!file.md5 && !existsSync(cachePath(layout, image.uuid))) files.wantMd5(image.uuid, file)
       }
     }
-    const damaged = loaded.images.flatMap(({ damage }) => (damage ? [damage] : []))
+    const damaged = images.flatMap(({ damage }) => (damage ? [damage] : []))
     return {
       manifests: guard(manifests),
       files: guard(files),
@@ -56,7 +57,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
       close: async () => {
         await files.close()
         lock.release()
-        await rm(layout.tmp, { recursive: true, force: true })
+        emptyFolder(layout.tmp)
       },
     }
   } catch (error) {

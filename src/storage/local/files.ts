@@ -31,6 +31,8 @@ export class LocalFiles implements Files {
   }
 
   async receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile> {
+    // A sender may go away before there is anything to write to; that is found out later.
+    source.on('error', () => {})
     const path = temporaryPath(this.#layout)
     const handle = await open(path, 'wx+')
     try {
@@ -97,12 +99,19 @@ export class LocalFiles implements Files {
     }
     this.#transfers++
     const pieceSize = this.#downloads.enter()
+    const used: Buffer[] = []
+    const take = (length: number) => {
+      used.push(this.#downloads.take(length))
+      return used.at(-1)!
+    }
     return {
       size,
-      chunks: (start, end) => readChunks(handle, start, end, pieceSize, this.#downloads),
+      chunks: (start, end) => readChunks(handle, start, end, pieceSize, take),
       close: async () => {
         this.#transfers--
         this.#downloads.leave()
+        // Not before: the last chunks may be on their way to the client long after they were read.
+        for (const buffer of used) this.#downloads.give(buffer)
         await handle.close()
       },
     }
@@ -123,8 +132,8 @@ export class LocalFiles implements Files {
   }
 
   async close() {
-    await this.#md5s.close()
     await Promise.all([this.#hasher.close(), this.#md5Hasher.close()])
+    await this.#md5s.close()
   }
 }
 
@@ -137,7 +146,7 @@ async function* readChunks(
   start: number,
   end: number,
   pieceSize: number,
-  memory: TransferMemory,
+  take: (length: number) => Buffer,
 ): AsyncGenerator<Buffer> {
   const size = Math.min(pieceSize, end - start + 1)
   const buffers: Buffer[] = []
@@ -147,7 +156,7 @@ async function* readChunks(
     const length = Math.min(size, end + 1 - position)
     if (length <= 0) return undefined
     const index = turn++ % 3
-    buffers[index] ??= memory.take(size)
+    buffers[index] ??= take(size)
     const { bytesRead } = await handle.read(buffers[index]!, 0, length, position)
     if (bytesRead === 0) throw storageIsDown('the file became shorter while it was being read')
     position += bytesRead
@@ -165,7 +174,6 @@ async function* readChunks(
   } finally {
     // The read under way must be over before its buffer is somebody else's.
     await ahead?.catch(() => {})
-    for (const buffer of buffers) memory.give(buffer)
   }
 }
 

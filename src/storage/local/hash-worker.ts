@@ -33,6 +33,11 @@ export function hashWorker() {
       jobs.set(id, { fd: request.fd, position: 0, hashes })
       return
     }
+    if (request.op === 'cancel') {
+      jobs.delete(id)
+      parentPort!.postMessage({ id })
+      return
+    }
     const job = jobs.get(id)!
     if (request.op === 'advance') {
       try {
@@ -49,7 +54,8 @@ export function hashWorker() {
       return
     }
     jobs.delete(id)
-    const digests = request.op === 'finish' ? job.hashes.map(hash => hash.digest('hex')) : []
-    parentPort!.postMessage(job.error ? { id, error: job.error } : { id, digests })
+    parentPort!.postMessage(
+      job.error ? { id, error: job.error } : { id, digests: job.hashes.map(hash => hash.digest('hex')) },
+    )
   })
 }

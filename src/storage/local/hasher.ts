@@ -13,11 +13,14 @@ export interface Follower {
   cancel(): Promise<void>
 }
 
+const ended = () => new Error('the hashing thread has ended')
+
 /** A thread that hashes, started at once so that the first upload need not wait for it. */
 export class Hasher {
   readonly #worker: Worker
   readonly #waiting = new Map<number, { resolve(digests: string[]): void; reject(error: Error): void }>()
   #lastId = 0
+  #ended = false
 
   constructor() {
     this.#worker = new Worker(`(${hashWorker})()`, { eval: true })
@@ -29,10 +32,8 @@ export class Hasher {
       else waiter?.resolve(digests ?? [])
       if (this.#waiting.size === 0) this.#worker.unref()
     })
-    this.#worker.on('error', error => {
-      for (const { reject } of this.#waiting.values()) reject(error as Error)
-      this.#waiting.clear()
-    })
+    this.#worker.on('error', error => this.#end(error as Error))
+    this.#worker.on('exit', () => this.#end(ended()))
   }
 
   follow(fd: number, algorithms: Algorithm[]): Follower {
@@ -53,12 +54,19 @@ export class Hasher {
     return this.#worker.terminate()
   }
 
+  #end(reason: Error) {
+    this.#ended = true
+    for (const { reject } of this.#waiting.values()) reject(reason)
+    this.#waiting.clear()
+  }
+
   #send(request: HashRequest) {
     this.#worker.postMessage(request)
   }
 
   #ask(request: HashRequest): Promise<string[]> {
     return new Promise((resolve, reject) => {
+      if (this.#ended) return reject(ended())
       this.#waiting.set(request.id, { resolve, reject })
       this.#worker.ref()
       this.#send(request)

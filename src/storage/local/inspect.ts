@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync, readdirSync } from 'node:fs'
 import { mkdir, rename } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ImgapiError } from '../../images/errors.ts'
 import type { Image, StoredFile } from '../../images/image.ts'
+import type { Versioned } from '../../images/ports.ts'
 import { type ManifestRules, validateManifest } from '../../images/validate.ts'
 import { syncFolder } from './durable.ts'
-import { filePath, folderOf, type Layout, layoutOf, MANIFEST, OPERATORS_FOLDERS } from './layout.ts'
-import { readFolder, readImages } from './load.ts'
+import { filePath, folderOf, type Layout, layoutOf, MANIFEST, manifestPath, OPERATORS_FOLDERS } from './layout.ts'
+import { readImages } from './load.ts'
 import { isUuid } from './record.ts'
 
 /** Looks at a data directory from outside: is everything there that should be, and nothing else? */
@@ -28,28 +30,38 @@ export interface Inspection {
   problems: Problem[]
 }
 
+const PIECE = 1024 * 1024
+/** Milliseconds that an upload takes at most from its file's final name to its manifest. */
+const SETTLING = 300
+
 /** Reads every manifest and every byte of every file; changes nothing. */
 export async function inspectDatadir(root: string, rules: ManifestRules): Promise<Inspection> {
   const layout = layoutOf(root)
   const { images, unreadable } = readImages(layout)
-  const problems: Problem[] = [...unreadable].map(([uuid, message]) => ({
-    subject: uuid,
-    kind: 'manifest',
-    message,
-    stray: folderOf(layout, uuid),
-  }))
-  problems.push(...findStrays(layout))
-  const known = new Set(images.map(({ image }) => image.uuid))
+  const first = await inspectImages(layout, images, rules)
+  // A server may be changing images at this moment: what looks wrong is looked at once more, a little later.
+  const suspects = [...unreadable.keys(), ...first.problems.map(({ subject }) => subject)]
+  if (suspects.length > 0) await sleep(SETTLING)
+  const again = readImages(layout, new Set(suspects))
+  const { problems } = await inspectImages(layout, again.images, rules)
+  for (const [uuid, message] of again.unreadable) {
+    problems.push({ subject: uuid, kind: 'manifest', message, stray: folderOf(layout, uuid) })
+  }
+  return { images: images.length, bytes: first.bytes, problems: [...problems, ...findStrays(layout)] }
+}
+
+async function inspectImages(layout: Layout, images: readonly Versioned[], rules: ManifestRules) {
+  const problems: Problem[] = []
   let bytes = 0
   for (const { image } of images) {
-    problems.push(...checkManifest(image, known, rules), ...findStrayFiles(layout, image))
+    problems.push(...checkManifest(layout, image, rules), ...findStrayFiles(layout, image))
     for (const file of [...image.files, ...(image.icon ? [image.icon] : [])]) {
       const { read, problem } = await checkFile(layout, image, file)
       bytes += read
       if (problem) problems.push(problem)
     }
   }
-  return { images: images.length, bytes, problems }
+  return { bytes, problems }
 }
 
 /** Moves what nothing needs out of the way; nothing is deleted. Resolves to the folder it is in now. */
@@ -65,7 +77,7 @@ export async function moveAside(root: string, paths: string[], now: Date): Promi
   return folder
 }
 
-function checkManifest(image: Image, known: Set<string>, rules: ManifestRules): Problem[] {
+function checkManifest(layout: Layout, image: Image, rules: ManifestRules): Problem[] {
   const problems: Problem[] = []
   const { files: _, icon: __, extra, ...fields } = image
   try {
@@ -82,7 +94,7 @@ function checkManifest(image: Image, known: Set<string>, rules: ManifestRules): 
       ),
     )
   }
-  if (image.origin !== undefined && !known.has(image.origin)) {
+  if (image.origin !== undefined && !existsSync(manifestPath(layout, image.origin))) {
     const message = `its origin ${image.origin} is not here`
     problems.push({ subject: image.uuid, kind: 'origin', message })
   }
@@ -96,12 +108,16 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
     kind: 'file',
     message: `${file.name}: ${message}`,
   })
-  if (!existsSync(path)) return { read: 0, problem: problem('missing') }
   const hash = createHash('sha1')
   let read = 0
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
-    hash.update(chunk)
-    read += chunk.length
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: PIECE }) as AsyncIterable<Buffer>) {
+      hash.update(chunk)
+      read += chunk.length
+    }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return { read, problem: problem(code === 'ENOENT' ? 'missing' : `cannot be read: ${message}`) }
   }
   if (read !== file.size) return { read, problem: problem(`has ${read} bytes, not ${file.size}`) }
   const sha1 = hash.digest('hex')
@@ -111,10 +127,8 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
 /** What is in the data directory and is neither an image nor ours. Names with a dot are not looked at. */
 function findStrays(layout: Layout): Problem[] {
   return readdirSync(layout.root)
-    .filter(
-      name =>
-        !name.startsWith('.') && !OPERATORS_FOLDERS.has(name) && !(isUuid(name) && readFolder(layout, name)),
-    )
+    .filter(name => !name.startsWith('.') && !OPERATORS_FOLDERS.has(name))
+    .filter(name => !(isUuid(name) && existsSync(manifestPath(layout, name))))
     .map(name => ({
       subject: name,
       kind: 'orphan',
@@ -126,7 +140,7 @@ function findStrays(layout: Layout): Problem[] {
 function findStrayFiles(layout: Layout, image: Image): Problem[] {
   const path = folderOf(layout, image.uuid)
   const wanted = new Set([MANIFEST, ...image.files.map(file => file.name), image.icon?.name])
-  return readdirSync(path)
+  return (existsSync(path) ? readdirSync(path) : [])
     .filter(name => !wanted.has(name))
     .map(name => ({
       subject: image.uuid,

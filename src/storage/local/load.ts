@@ -22,19 +22,24 @@ export interface Loaded {
  */
 export function loadDatadir(layout: Layout): Loaded {
   mkdirSync(layout.root, { recursive: true })
-  rmSync(layout.tmp, { recursive: true, force: true })
-  mkdirSync(layout.tmp)
+  emptyFolder(layout.tmp)
   mkdirSync(layout.cache, { recursive: true })
   mkdirSync(layout.jobs, { recursive: true })
   syncFolderNow(layout.root)
   return readImages(layout)
 }
 
-/** Reads, and changes nothing. */
-export function readImages(layout: Layout): Loaded {
+/** The folder itself stays: on a full disk it could not be made again. */
+export function emptyFolder(path: string) {
+  mkdirSync(path, { recursive: true })
+  for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true })
+}
+
+/** Reads all images, or those `only`, and changes nothing. */
+export function readImages(layout: Layout, only?: ReadonlySet<string>): Loaded {
   const loaded: Loaded = { images: [], unreadable: new Map(), replacements: new Map() }
   for (const uuid of readdirSync(layout.root)) {
-    if (!isUuid(uuid)) continue
+    if (!isUuid(uuid) || only?.has(uuid) === false) continue
     try {
       const found = readImage(layout, uuid)
       if (!found) continue

@@ -50,7 +50,7 @@ export async function lockDatadir(folder: string): Promise<DatadirLock> {
  * a data directory may be deeper than that.
  */
 async function withShortPath<T>(folder: string, use: (short: string) => Promise<T>): Promise<T> {
-  if (folder.length < 70) return use(folder)
+  if (Buffer.byteLength(folder) < 70) return use(folder)
   const link = join(tmpdir(), `imgapi-${randomBytes(6).toString('hex')}`)
   symlinkSync(folder, link)
   try {
@@ -81,6 +81,8 @@ async function findLivingHolder(folder: string, own: string): Promise<string | u
   return undefined
 }
 
+const NOBODY_LISTENS = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK', 'EPROTOTYPE']
+
 function isAlive(path: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(path)
@@ -88,7 +90,7 @@ function isAlive(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    // EAGAIN: the backlog is full, so somebody holds it.
-    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'))
+    // Anything else may come from a living one: EAGAIN from a busy one, EACCES from another user's.
+    socket.on('error', ({ code = '' }: NodeJS.ErrnoException) => resolve(!NOBODY_LISTENS.includes(code)))
   })
 }

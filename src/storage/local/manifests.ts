@@ -58,26 +58,14 @@ export class LocalManifests implements Manifests {
     return this.#catalogue.children(uuid)
   }
 
-  async insert(image: Image, replaces?: Versioned): Promise<void> {
-    const { uuid, origin } = image
-    if (this.#catalogue.get(uuid) || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
-      throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
-    }
-    if (origin !== undefined && (!this.#catalogue.get(origin) || this.#changing.has(origin))) {
-      throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
-    }
-    this.#changing.add(uuid)
-    this.#catalogue.adoptChild(image)
-    try {
-      await this.#addFolder(image, replaces?.image.uuid)
-      if (replaces) await this.finishReplacement(image, replaces.image.uuid)
-      this.#catalogue.put({ image, revision: 1 })
-    } catch (error) {
-      this.#catalogue.disownChild(image)
-      throw error
-    } finally {
-      this.#changing.delete(uuid)
-    }
+  async insert(image: Image, replaces?: Versioned): Promise<boolean> {
+    if (!replaces) return this.#add(image)
+    const { uuid } = replaces.image
+    return this.#inTurn(uuid, async () => {
+      if (this.#catalogue.get(uuid)?.revision !== replaces.revision) return false
+      this.#requireNoChildren(uuid)
+      return this.#whileChanging(uuid, () => this.#add(image, uuid))
+    })
   }
 
   async replace(next: Image, revision: number): Promise<boolean> {
@@ -85,11 +73,8 @@ export class LocalManifests implements Manifests {
     return this.#inTurn(uuid, async () => {
       const current = this.#catalogue.get(uuid)
       if (current?.revision !== revision || this.#changing.has(uuid)) return false
-      await writeDocument(
-        manifestPath(this.#layout, uuid),
-        () => temporaryPath(this.#layout),
-        toDocument(next),
-      )
+      const write = () => this.#writeManifest(next)
+      await (next.origin === current.image.origin ? write() : this.#withOrigin(next, write))
       const damage = next.files === current.image.files ? current.damage : undefined
       this.#catalogue.put({ image: next, revision: revision + 1, damage })
       return true
@@ -99,16 +84,12 @@ export class LocalManifests implements Manifests {
   async remove(uuid: string, revision: number): Promise<boolean> {
     return this.#inTurn(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== revision) return false
-      const children = this.#catalogue.children(uuid)
-      if (children.length > 0) throw hasDependents(uuid, children)
-      this.#changing.add(uuid)
-      try {
+      this.#requireNoChildren(uuid)
+      return this.#whileChanging(uuid, async () => {
         await this.#removeFolder(uuid)
         this.#catalogue.delete(uuid)
         return true
-      } finally {
-        this.#changing.delete(uuid)
-      }
+      })
     })
   }
 
@@ -121,6 +102,52 @@ export class LocalManifests implements Manifests {
       await this.#removeFolder(replaced)
       this.#catalogue.delete(replaced)
     }
+    await this.#writeManifest(image)
+  }
+
+  async #add(image: Image, replaced?: string): Promise<boolean> {
+    const { uuid } = image
+    if (this.#catalogue.get(uuid) || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
+      throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
+    }
+    return this.#whileChanging(uuid, async () => {
+      await this.#withOrigin(image, () => this.#addFolder(image, replaced))
+      this.#catalogue.put({ image, revision: 1 })
+      if (replaced) await this.finishReplacement(image, replaced)
+      return true
+    })
+  }
+
+  /** Writes an image that gets an origin, which cannot be removed from now on. Throws OriginDoesNotExist. */
+  async #withOrigin(image: Image, write: () => Promise<void>) {
+    const { origin } = image
+    if (origin !== undefined && (!this.#catalogue.get(origin) || this.#changing.has(origin))) {
+      throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
+    }
+    this.#catalogue.adoptChild(image)
+    try {
+      await write()
+    } catch (error) {
+      this.#catalogue.disownChild(image)
+      throw error
+    }
+  }
+
+  #requireNoChildren(uuid: string) {
+    const children = this.#catalogue.children(uuid)
+    if (children.length > 0) throw hasDependents(uuid, children)
+  }
+
+  async #whileChanging<T>(uuid: string, change: () => Promise<T>): Promise<T> {
+    this.#changing.add(uuid)
+    try {
+      return await change()
+    } finally {
+      this.#changing.delete(uuid)
+    }
+  }
+
+  async #writeManifest(image: Image) {
     const path = manifestPath(this.#layout, image.uuid)
     await writeDocument(path, () => temporaryPath(this.#layout), toDocument(image))
   }
@@ -137,7 +164,8 @@ export class LocalManifests implements Manifests {
       await rename(folder, target)
     } catch (error) {
       await rm(folder, { recursive: true, force: true })
-      if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') {
+      // EEXIST is what illumos says.
+      if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) {
         throw storageIsDown(`${target} is in the way and has no manifest: move it aside`, error)
       }
       throw error

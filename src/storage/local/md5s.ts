@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { open, rename, unlink, writeFile } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { open, rename, rm, writeFile } from 'node:fs/promises'
 import type { StoredFile } from '../../images/image.ts'
 import type { Hasher } from './hasher.ts'
 import { cachePath, filePath, type Layout, temporaryPath } from './layout.ts'
@@ -51,9 +51,11 @@ export class Md5s {
     }
   }
 
+  /** Waits for what is being computed, which fails at once if its thread has been ended. */
   async close() {
     clearInterval(this.#timer)
     this.#later.length = 0
+    await this.#last
   }
 
   #whenIdle() {
@@ -107,9 +109,17 @@ export class Md5s {
     }
   }
 
+  /** What cannot be kept, on a full disk for example, is computed again after a restart. */
   async #keep(uuid: string, { name, size, mtime }: StoredFile, md5: string) {
     const temporary = temporaryPath(this.#layout)
-    await writeFile(temporary, `${JSON.stringify({ name, size, mtime, md5 })}\n`)
-    await rename(temporary, cachePath(this.#layout, uuid)).catch(() => unlink(temporary))
+    const path = cachePath(this.#layout, uuid)
+    try {
+      await writeFile(temporary, `${JSON.stringify({ name, size, mtime, md5 })}\n`)
+      await rename(temporary, path)
+      // The image may have been deleted meanwhile, and its entry before it was made.
+      if (!existsSync(filePath(this.#layout, uuid, name))) await rm(path, { force: true })
+    } catch {
+      await rm(temporary, { force: true }).catch(() => {})
+    }
   }
 }
