@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { logExchange } from './access-log.ts'
 import type { createApp } from './app.ts'
+import { Connections } from './connections.ts'
 import { beginExchange } from './exchange.ts'
 import type { Service } from './service.ts'
 
@@ -39,6 +40,7 @@ export async function startServer(
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = env as HttpBindings
+      connections.begin(outgoing)
       const exchange = beginExchange(incoming, outgoing)
       outgoing.once('close', () => logExchange(service.log, exchange))
       return app(request, exchange)
@@ -60,7 +62,13 @@ export async function startServer(
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
     listener(incoming, outgoing),
   )
-  server.on('clientError', answerBrokenRequest)
+  const connections = new Connections(server, tls ? 'secureConnection' : 'connection')
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const pending = connections.answerOn(socket)
+    // What follows a request is broken, not the request: its answer comes first, and is the last one.
+    if (pending?.req.complete && socket.writable) pending.shouldKeepAlive = false
+    else answerBrokenRequest(error, socket)
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ port, host: address }, resolve)
@@ -70,7 +78,7 @@ export async function startServer(
     reloadCertificate: () => {
       if (tls) (server as TlsServer).setSecureContext({ ...readCertificate(tls), minVersion: 'TLSv1.2' })
     },
-    close: timeout => closeServer(server, timeout),
+    close: timeout => closeServer(server, connections, timeout),
   }
 }
 
@@ -79,10 +87,10 @@ const readCertificate = ({ cert, key }: { cert: string; key: string }) => ({
   key: readFileSync(key),
 })
 
-async function closeServer(server: Server, timeout: number) {
+async function closeServer(server: Server, connections: Connections, timeout: number) {
   const closed = new Promise<void>(resolve => server.close(() => resolve()))
   // Connections that finish their request now would otherwise be kept for the next one.
-  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const idle = setInterval(() => connections.closeIdle(), 50)
   const limit = setTimeout(() => server.closeAllConnections(), timeout)
   await closed
   clearInterval(idle)
