@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync, readdirSync } from 'node:fs'
+import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, rename } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -132,10 +132,13 @@ function findStrays(layout: Layout): Problem[] {
     .map(name => ({
       subject: name,
       kind: 'orphan',
-      message: isUuid(name) ? `a folder without ${MANIFEST}` : 'not an image',
+      message:
+        isUuid(name) && isFolder(join(layout.root, name)) ? `a folder without ${MANIFEST}` : 'not an image',
       stray: join(layout.root, name),
     }))
 }
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
 function findStrayFiles(layout: Layout, image: Image): Problem[] {
   const path = folderOf(layout, image.uuid)

@@ -65,8 +65,8 @@ function readImage(layout: Layout, uuid: string) {
 /** The names and sizes in an image's folder. */
 export function readFolder(layout: Layout, uuid: string): Folder | undefined {
   const path = folderOf(layout, uuid)
-  const names = readdirSync(path)
-  if (!names.includes(MANIFEST)) return undefined
+  const names = namesIn(path)
+  if (!names?.includes(MANIFEST)) return undefined
   const stat = (name: string) => statSync(join(path, name))
   const others = names.filter(name => name !== MANIFEST)
   return {
@@ -83,6 +83,15 @@ export function readFolder(layout: Layout, uuid: string): Folder | undefined {
       const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
       return { sha1: hash('sha1'), md5: hash('md5') }
     },
+  }
+}
+
+/** Undefined for what is no folder: a file may have any name. */
+function namesIn(path: string): string[] | undefined {
+  try {
+    return readdirSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTDIR') throw error
   }
 }
 
