@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { type ParseError, parse as parseLeniently } from 'jsonc-parser'
 import { z } from 'zod'
 import { UUID } from './images/fields.ts'
 
@@ -191,9 +192,19 @@ function readJson(path: string): unknown {
   }
   try {
     return JSON.parse(json)
-  } catch (error) {
-    throw new ConfigError(`${path}: not valid JSON: ${(error as Error).message}`)
+  } catch {
+    throw new ConfigError(`${path}: not valid JSON${whereBroken(json)}`)
   }
+}
+
+/** Line and column. The parser's own message would quote the text, which may be a password. */
+function whereBroken(json: string): string {
+  const errors: ParseError[] = []
+  parseLeniently(json, errors, { disallowComments: true })
+  const [first] = errors
+  if (!first) return ''
+  const lines = json.slice(0, first.offset).split('\n')
+  return `: line ${lines.length}, column ${lines.at(-1)!.length + 1}`
 }
 
 /** `path` is only named in messages. */
@@ -208,7 +219,7 @@ export function parseConfig(value: unknown, path: string): Config {
   )
 }
 
-/** Where, what was found, what is expected. A password is never repeated. */
+/** Where, what was found, what is expected. Nothing of a user is repeated: it may hold the password. */
 function describeIssue(issue: z.core.$ZodIssue): string[] {
   const where = issue.path
     .map((key, index) =>
@@ -220,7 +231,16 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     const known = where ? '' : `; the keys are ${Object.keys(Schema.shape).join(', ')}`
     return issue.keys.map(key => `${prefix}${key}: unknown key${known}`)
   }
-  const isSecret = issue.path.at(-1) === 'password'
-  const found = issue.input === undefined ? 'nothing' : isSecret ? 'a value' : JSON.stringify(issue.input)
+  const isSecret = issue.path[0] === 'userdb'
+  const found =
+    issue.input === undefined ? 'nothing' : isSecret ? typeName(issue.input) : JSON.stringify(issue.input)
   return [`${where || 'the config'}: found ${found}, expected ${issue.message}`]
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  return (
+    { string: 'text', number: 'a number', boolean: 'true or false' }[typeof value as string] ?? 'an object'
+  )
 }
