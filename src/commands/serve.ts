@@ -5,6 +5,7 @@ import { Authenticator } from '../auth/authenticator.ts'
 import { KeyRing } from '../auth/key-ring.ts'
 import { type Config, readConfig } from '../config.ts'
 import { createApp } from '../http/app.ts'
+import { readCertificate } from '../http/certificate.ts'
 import { type HttpServer, startServer } from '../http/server.ts'
 import type { Service } from '../http/service.ts'
 import type { Images } from '../images/images.ts'
@@ -39,7 +40,12 @@ function addressToBind({ address, host }: Config): string | undefined {
 /** Composes the server out of its parts, runs it until a signal, and takes it apart again in order. */
 async function runServer(configPath: string) {
   const config = readConfig(configPath)
+  checkCertificate(config)
   const log = createLog(config.logLevel)
+  // A signal that comes before the end of the start must not end the process either.
+  const stop = stopSignal(log)
+  let reloadNow = () => {}
+  process.on('SIGHUP', () => reloadNow())
   const datadir = await openDatadir(config.datadir).catch(error => {
     throw new FailedError((error as Error).message)
   })
@@ -51,12 +57,21 @@ async function runServer(configPath: string) {
     const where = `${address ?? 'all interfaces'}, port ${config.port}`
     throw new FailedError(`cannot listen on ${where}: ${(error as Error).message}`)
   })
+  reloadNow = () => reload(configPath, service, server)
   announce(config, datadir, log, address, server.port)
-  process.on('SIGHUP', () => reload(configPath, service, server))
-  await stopSignal(log)
+  await stop
   await server.close(config.shutdownTimeout * 1000)
   await stopService(service, datadir)
   log.info('stopped')
+}
+
+/** Before anything is touched. Throws FailedError. */
+function checkCertificate({ tls }: Config) {
+  try {
+    if (tls) readCertificate(tls)
+  } catch (error) {
+    throw new FailedError((error as Error).message)
+  }
 }
 
 function createService(config: Config, datadir: Datadir, log: Logger): Service {
@@ -130,9 +145,9 @@ function announce(config: Config, datadir: Datadir, log: Logger, address: string
 function reload(configPath: string, { auth, log }: Service, server: HttpServer) {
   try {
     const config = readConfig(configPath)
+    server.reloadCertificate()
     auth.setUsers(config.userdb)
     log.level = config.logLevel
-    server.reloadCertificate()
     log.info('config reloaded: users, log level and certificate')
   } catch (error) {
     log.error(`config not reloaded: ${(error as Error).message}`)

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { logExchange } from './access-log.ts'
 import type { createApp } from './app.ts'
+import { type CertificateFiles, readCertificate } from './certificate.ts'
 import { Connections } from './connections.ts'
 import { beginExchange } from './exchange.ts'
 import type { Service } from './service.ts'
@@ -13,7 +13,7 @@ export interface ServerOptions {
   /** Undefined is every interface. */
   address: string | undefined
   port: number
-  tls?: { cert: string; key: string } | undefined
+  tls?: CertificateFiles | undefined
   /** Milliseconds. */
   stallTimeout: number
 }
@@ -56,7 +56,7 @@ export async function startServer(
     connectionsCheckingInterval: Math.min(5000, stallTimeout),
   }
   const server: Server | TlsServer = tls
-    ? createTlsServer({ ...serverOptions, ...readCertificate(tls), minVersion: 'TLSv1.2' }, listener)
+    ? createTlsServer({ ...serverOptions, ...readCertificate(tls) }, listener)
     : createServer(serverOptions, listener)
   // The client waits for a go-ahead, which it gets when its body is wanted: see openBody.
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
@@ -76,16 +76,11 @@ export async function startServer(
   return {
     port: (server.address() as AddressInfo).port,
     reloadCertificate: () => {
-      if (tls) (server as TlsServer).setSecureContext({ ...readCertificate(tls), minVersion: 'TLSv1.2' })
+      if (tls) (server as TlsServer).setSecureContext(readCertificate(tls))
     },
     close: timeout => closeServer(server, connections, timeout),
   }
 }
-
-const readCertificate = ({ cert, key }: { cert: string; key: string }) => ({
-  cert: readFileSync(cert),
-  key: readFileSync(key),
-})
 
 async function closeServer(server: Server, connections: Connections, timeout: number) {
   const closed = new Promise<void>(resolve => server.close(() => resolve()))

@@ -40,6 +40,8 @@ export interface ServerOptions {
   folder?: string
   /** Program and arguments before `-s -c FILE`, e.g. under a file-size limit. */
   command?: string[]
+  /** What follows the program; default `-s -c FILE`. */
+  flags?: (configPath: string) => string[]
   env?: Record<string, string>
   /** Keep it running after the test; the caller stops it. */
   keep?: boolean
@@ -66,8 +68,9 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     ...options.config,
   }
   writeFileSync(configPath, JSON.stringify(config))
+  const flags = options.flags ?? (file => ['-s', '-c', file])
   const [program, ...args] = options.command ?? [process.execPath, PROGRAM]
-  const child = spawn(program!, [...args, '-s', '-c', configPath], {
+  const child = spawn(program!, [...args, ...flags(configPath)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
   })
@@ -89,7 +92,8 @@ async function watch(
 ): Promise<TestServer> {
   let stdout = ''
   let stderr = ''
-  const exited = new Promise<number | null>(resolve => child.on('exit', code => resolve(code)))
+  // `close`, not `exit`: by then all of its log has been read.
+  const exited = new Promise<number | null>(resolve => child.on('close', code => resolve(code)))
   const log = () =>
     stdout
       .split('\n')

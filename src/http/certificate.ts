@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs'
+import type { SecureContextOptions } from 'node:tls'
+import { createSecureContext } from 'node:tls'
+
+/** The PEM files of a certificate and its key. */
+export interface CertificateFiles {
+  cert: string
+  key: string
+}
+
+/**
+ * What HTTPS is served with. Old platforms speak TLS 1.2 at most, and only with ciphers of that time, which
+ * Node's own list still has. Throws an error for the operator if the files are missing or do not fit.
+ */
+export function readCertificate({ cert, key }: CertificateFiles): SecureContextOptions {
+  const options = { cert: read('cert', cert), key: read('key', key), minVersion: 'TLSv1.2' } as const
+  try {
+    createSecureContext(options)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const reason = code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' ? 'they do not belong together' : message
+    throw new Error(`tls: the certificate ${cert} and the key ${key} cannot be used: ${reason}`)
+  }
+  return options
+}
+
+function read(which: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new Error(`tls.${which}: cannot read the file: ${(error as Error).message}`)
+  }
+}

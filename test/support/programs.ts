@@ -1,0 +1,38 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { test } from 'vitest'
+
+/**
+ * Tests that need a real program. Where it is missing the test is left out and the end of the run says how to
+ * get it; under CI=true nothing may be left out, and the test fails.
+ */
+export type Test = (name: string, body: () => unknown) => void
+
+export const needs = (program: string, debianPackage: string): Test =>
+  requires(isInstalled(program), `${program} is not installed: apt-get install ${debianPackage}`)
+
+export function requires(isThere: boolean, howToGetIt: string): Test {
+  if (isThere) return (name, body) => test(name, () => body() as Promise<void>)
+  return name =>
+    test(name, context => {
+      if (process.env.CI === 'true') throw new Error(howToGetIt)
+      context.skip(howToGetIt)
+    })
+}
+
+/** The tests that every one of some programs is needed for. */
+export function needsAll(programs: Record<string, string>): Test {
+  const missing = Object.entries(programs).find(([program]) => !isInstalled(program))
+  return missing ? needs(...missing) : (name, body) => test(name, () => body() as Promise<void>)
+}
+
+function isInstalled(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some(folder => {
+    try {
+      accessSync(join(folder, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
