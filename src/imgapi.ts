@@ -22,8 +22,10 @@ function fromPredecessor(argv: string[]): string[] {
   return ['serve', ...rest.map(word => word.replace(/^--?c(=|$)/, '--config$1'))]
 }
 
+const LIKE_PREDECESSOR = 'imgapi -s -c FILE is the same as imgapi serve -c FILE.'
+
 async function usage(name: string | undefined): Promise<string> {
-  if (name === undefined) return `${await renderUsage(main)}\n`
+  if (name === undefined) return `${await renderUsage(main)}\n\n${LIKE_PREDECESSOR}\n`
   const found = findCommand(name)
   const examples = found.examples.map(example => `  ${example}`).join('\n')
   return `${await renderUsage(found, main)}\nEXAMPLES\n\n${examples}\n`

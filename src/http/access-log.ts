@@ -27,6 +27,6 @@ export function logExchange(log: Logger, exchange: Exchange) {
   else log.info(entry, message)
 }
 
-/** URLs may carry credentials in a parameter that is a URL itself. */
+/** URLs may carry credentials in a parameter that is a URL itself: all up to the last @ of its host part. */
 const redact = (url: string) =>
-  /\/\/|%2f/i.test(url) ? url.replace(/(\/\/|%2f%2f)[^/@&;]*?(@|%40)/gi, '$1***$2') : url
+  /\/\/|%2f/i.test(url) ? url.replace(/(\/\/|%2f%2f)(?:(?!%2f)[^/&;])*(@|%40)/gi, '$1***$2') : url
