@@ -33,10 +33,10 @@ const User = z.strictObject(
 
 const Channel = z.strictObject(
   {
-    name: text.regex(/^[a-z][a-z0-9_-]*$/, {
-      error: 'lower-case letters, digits, "_" and "-", a letter first',
-    }),
-    description: z.string({ error: 'text' }).default(''),
+    name: text
+      .regex(/^[a-z][a-z0-9_-]*$/, { error: 'lower-case letters, digits, "_" and "-", a letter first' })
+      .describe('as clients name it'),
+    description: z.string({ error: 'text' }).default('').describe('shown to clients'),
     default: z
       .boolean({ error: 'true or false' })
       .optional()
@@ -56,10 +56,14 @@ const Source = z.strictObject(
 
 const Imports = z.strictObject(
   {
-    concurrency: whole(1, 64).default(3),
-    retries: whole(0, 100).default(8),
-    firstDelay: whole(1, 3600_000, ' (milliseconds)').default(1000),
-    longestDelay: whole(1, 3600_000, ' (milliseconds)').default(60_000),
+    concurrency: whole(1, 64).default(3).describe('imports at once'),
+    retries: whole(0, 100).default(8).describe('times that a failed fetch is tried again'),
+    firstDelay: whole(1, 3600_000, ' (milliseconds)')
+      .default(1000)
+      .describe('milliseconds before the first retry; then doubled'),
+    longestDelay: whole(1, 3600_000, ' (milliseconds)')
+      .default(60_000)
+      .describe('milliseconds between two retries at most'),
   },
   { error: 'an object {"concurrency": ..., "retries": ...}' },
 )
@@ -72,7 +76,7 @@ const Tls = z.strictObject(
   { error: 'an object {"cert": FILE, "key": FILE}' },
 )
 
-const Schema = z.strictObject(
+export const Schema = z.strictObject(
   {
     datadir: text.describe('directory where the images are kept; made if it is missing'),
     port: whole(0, 65535).default(8080).describe('TCP port to listen on; 0 takes a free one'),
@@ -122,7 +126,9 @@ const Schema = z.strictObject(
       .optional()
       .describe('account that owns the images of nobody in mode dc'),
     serverName: text.optional().describe('value of the `Server` header; default: imgapi/VERSION'),
-    logLevel: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
+    logLevel: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
+      .default('info')
+      .describe('least level that is logged'),
     tls: Tls.optional().describe('serve HTTPS; the files are read again on SIGHUP'),
     publicUrl: text
       .regex(/^https?:\/\//, { error: 'an http or https URL' })
@@ -233,9 +239,12 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
   }
   const isSecret = issue.path[0] === 'userdb'
   const found =
-    issue.input === undefined ? 'nothing' : isSecret ? typeName(issue.input) : JSON.stringify(issue.input)
+    issue.input === undefined ? 'nothing' : isSecret ? typeName(issue.input) : withoutUserinfo(issue.input)
   return [`${where || 'the config'}: found ${found}, expected ${issue.message}`]
 }
+
+/** As JSON, without the credentials that a URL in it may have. */
+const withoutUserinfo = (value: unknown) => JSON.stringify(value).replace(/\/\/[^/"]*@/g, '//***@')
 
 function typeName(value: unknown): string {
   if (value === null) return 'null'

@@ -95,6 +95,14 @@ describe('a password is never repeated', () => {
     expect(lines[0]).not.toContain('4711')
   })
 
+  test('not even one in the URL of a source', () => {
+    const sources = [{ url: 7, ca: 'a' }, 'https://eve:s4711@images.example.com/x']
+    expect(problems({ ...PREDECESSOR, sources }).join()).not.toContain('4711')
+    expect(problems({ ...PREDECESSOR, publicUrl: '//eve:s4711@images.example.com' })).toEqual([
+      'FILE: publicUrl: found "//***@images.example.com", expected an http or https URL',
+    ])
+  })
+
   test('not even where the file is not JSON, which is told by line and column', () => {
     const file = join(temporaryFolder(), 'config.json')
     writeFileSync(file, '{\n  "datadir": "/images",\n  "userdb": [{"name": "a", "password": s4711}]\n}\n')
@@ -118,12 +126,12 @@ test('relative paths count from the folder of the config file, absolute ones sta
   const folder = temporaryFolder()
   mkdirSync(join(folder, 'etc'))
   const file = join(folder, 'etc', 'config.json')
-  writeFileSync(
-    file,
-    JSON.stringify({ datadir: '../images', tls: { cert: 'cert.pem', key: '/etc/key.pem' } }),
-  )
+  const tls = { cert: 'cert.pem', key: '/etc/key.pem' }
+  const sources = [{ url: 'https://images.example.com/', ca: 'ca.pem' }]
+  writeFileSync(file, JSON.stringify({ datadir: '../images', tls, sources }))
   expect(readConfig(file)).toMatchObject({
     datadir: join(folder, 'images'),
     tls: { cert: join(folder, 'etc', 'cert.pem'), key: '/etc/key.pem' },
+    sources: [{ ca: join(folder, 'etc', 'ca.pem') }],
   })
 })

@@ -116,19 +116,26 @@ test('no password and no Authorization header is ever logged', async () => {
 })
 
 test.each([
-  ['http://eve:s4711@images.example.com/', 'http://***@images.example.com/'],
-  ['http://eve:s47%4011@images.example.com/', 'http://***@images.example.com/'],
-  [
-    encodeURIComponent('https://eve:s4711@images.example.com/a'),
-    'https%3A%2F%2F***%40images.example.com%2Fa',
-  ],
-  ['http://eve:s@4711@images.example.com/', 'http://***@images.example.com/'],
-  ['http://images.example.com/a@b', 'http://images.example.com/a@b'],
+  ['http://eve:s4711@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
+  ['http://eve:s47%4011@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
+  [encodeURIComponent('https://eve:s4711@127.0.0.1:1/a'), 'https%3A%2F%2F***%40127.0.0.1%3A1%2Fa'],
+  ['http://eve:s@4711@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
+  ['http://127.0.0.1:1/a@b', 'http://127.0.0.1:1/a@b'],
 ])('credentials in a source are not logged: %s', async (source, shown) => {
   const server = await startServer()
   const path = `/images/${uuid()}?action=import-remote&source=`
   const line = await logged(server, 'POST', `${path}${source}`)
   expect(line.req).toMatchObject({ url: `${path}${shown}` })
+  expect(JSON.stringify(server.log())).not.toContain('4711')
+})
+
+test('credentials of a source are not logged where an import of it fails either', async () => {
+  const config = { allowPrivateSources: true, imports: { retries: 1, firstDelay: 1 } }
+  const server = await startServer({ config })
+  const source = encodeURIComponent('http://eve:s4711@127.0.0.1:1/')
+  const answer = await call(server, 'POST', `/images/${uuid()}?action=import-remote&source=${source}`)
+  expect(answer.text).not.toContain('4711')
+  await server.stop()
   expect(JSON.stringify(server.log())).not.toContain('4711')
 })
 
