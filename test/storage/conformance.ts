@@ -3,7 +3,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { NO_OWNER } from '../../src/images/fields.ts'
 import type { Image, StoredFile } from '../../src/images/image.ts'
-import type { ListQuery } from '../../src/images/listing.ts'
+import { imagesOf, type ListQuery } from '../../src/images/listing.ts'
 import type { Files, Locks, Manifests, OpenFile, ReceiveOptions, Versioned } from '../../src/images/ports.ts'
 
 /** What every storage driver must do, whatever it stores in. A driver's own test file is one call. */
@@ -223,7 +223,7 @@ function testManifests(storageTest: StorageTest) {
 function testLists(storageTest: StorageTest) {
   const publishedAt = (day: number) => `2024-01-${String(day).padStart(2, '0')}T00:00:00.000Z`
   const uuids = async (storage: TestStorage, query: Partial<ListQuery> = {}) =>
-    (await storage.manifests.list({ ...ANY, ...query })).map(({ uuid }) => uuid)
+    imagesOf(await storage.manifests.list({ ...ANY, ...query })).map(({ uuid }) => uuid)
 
   /** Published out of order, some at one instant; two unpublished. */
   async function fill(storage: TestStorage): Promise<string[]> {
@@ -306,7 +306,7 @@ function testReplacements(storageTest: StorageTest) {
     await storage.manifests.insert(next, current)
     const again = await storage.reopen()
     expect(await again.manifests.find(image.uuid)).toBeUndefined()
-    expect((await again.manifests.list(ANY)).map(({ uuid }) => uuid)).toEqual([next.uuid])
+    expect(imagesOf(await again.manifests.list(ANY)).map(({ uuid }) => uuid)).toEqual([next.uuid])
     expect(await contentOf(again, next.uuid, next.files[0]!)).toEqual(content)
   })
 
@@ -352,7 +352,7 @@ function testReplacements(storageTest: StorageTest) {
     await storage.manifests.insert(newImage({ origin: image.uuid }))
     const move = storage.manifests.insert({ ...image, uuid: randomUUID() }, await found(storage, image.uuid))
     await expect(move).rejects.toMatchObject({ code: 'ImageHasDependentImages' })
-    expect(await storage.manifests.list(ANY)).toHaveLength(2)
+    expect(imagesOf(await storage.manifests.list(ANY))).toHaveLength(2)
   })
 }
 

@@ -8,7 +8,15 @@ import type { Image, StoredFile } from '../../images/image.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { type ManifestRules, validateManifest } from '../../images/validate.ts'
 import { syncFolder } from './durable.ts'
-import { filePath, folderOf, type Layout, layoutOf, MANIFEST, manifestPath, OPERATORS_FOLDERS } from './layout.ts'
+import {
+  filePath,
+  folderOf,
+  type Layout,
+  layoutOf,
+  MANIFEST,
+  manifestPath,
+  OPERATORS_FOLDERS,
+} from './layout.ts'
 import { readImages } from './load.ts'
 import { isUuid } from './record.ts'
 
