@@ -9,9 +9,11 @@ import { runProgram } from '../support/program.ts'
 import { startServer, temporaryFolder } from '../support/server.ts'
 import { Workload } from './workload.ts'
 
-const ROUNDS = 36
+const ROUNDS = 32
 
-test('a kill at any moment loses nothing that was acknowledged and shows nothing half-made', async () => {
+test('a kill at any moment loses nothing that was acknowledged and shows nothing half-made', {
+  timeout: 240_000,
+}, async () => {
   const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000)
   onTestFailed(() => console.error(`to see this again: CRASH_SEED=${seed}`))
   const folder = temporaryFolder()

@@ -146,9 +146,9 @@ export class Workload {
       subject.uuid = pending!.state ? pending!.uuid : randomUUID()
       subject.state = after
     }
-    for (const uuid of this.#gone) {
-      expect(await this.#stateOf(server, uuid), `${when}: ${uuid} is back`).toBeUndefined()
-    }
+    const { body } = await call(server, 'GET', '/images?state=all')
+    const listed: string[] = body.map((image: { uuid: string }) => image.uuid)
+    for (const uuid of this.#gone) expect(listed, `${when}: ${uuid} is back`).not.toContain(uuid)
     this.#verifyDisk(server, when)
   }
 
