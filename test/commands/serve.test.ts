@@ -172,15 +172,17 @@ describe('SIGHUP', () => {
 
   test('takes over the log level', async () => {
     const server = await startServer()
-    rewrite(server, { logLevel: 'error' })
+    const ping = (id: string) => call(server, 'GET', '/ping', { headers: { 'x-request-id': id } })
+    await ping('before')
+    rewrite(server, { logLevel: 'error', userdb: [{ name: 'eve', password: 'new' }] })
     server.signal('SIGHUP')
-    // Its own line is below that level already.
-    await eventually('no more request lines', async () => {
-      const before = server.log().length
-      await call(server, 'GET', '/ping')
-      await call(server, 'GET', '/ping')
-      return server.log().length === before
-    })
+    // The line about the reload is below that level already; that the new user is known tells of it.
+    await eventually('eve is known', async () => (await listAs(server, basic('eve', 'new'))) === 200)
+    await ping('after')
+    await server.stop()
+    const ids = server.log().map(({ req_id }) => req_id)
+    expect(ids).toContain('before')
+    expect(ids).not.toContain('after')
   })
 
   test('with a config that is wrong, keeps the old one and says so at level error', async () => {
