@@ -1,4 +1,4 @@
-import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
+import { ImgapiError, invalidParameter } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
 import type { Image } from './image.ts'
 import type { Images } from './images.ts'
@@ -40,7 +40,9 @@ export async function createImage(images: Images, body: unknown, viewer: Viewer)
     throw invalidParameter('owner', message)
   }
   if ('state' in manifest) {
-    throw validationFailed([{ field: 'state', code: 'NotAllowed', message: 'Parameter cannot be set' }])
+    throw new ImgapiError('ValidationFailed', 'invalid image data: "state"', {
+      errors: [{ field: 'state', code: 'NotAllowed', message: 'Parameter cannot be set' }],
+    })
   }
   await checkOrigin(images, manifest.origin)
   const { fields } = sortFields(manifest, 'create')

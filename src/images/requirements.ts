@@ -84,12 +84,11 @@ function checkBootrom({ bootrom, brand }: Record<string, unknown>, report: Repor
       '"requirements.brand" not specified. "requirements.bootrom" requires "requirements.brand" to be set to "bhyve"'
     report(message, path, 'MissingParameter')
   } else if (brand !== 'bhyve') {
-    report(
-      `invalid image "requirements.brand": "requirements.bootrom" requires brand "bhyve", not ${json(brand)}`,
-      path,
-    )
+    const message = `not supported with "${text(brand)}" brand; "requirements.brand" must be "bhyve"`
+    report(`invalid bootrom "requirements.bootrom" ${message}`, path)
   } else if (bootrom !== 'bios' && bootrom !== 'uefi') {
-    report(`invalid image "requirements.bootrom" (must be one of bios, uefi): ${json(bootrom)}`, path)
+    const message = `invalid entry "${text(bootrom)}"; must be one of: bios, uefi`
+    report(`invalid bootrom "requirements.bootrom" ${message}`, path)
   }
 }
 

@@ -1,12 +1,4 @@
-import {
-  type Case,
-  conformance,
-  failure,
-  invalidParameter,
-  notFound,
-  preconditionFailed,
-  UNKNOWN,
-} from './runner.ts'
+import { type Case, conformance, failure, invalidParameter, notFound, UNKNOWN } from './runner.ts'
 
 /** Section 2: what holds for every endpoint. */
 
@@ -155,7 +147,7 @@ const HEADERS: Case[] = [
   {
     name: 'JSON is indented by two, without a newline at its end',
     request: 'GET /ping',
-    expect: { text: /^\{\n {2}"ping": "pong",\n[^]*\}$/ },
+    expect: { text: /^\{\n {2}"ping": "pong",\n.*\}$/s },
   },
   { name: 'an empty list is two characters', request: 'GET /images', expect: { text: '[]' } },
   {
@@ -231,7 +223,7 @@ const QUERIES: Case[] = [
     given: 'active',
     request: 'POST /images/{image}?action=enable&action=disable',
     expect: invalidParameter('action', /2 times/),
-    then: { state: 'active' },
+    leaves: { state: 'active' },
   },
   {
     name: 'design: `;` separates parameters as `&` does',
@@ -241,70 +233,9 @@ const QUERIES: Case[] = [
   { name: 'design: %3B is data', request: 'GET /images?name=a%3Blimit=abc', expect: { body: [] } },
 ]
 
-/** On GetImage and on the actions; what is compared is the manifest's ETag. */
-const CONDITIONS: Case[] = [
-  ...['"{etag}"', '{etag}', 'W/"{etag}"', '"x", "{etag}"', '*'].flatMap((value): Case[] => [
-    {
-      name: `If-Match ${value} reads the image`,
-      given: 'active',
-      request: 'GET /images/{image}',
-      headers: { 'if-match': value },
-      expect: { body: { uuid: '{image}' } },
-    },
-    {
-      name: `If-None-Match ${value} reads nothing`,
-      given: 'active',
-      request: 'GET /images/{image}',
-      headers: { 'if-none-match': value },
-      expect: { status: 304, text: '', headers: { 'content-type': undefined } },
-    },
-    {
-      name: `If-None-Match ${value} changes nothing`,
-      given: 'active',
-      request: 'POST /images/{image}?action=disable',
-      headers: { 'if-none-match': value },
-      expect: preconditionFailed(`if-none-match '${value}' matched etag '{etag}'`),
-      then: { state: 'active' },
-    },
-  ]),
-  {
-    name: 'If-Match of another version fails a read',
-    given: 'active',
-    request: 'GET /images/{image}',
-    headers: { 'if-match': '"other"' },
-    expect: preconditionFailed(`if-match '"other"' didn't match etag '{etag}'`),
-  },
-  ...['activate', 'enable', 'disable', 'update'].map(
-    (action): Case => ({
-      name: `If-Match of another version fails ${action}`,
-      given: 'with file',
-      request: `POST /images/{image}?action=${action}`,
-      headers: { 'if-match': 'other' },
-      body: { name: 'changed' },
-      expect: preconditionFailed(`if-match 'other' didn't match etag '{etag}'`),
-      then: { state: 'unactivated', disabled: false, name: 'test-image' },
-    }),
-  ),
-  {
-    name: 'If-Match of this version lets a change happen',
-    given: 'active',
-    request: 'POST /images/{image}?action=update',
-    headers: { 'if-match': '{etag}' },
-    body: { name: 'changed' },
-    expect: { body: { name: 'changed' } },
-  },
-  {
-    name: 'conditions do not apply to lists',
-    request: 'GET /images',
-    headers: { 'if-none-match': '*' },
-    expect: { status: 200 },
-  },
-]
-
 conformance('2.1 routing', ROUTING)
 conformance('2.2-2.4 headers and versions', HEADERS)
 conformance('2.6 query strings', QUERIES)
-conformance('2.7 conditional requests', CONDITIONS)
 
 conformance(
   '2.2 the server’s name',

@@ -21,7 +21,7 @@ export interface Case {
   anonymous?: boolean
   expect: Expectation
   /** What `GET /images/{image}` shows afterwards. */
-  then?: Record<string, unknown>
+  leaves?: Record<string, unknown>
 }
 
 type Request = string | { request: string; body?: unknown }
@@ -84,18 +84,20 @@ export function conformance(title: string, cases: Case[], { config = {}, setup }
       rmSync(server.folder, { recursive: true, force: true })
     })
 
-    test.for(cases)('$name', async one => {
+    for (const one of cases) test(one.name, () => run(one))
+
+    async function run(one: Case) {
       const fill = filler(one.given ? { ...names, ...(await make(server, filler(names)(one.given))) } : names)
       for (const step of one.after ?? []) {
         const answer = await send(server, fill(typeof step === 'string' ? { request: step } : step))
         expect(answer.status, answer.text).toBeLessThan(300)
       }
       check(await send(server, fill(one)), fill(one.expect))
-      if (one.then) {
+      if (one.leaves) {
         const shown = await call(server, 'GET', fill('/images/{image}?channel=*'))
-        expect(shown.body).toMatchObject(fill(one.then))
+        expect(shown.body).toMatchObject(fill(one.leaves))
       }
-    })
+    }
   })
 }
 
@@ -172,7 +174,7 @@ export const invalidParameter = (field: string, message: string | RegExp, code =
   errors: [{ field, code }],
 })
 
-type Problem = [field: string, code: string, message?: string | RegExp]
+type Problem = [field: string, code: string, message?: string | RegExp | undefined]
 
 export const validationFailed = (
   problems: Problem[],

@@ -90,7 +90,7 @@ conformance('4.1 operation × state', [
       given,
       ...OPERATIONS[operation],
       expect: expected,
-      then: { state: then },
+      leaves: { state: then },
     }),
   ),
   ...DELETABLE.map(
@@ -205,7 +205,7 @@ conformance('8.12 actions', [
     request: 'POST /images/{image}?action=activate',
     anonymous: true,
     expect: unauthorized,
-    then: { state: 'unactivated' },
+    leaves: { state: 'unactivated' },
   },
   {
     name: 'an account cannot activate what it does not see',
