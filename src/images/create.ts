@@ -1,5 +1,6 @@
 import { ImgapiError, invalidParameter } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
+import { removeSuperseded } from './files.ts'
 import type { Image } from './image.ts'
 import type { Images } from './images.ts'
 import { readManifest, sortFields } from './intake.ts'
@@ -69,16 +70,24 @@ export async function importImage(
   if (manifest.published_at !== undefined && typeof manifest.published_at !== 'string') {
     throw invalidParameter('published_at', 'invalid "published_at"')
   }
-  if (await images.manifests.find(uuid)) {
-    throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
-  }
+  const placeholder = await images.manifests.find(uuid)
+  if (placeholder && placeholder.image.state !== 'creating') throw alreadyExists(uuid)
   await checkOrigin(images, manifest.origin)
   const { fields, extra } = sortFields(manifest, 'import')
   const image = newImage(images, { ...fields, owner: importedOwner(images, fields.owner) }, viewer)
   const kept = Object.keys(extra).length > 0 ? { ...image, extra } : image
-  await images.manifests.insert(kept)
+  if (!placeholder) {
+    await images.manifests.insert(kept)
+    return kept
+  }
+  // Whoever is making the image announced it first and now says what it is.
+  if (!(await images.manifests.replace(kept, placeholder.revision))) throw alreadyExists(uuid)
+  await removeSuperseded(images, placeholder.image, kept)
   return kept
 }
+
+const alreadyExists = (uuid: string) =>
+  new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
 
 /** Public and private servers have no owners to keep: there everything belongs to nobody. */
 function importedOwner({ policy }: Images, owner: unknown) {

@@ -24,7 +24,7 @@ export interface Case {
   leaves?: Record<string, unknown>
 }
 
-type Request = string | { request: string; body?: unknown }
+type Request = string | { request: string; body?: unknown; headers?: Record<string, string> }
 
 export type Given = 'unactivated' | 'with file' | 'active' | 'disabled' | 'failed' | 'creating'
 
