@@ -25,6 +25,7 @@ const compress = promisify<Buffer, { level: number }, Buffer>(gzip)
 export async function sendList(
   exchange: Exchange,
   serverName: string,
+  stallTimeout: number,
   runs: readonly Run[],
   view: View,
 ): Promise<Response> {
@@ -60,6 +61,7 @@ export async function sendList(
     return RESPONSE_ALREADY_SENT
   }
   exchange.bytes = length
+  outgoing.setTimeout(stallTimeout, () => outgoing.destroy())
   // One system call for all the parts, none of which is copied.
   outgoing.cork()
   for (const part of body) outgoing.write(part)

@@ -1,4 +1,4 @@
-import { ImgapiError } from './errors.ts'
+import { ImgapiError, validationFailed } from './errors.ts'
 import { type Image, isActivated } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 
@@ -19,6 +19,7 @@ export function activated(image: Image, now: Date): Image {
     const message = `image "${image.uuid}" cannot be activated: it has no file`
     throw new ImgapiError('NoActivationNoFile', message)
   }
+  requireDockerId(image)
   const { error: _, ...rest } = image
   return {
     ...rest,
@@ -33,6 +34,16 @@ export function withDisabled(image: Image, disabled: boolean): Image {
   if (image.disabled === disabled) return image
   const state = isActivated(image) ? (disabled ? 'disabled' : 'active') : image.state
   return { ...image, disabled, state }
+}
+
+/**
+ * imgadm shows an active docker image by this tag; one without it breaks the list of all the others.
+ * Throws ValidationFailed.
+ */
+export function requireDockerId({ type, tags }: Image) {
+  if (type !== 'docker' || tags?.['docker:id']) return
+  const message = 'invalid image "tags": an active image of type docker needs the tag "docker:id"'
+  throw validationFailed([{ field: 'tags', code: 'Invalid', message }])
 }
 
 /** Throws ImageFilesImmutable. */

@@ -81,7 +81,15 @@ export function updated(images: Images, image: Image, body: unknown, viewer: Vie
   const merged = Object.entries({ ...fields, ...changes }).filter(([, value]) => value !== null)
   const rules = { mode: images.policy.mode, channels: viewer.channel !== undefined }
   const { state, ...valid } = validateManifest(Object.fromEntries(merged), rules)
-  const next: Image = { ...valid, state: image.state, files, icon, ...(extra && { extra }) }
+  const kept = Object.entries(extra ?? {}).filter(([key]) => !(key in changes))
+  const next: Image = {
+    ...valid,
+    state: image.state,
+    files,
+    icon,
+    ...(kept.length > 0 && { extra: Object.fromEntries(kept) }),
+  }
+  if (isActivated(next)) requireDockerId(next)
   return withState(next, state)
 }
 

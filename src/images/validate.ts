@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { type FieldError, validationFailed } from './errors.ts'
 import { FIELD_NAMES, FIELDS, type FieldName, isFieldName, type ManifestFields, policyOf } from './fields.ts'
-import { isObject, json } from './rules.ts'
+import { json } from './rules.ts'
 
 export type Mode = 'standalone' | 'public' | 'private' | 'dc'
 
@@ -47,10 +47,6 @@ function problemsOfRequest(name: FieldName, value: unknown, rules: ManifestRules
   return undefined
 }
 
-/** imgadm shows a docker image by this tag, and one without it breaks the list of all the others. */
-const lacksDockerId = ({ type, tags = {} }: Record<string, unknown>) =>
-  type === 'docker' && isObject(tags) && !tags['docker:id']
-
 /**
  * Checks a manifest against the table of fields and returns it typed: numbers given as text are numbers,
  * flags are booleans. Fields that are not in the table are left out. All problems are reported together:
@@ -81,10 +77,6 @@ export function validateManifest(candidate: Record<string, unknown>, rules: Mani
     const problem = problemsOfRequest(name, result.data, rules)
     if (problem) errors.push({ field: name, code: 'Invalid', message: problem })
     manifest[name] = result.data
-  }
-  if (lacksDockerId(candidate)) {
-    const message = 'invalid image "tags": an image of type docker needs the tag "docker:id"'
-    errors.push({ field: 'tags', code: 'Invalid', message })
   }
   if (errors.length > 0) throw validationFailed(errors)
   return manifest as ManifestFields

@@ -21,7 +21,8 @@ export const listImages: Operation = {
     const view = request.view()
     const query = await readQuery(request, viewer)
     const runs = query ? await request.service.images.manifests.list(query) : []
-    return sendList(request.exchange, request.service.serverName, runs, view)
+    const { images, serverName } = request.service
+    return sendList(request.exchange, serverName, images.policy.stallTimeout, runs, view)
   },
 }
 
