@@ -68,6 +68,19 @@ const Imports = z.strictObject(
   { error: 'an object {"concurrency": ..., "retries": ...}' },
 )
 
+const Accel = z.strictObject(
+  {
+    header: text
+      .regex(/^[A-Za-z0-9-]+$/, { error: 'the name of a header' })
+      .default('X-Accel-Redirect')
+      .describe('header that tells the front which file to send'),
+    prefix: text
+      .regex(/^(\/[A-Za-z0-9._~-]+)+$/, { error: 'a path such as "/stored-images"' })
+      .describe('where the front has the data directory, for itself alone'),
+  },
+  { error: 'an object {"header": ..., "prefix": ...}' },
+)
+
 const Tls = z.strictObject(
   {
     cert: text.describe('file with the certificate and its chain, PEM'),
@@ -134,6 +147,9 @@ export const Schema = z.strictObject(
       .regex(/^https?:\/\//, { error: 'an http or https URL' })
       .optional()
       .describe('URL by which clients reach the server; default: as the request says'),
+    accel: Accel.optional().describe(
+      'let the nginx through which every request comes send the bytes of files: support-files/nginx-accel.conf',
+    ),
     allowPrivateSources: z
       .boolean({ error: 'true or false' })
       .default(false)

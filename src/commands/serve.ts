@@ -102,7 +102,8 @@ function createService(config: Config, datadir: Datadir, log: Logger): Service {
   const { concurrency, ...retry } = config.imports
   const jobs = new Jobs({ images, client, store: datadir.jobs, log, retry, concurrency })
   const datacenters = { own: config.datacenterName, urls: config.imgapiUrlFromDatacenter }
-  return { images, auth, jobs, client, retry, log, serverName, publicUrl: config.publicUrl, datacenters }
+  const { publicUrl, accel } = config
+  return { images, auth, jobs, client, retry, log, serverName, publicUrl, accel, datacenters }
 }
 
 /** The storage goes last: what is being imported still writes to it. */
@@ -133,6 +134,11 @@ function announce(config: Config, datadir: Datadir, log: Logger, address: string
   const isExposed = address === undefined || !loopback(address)
   if (isExposed && config.authType === 'none') {
     log.warn('authType is "none" and others can reach this server: everybody may change and delete images')
+  }
+  if (isExposed && config.accel) {
+    log.warn(
+      'accel is set and others can reach this server past its front: the files that they get are empty',
+    )
   }
   if (isExposed && config.userdb.some(user => user.password === EXAMPLE_PASSWORD)) {
     log.warn(

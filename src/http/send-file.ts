@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { ImgapiError } from '../images/errors.ts'
 import type { OpenFile } from '../images/ports.ts'
+import { canBeLeftToFront } from './accel.ts'
 import { checkPreconditions, isNotModified, type Resource, rangeApplies } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 import { commonHeaders, emptyResponse, type Headers } from './respond.ts'
@@ -14,6 +15,8 @@ export interface FileAnswer {
   md5?: string | undefined
   resource: Resource
   headers?: Headers
+  /** Headers that have a front send the bytes in our place. */
+  accel?: Headers | undefined
   open(): Promise<OpenFile>
 }
 
@@ -40,6 +43,18 @@ export async function sendFile(
   const range = rangeApplies(incoming.headers, resource)
     ? requestedRange(incoming.headers.range, size)
     : undefined
+  if (file.accel && canBeLeftToFront(incoming.headers, range !== undefined)) {
+    // That a file is missing is ours to say: the front would call it not found.
+    await (await file.open()).close()
+    return emptyResponse(exchange, serverName, 200, {
+      ...validators,
+      ...file.headers,
+      'Content-Type': file.contentType,
+      'Content-Length': '0',
+      ...(!range && file.md5 && { 'Content-MD5': file.md5 }),
+      ...file.accel,
+    })
+  }
   const { start, end } = range ?? { start: 0, end: size - 1 }
   const headers: Headers = {
     ...validators,

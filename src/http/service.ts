@@ -4,6 +4,7 @@ import type { Images } from '../images/images.ts'
 import type { Jobs } from '../jobs/jobs.ts'
 import type { HttpClient } from '../sources/http-client.ts'
 import type { RetryPolicy } from '../sources/resumable.ts'
+import type { Accel } from './accel.ts'
 
 /** Everything that the routes work with. */
 export interface Service {
@@ -18,6 +19,8 @@ export interface Service {
   serverName: string
   /** URL by which clients reach this server, if the config says it. */
   publicUrl?: string | undefined
+  /** The front that sends the bytes of files in our place. */
+  accel?: Accel | undefined
   /** Other datacenters by name, and the name of this one. */
   datacenters: { own: string | undefined; urls: Readonly<Record<string, string>> }
 }

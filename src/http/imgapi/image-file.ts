@@ -2,6 +2,7 @@ import { EXTENSION } from '../../images/compression.ts'
 import { addImageFile, fileAt } from '../../images/files.ts'
 import type { Image, ImageFile } from '../../images/image.ts'
 import { readableImage } from '../../images/visibility.ts'
+import { accelHeaders } from '../accel.ts'
 import type { Operation } from '../operation.ts'
 import { sendFile } from '../send-file.ts'
 import { addImageFileFromSource } from './fetch-image-file.ts'
@@ -42,7 +43,7 @@ export const getImageFile: Operation = {
   async handle(request) {
     const uuid = request.uuid()
     await request.identify()
-    const { images, serverName } = request.service
+    const { images, serverName, accel } = request.service
     const image = await readableImage(images, uuid, request.viewer({ everyChannel: true }))
     const file = fileAt(image, indexOf(request.query.get('index')))
     const md5 = await images.files.md5(uuid, file)
@@ -54,6 +55,7 @@ export const getImageFile: Operation = {
       // The reference compares with the manifest's ETag, clients with the one they were sent.
       resource: { etags: [file.sha1, manifestEtag], modified: new Date(file.mtime) },
       headers: { 'Content-Disposition': `attachment; filename="${downloadName(image, file)}"` },
+      accel: accelHeaders(accel, uuid, file),
       open: () => images.files.open(uuid, file),
     })
   },

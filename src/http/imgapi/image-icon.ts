@@ -1,5 +1,6 @@
 import { addImageIcon, deleteImageIcon, iconOf } from '../../images/icon.ts'
 import { readableImage } from '../../images/visibility.ts'
+import { accelHeaders } from '../accel.ts'
 import type { Operation } from '../operation.ts'
 import { sendFile } from '../send-file.ts'
 
@@ -30,7 +31,7 @@ export const getImageIcon: Operation = {
   async handle(request) {
     const uuid = request.uuid()
     await request.identify()
-    const { images, serverName } = request.service
+    const { images, serverName, accel } = request.service
     const image = await readableImage(images, uuid, request.viewer({ everyChannel: true }))
     const icon = iconOf(image)
     const manifestEtag = request.rendered(image, { ...request.view(), adminFields: false }).etag
@@ -39,6 +40,7 @@ export const getImageIcon: Operation = {
       contentType: icon.contentType,
       md5: icon.md5 && Buffer.from(icon.md5, 'hex').toString('base64'),
       resource: { etags: [icon.sha1, manifestEtag], modified: new Date(icon.mtime) },
+      accel: accelHeaders(accel, uuid, icon),
       open: () => images.files.open(uuid, icon),
     })
   },
