@@ -16,14 +16,17 @@ export const HOW_TO_GET = {
 /** What the rows work with: programs, a folder that goes away, servers that are stopped at the end of a row. */
 export class Bench {
   tiny
+  /** Folder for CPU profiles of the servers. */
+  profile
   /** Paths of the programs that are there. */
   programs = Object.fromEntries(Object.keys(HOW_TO_GET).map(name => [name, findProgram(name)]))
   folder = mkdtempSync(join(tmpdir(), 'imgapi-bench-'))
   #running = []
   #datadirs = new Map()
 
-  constructor({ tiny }) {
+  constructor({ tiny, profile }) {
     this.tiny = tiny
+    this.profile = profile
     process.on('exit', () => rmSync(this.folder, { recursive: true, force: true }))
   }
 
@@ -64,7 +67,7 @@ export class Bench {
   }
 
   async server(datadir) {
-    const server = await startServer(this.folder, datadir)
+    const server = await startServer(this.folder, datadir, { profile: this.profile })
     this.#running.push(server)
     return server
   }

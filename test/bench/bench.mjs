@@ -9,6 +9,7 @@ Measures the built server beside nginx and the raw limits of this machine (Linux
   --only ROW,...  only these rows
   --json          the results as JSON on stdout
   --list          the names of the rows, and what they need
+  --profile DIR   write a CPU profile of each server there (*.cpuprofile, for Chrome's developer tools)
   --tiny          a small version of each, to see that it works; judges nothing`
 
 /** Throws for an option or a row that there is not. */
@@ -18,6 +19,7 @@ function readArguments() {
       only: { type: 'string' },
       json: { type: 'boolean' },
       list: { type: 'boolean' },
+      profile: { type: 'string' },
       tiny: { type: 'boolean', default: false },
       help: { type: 'boolean' },
     },

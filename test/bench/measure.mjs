@@ -8,9 +8,10 @@ import { familyCpuSeconds, machineCpuSeconds } from './processes.mjs'
 
 /** The part of the machine that others may use before a round counts as disturbed. */
 const NOISE = 0.08
-/** Seconds to wait for quiet before one run, and in all. */
+/** Seconds to wait for quiet before one run. */
 const PATIENCE = 2
-let patienceLeft = 60
+/** Seconds that waiting and repeating may cost in all. */
+let patienceLeft = 120
 
 /** The noise of every run, for the report. */
 export const noises = []
@@ -36,9 +37,9 @@ export async function timed(work) {
 
 async function waitForQuiet() {
   for (let waited = 0; waited < PATIENCE && patienceLeft > 0; waited += 0.2) {
-    const { noise } = await timed(() => sleep(0.2))
+    const { noise, seconds } = await timed(() => sleep(0.2))
     if (noise < NOISE) return
-    patienceLeft -= 0.2
+    patienceLeft -= seconds
   }
 }
 
@@ -52,11 +53,9 @@ export async function compare(contestants, { repeats, warmups = 0 }) {
     for (const name of names) await contestants[name]()
   }
   const rounds = []
-  const isDone = () => {
-    if (repeats === 1) return rounds.length === 1
-    return rounds.length >= 2 * repeats || rounds.filter(({ noise }) => noise < NOISE).length >= repeats
-  }
-  while (!isDone()) {
+  const isQuietEnough = () =>
+    repeats === 1 || patienceLeft <= 0 || rounds.filter(({ noise }) => noise < NOISE).length >= repeats
+  while (rounds.length < repeats || (rounds.length < 2 * repeats && !isQuietEnough())) {
     const order = rounds.length % 2 === 0 ? names : [...names].reverse()
     const figures = {}
     let noise = 0
@@ -65,6 +64,7 @@ export async function compare(contestants, { repeats, warmups = 0 }) {
       const run = await timed(contestants[name])
       figures[name] = run.value
       noise = Math.max(noise, run.noise)
+      if (rounds.length >= repeats) patienceLeft -= run.seconds
     }
     rounds.push({ figures, noise })
   }

@@ -23,15 +23,16 @@ const HASH = hashOf(PASSWORD)
 
 let servers = 0
 
-/** Starts it on a data directory and resolves when it listens. */
-export async function startServer(folder, datadir) {
+/** Starts it on a data directory and resolves when it listens. `profile`: folder for a CPU profile of it. */
+export async function startServer(folder, datadir, { profile } = {}) {
   const id = ++servers
   const config = join(folder, `config-${id}.json`)
   const log = join(folder, `server-${id}.log`)
   const userdb = [{ name: USER, password: HASH }]
   writeFileSync(config, JSON.stringify({ datadir, port: 0, host: '127.0.0.1', userdb }))
   const begun = performance.now()
-  const child = start(process.execPath, [PROGRAM, '-s', '-c', config], {
+  const profiling = profile ? ['--cpu-prof', '--cpu-prof-dir', profile] : []
+  const child = start(process.execPath, [...profiling, PROGRAM, '-s', '-c', config], {
     stdio: ['ignore', openSync(log, 'w'), 'inherit'],
   })
   const port = await listeningPort(child, log)
@@ -40,7 +41,8 @@ export async function startServer(folder, datadir) {
     pid: child.pid,
     url: `http://127.0.0.1:${port}`,
     startSeconds: (performance.now() - begun) / 1000,
-    stop: () => stop(child, 'SIGKILL'),
+    // A profile is written by a server that ends in good order.
+    stop: () => stop(child, profile ? 'SIGTERM' : 'SIGKILL'),
   }
 }
 
@@ -48,6 +50,7 @@ async function listeningPort(child, log) {
   for (;;) {
     const line = readFileSync(log, 'utf8')
       .split('\n')
+      .slice(0, -1)
       .find(text => text.includes('"port":'))
     if (line) return JSON.parse(line).port
     if (child.exitCode !== null) throw new Error(`the server ended: ${readFileSync(log, 'utf8')}`)

@@ -21,13 +21,13 @@ export const filters = {
       const url = `${server.url}/images?${query}`
       const rows = JSON.parse(await fetchBytes(url)).length
       const other = await bench.server(bench.datadirOf(rows))
-      const options = { connections: 16, seconds: bench.scale(2, 1) }
+      const options = { connections: 16, seconds: 1 }
       const { ours, whole } = await compare(
         {
           ours: () => wrk(bench.programs.wrk, url, options),
           whole: () => wrk(bench.programs.wrk, `${other.url}/images`, options),
         },
-        { repeats: bench.scale(3, 1) },
+        { repeats: bench.scale(5, 1), warmups: bench.scale(1, 0) },
       )
       results.push({
         work: `ListImages, ${all.toLocaleString('en')} images, ${filter}`,

@@ -15,13 +15,13 @@ export const get = {
     const root = bench.newFolder('get')
     writeFileSync(join(root, 'image'), await fetchBytes(url))
     const nginx = await bench.nginx(root)
-    const options = { connections: 16, seconds: bench.scale(3, 1) }
+    const options = { connections: 16, seconds: bench.scale(2, 1) }
     const { ours, nginx: theirs } = await compare(
       {
         ours: () => wrk(bench.programs.wrk, url, options),
         nginx: () => wrk(bench.programs.wrk, `${nginx.url}/image`, options),
       },
-      { repeats: bench.scale(5, 1) },
+      { repeats: bench.scale(5, 1), warmups: bench.scale(1, 0) },
     )
     return [
       {

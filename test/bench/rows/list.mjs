@@ -6,6 +6,9 @@ import { fetchBytes } from '../server.mjs'
 
 /** ListImages against nginx that has the same bytes in a file, and against ourselves for clients that save. */
 
+/** The largest lists are few in a second. */
+const secondsFor = images => (images < 10_000 ? 1 : 2)
+
 const count = number => number.toLocaleString('en')
 
 export const lists = {
@@ -19,13 +22,13 @@ export const lists = {
       writeFileSync(join(root, 'list'), await fetchBytes(`${server.url}/images`))
       const nginx = await bench.nginx(root)
       for (const connections of bench.scale([16, 64], [16])) {
-        const options = { connections, seconds: bench.scale(2, 1) }
+        const options = { connections, seconds: secondsFor(images) }
         const { ours, nginx: theirs } = await compare(
           {
             ours: () => wrk(bench.programs.wrk, `${server.url}/images`, options),
             nginx: () => wrk(bench.programs.wrk, `${nginx.url}/list`, options),
           },
-          { repeats: bench.scale(3, 1) },
+          { repeats: bench.scale(3, 1), warmups: bench.scale(1, 0) },
         )
         results.push({
           work: `ListImages, ${count(images)} images, ${connections} connections`,
@@ -50,14 +53,14 @@ export const listsForSavers = {
       const etag = (await fetch(url, { headers: { 'accept-encoding': 'identity' } })).headers.get('etag')
       for (const connections of bench.scale([16, 64], [16])) {
         const ask = headers => () =>
-          wrk(bench.programs.wrk, url, { connections, seconds: bench.scale(2, 1), headers })
+          wrk(bench.programs.wrk, url, { connections, seconds: secondsFor(images), headers })
         const { gzip, unchanged, identity } = await compare(
           {
             gzip: ask({ 'Accept-Encoding': 'gzip' }),
             unchanged: ask({ 'If-None-Match': etag }),
             identity: ask({}),
           },
-          { repeats: bench.scale(3, 1) },
+          { repeats: bench.scale(3, 1), warmups: bench.scale(1, 0) },
         )
         const row = (variant, { rate }, least) => ({
           work: `ListImages, ${count(images)} images, ${variant}, ${connections} connections`,
