@@ -121,7 +121,7 @@ export async function changeStored(images: Images, uuid: string, change: (image:
 }
 
 /** Throws nothing: the change is made, and what is left over harms nobody. */
-async function removeSuperseded(images: Images, before: Image | undefined, after: Image) {
+export async function removeSuperseded(images: Images, before: Image | undefined, after: Image) {
   const stored = (image: Image) => [...image.files, ...(image.icon ? [image.icon] : [])]
   const kept = new Set(stored(after).map(file => file.name))
   const dropped = before ? stored(before).filter(file => !kept.has(file.name)) : []

@@ -2,6 +2,7 @@ import { type FieldError, ImgapiError, missingBody, validationFailed } from './e
 import { isFieldName, policyOf } from './fields.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
+import { requireDockerId } from './lifecycle.ts'
 import { isObject } from './rules.ts'
 import { validateManifest } from './validate.ts'
 import type { Viewer } from './visibility.ts'

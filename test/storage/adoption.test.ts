@@ -9,7 +9,7 @@ import { runProgram } from '../support/program.ts'
 import { AUTH, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
-const OURS = ['.tmp', '.cache', '.lock']
+const OURS = ['.tmp', '.cache', '.jobs', '.lock']
 const WRITTEN = new Date('2014-03-02T10:20:30.456Z')
 const BZIP2 = Buffer.concat([Buffer.from('BZh91AY&SY'), bytes(3000)])
 

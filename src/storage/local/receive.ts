@@ -100,10 +100,13 @@ class Reception {
     const { stallTimeout } = this.#options
     return new Promise((resolve, reject) => {
       const onStall = (after: number) => {
+        // Slow is the disk then, not the sender.
+        if (source.isPaused()) return stalled?.refresh()
         const message = `no byte arrived for ${after / 1000} seconds, after ${this.#size} bytes: send the file again`
-        finish(upload(message))
+        return finish(upload(message))
       }
-      const stalled = stallTimeout === undefined ? undefined : setTimeout(onStall, stallTimeout, stallTimeout)
+      const stalled: NodeJS.Timeout | undefined =
+        stallTimeout === undefined ? undefined : setTimeout(onStall, stallTimeout, stallTimeout)
       const onData = (chunk: Buffer) => {
         stalled?.refresh()
         try {
