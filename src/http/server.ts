@@ -43,12 +43,14 @@ export async function startServer(
       connections.begin(outgoing)
       const exchange = beginExchange(incoming, outgoing)
       outgoing.once('close', () => logExchange(service.log, exchange))
-      return app(request, exchange)
+      return isWithoutHost(incoming) ? badRequest() : app(request, exchange)
     },
     { hostname: 'localhost', overrideGlobalObjects: true, errorHandler: () => badRequest() },
   )
   const serverOptions = {
     headersTimeout: stallTimeout,
+    // Node's own refusal has no body to read.
+    requireHostHeader: false,
     keepAliveTimeout: KEEP_ALIVE,
     maxHeaderSize: MAX_HEADER_SIZE,
     // A file may take hours, as long as its bytes flow: bodies have timeouts of their own.
@@ -91,6 +93,9 @@ async function closeServer(server: Server, connections: Connections, timeout: nu
   clearInterval(idle)
   clearTimeout(limit)
 }
+
+const isWithoutHost = ({ httpVersion, headers }: IncomingMessage) =>
+  httpVersion === '1.1' && headers.host === undefined
 
 const json = (code: string, message: string) => JSON.stringify({ code, message }, null, 2)
 
