@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { expect, test } from 'vitest'
+
+/** The shape of the house: who may know of whom. */
+
+const SRC = new URL('../src', import.meta.url).pathname
+const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.ts'))
+
+interface Import {
+  from: string
+  /** A file of ours, relative to src, or a package. */
+  to: string
+  isType: boolean
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(SRC, file), 'utf8')
+  const statements = text.matchAll(/^(?:import|export)\s+(type\s)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gms)
+  const dynamic = text.matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)\s*(\.\w+)?/g)
+  const resolve = (to: string) => (to.startsWith('.') ? relative(SRC, join(SRC, dirname(file), to)) : to)
+  return [
+    ...[...statements].map(([, type, to]) => ({ from: file, to: resolve(to!), isType: type !== undefined })),
+    ...[...dynamic].map(([, to]) => ({ from: file, to: resolve(to!), isType: false })),
+  ]
+}
+
+const IMPORTS = FILES.flatMap(importsOf)
+const layer = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : file)
+const show = ({ from, to }: Import) => `${from} → ${to}`
+
+test('imports are found', () => {
+  expect(IMPORTS.map(show)).toContain('http/app.ts → hono')
+  expect(IMPORTS.map(show)).toContain('images/update.ts → images/validate.ts')
+  expect(IMPORTS.filter(({ isType }) => isType).map(show)).toContain('images/ports.ts → images/image.ts')
+})
+
+test('the domain knows nothing of HTTP, files and databases', () => {
+  const allowed = (one: Import) =>
+    one.to.startsWith('images/') || one.to === 'zod' || (one.to === 'node:stream' && one.isType)
+  const foreign = IMPORTS.filter(one => layer(one.from) === 'images' && !allowed(one))
+  expect(foreign.map(show)).toEqual([])
+})
+
+/** Layers that a layer must not know of. Those above it, and those beside it. */
+const ABOVE: Record<string, string[]> = {
+  images: ['http', 'storage', 'auth', 'commands', 'jobs', 'sources', 'client', 'config.ts', 'log.ts'],
+  storage: ['http', 'auth', 'commands', 'jobs', 'sources', 'client', 'config.ts'],
+  auth: ['http', 'storage', 'commands', 'jobs', 'sources', 'config.ts'],
+  http: ['storage', 'commands', 'config.ts'],
+  'config.ts': ['http', 'storage', 'commands'],
+}
+
+test.for(Object.entries(ABOVE))('%s imports nothing from above', ([name, above]) => {
+  const wrong = IMPORTS.filter(({ from, to }) => layer(from) === name && above.includes(layer(to)))
+  expect(wrong.map(show)).toEqual([])
+})
+
+test('only the executable imports commands', () => {
+  const importers = IMPORTS.filter(({ to }) => layer(to) === 'commands').map(({ from }) => from)
+  const others = importers.filter(file => layer(file) !== 'commands' && file !== 'imgapi.ts')
+  expect(others).toEqual([])
+})
+
+test('no file is longer than 500 lines', () => {
+  const lines = (file: string) => readFileSync(join(SRC, file), 'utf8').split('\n').length
+  expect(FILES.filter(file => lines(file) > 500)).toEqual([])
+})
+
+test('no imports go round in circles', () => {
+  // Types are gone when the program runs, but what is tangled in its types is tangled.
+  const next = new Map(
+    FILES.map(file => [file, IMPORTS.filter(({ from }) => from === file).map(({ to }) => to)]),
+  )
+  const done = new Set<string>()
+  const findCircle = (file: string, path: string[]): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file]
+    if (done.has(file)) return undefined
+    for (const other of next.get(file) ?? []) {
+      const circle = findCircle(other, [...path, file])
+      if (circle) return circle
+    }
+    done.add(file)
+    return undefined
+  }
+  for (const file of FILES) expect(findCircle(file, [])).toBeUndefined()
+})
