@@ -30,9 +30,13 @@ export function createApp(service: Service) {
   return (request: Request, exchange: Exchange) => app.fetch(request, exchange)
 }
 
-/** Old clients double slashes and append them; neither makes another resource. */
-function getPath(request: Request): string {
-  const path = request.url.slice(request.url.indexOf('/', 8)).replace(/[?#].*$/s, '')
+/**
+ * The path as it was sent: a `..` in it is a name that does not exist, not a way to somewhere else. Old clients
+ * double slashes and append them; neither makes another resource.
+ */
+function getPath(request: Request, options?: { env?: Exchange }): string {
+  const target = options?.env?.incoming.url ?? request.url
+  const path = target.replace(/^https?:\/\/[^/?]*/i, '').replace(/[?#].*$/s, '') || '/'
   if (!path.includes('//') && (path.length === 1 || !path.endsWith('/'))) return path
   return path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
 }

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { Answer } from './api.ts'
-import type { RawAnswer } from './raw.ts'
+import type { RawAnswer } from './raw-http.ts'
 
 /** The client is told that it is wrong, and how, in JSON. */
 export function expectRefusal(answer: Pick<Answer, 'status' | 'body' | 'text'>, status?: number) {
