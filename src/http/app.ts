@@ -27,7 +27,11 @@ export function createApp(service: Service) {
     const error = new ImgapiError('ResourceNotFound', `${req.path} does not exist`)
     return errorResponse(env, service.serverName, error)
   })
-  return (request: Request, exchange: Exchange) => app.fetch(request, exchange)
+  return async (request: Request, exchange: Exchange): Promise<Response> => {
+    await app.fetch(request, exchange)
+    // Every answer is written by its operation. Hono makes another of it for HEAD, which must not be sent too.
+    return RESPONSE_ALREADY_SENT
+  }
 }
 
 /**

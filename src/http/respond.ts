@@ -25,7 +25,6 @@ export const render = (value: unknown): string => JSON.stringify(value, null, 2)
  */
 function send(exchange: Exchange, status: number, headers: Headers, body?: string | Buffer): Response {
   const { incoming, outgoing } = exchange
-  if (isLongBodyUnread(incoming)) headers.Connection = 'close'
   outgoing.writeHead(status, headers)
   if (body === undefined || incoming.method === 'HEAD') outgoing.end()
   else {
@@ -34,14 +33,6 @@ function send(exchange: Exchange, status: number, headers: Headers, body?: strin
   }
   return RESPONSE_ALREADY_SENT
 }
-
-/** More than this of a body that nobody wants is not worth reading to keep a connection. */
-const WORTH_READING = 1024 * 1024
-
-/** A refused upload: its sender should know that the connection ends, rather than find out. */
-const isLongBodyUnread = ({ complete, headers }: Exchange['incoming']) =>
-  !complete &&
-  (headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > WORTH_READING)
 
 /** An answer in JSON, with its exact length: imgadm takes no chunked bodies, and old clients no charset. */
 export function jsonResponse(
