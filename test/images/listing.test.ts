@@ -1,0 +1,197 @@
+import { describe, expect, test } from 'vitest'
+import type { Image } from '../../src/images/image.ts'
+import { comparePositions, type ListQuery, matches, positionOf } from '../../src/images/listing.ts'
+import { Catalogue } from '../../src/storage/catalogue.ts'
+import { fc } from '../support/properties.ts'
+
+/** Lists: one order for everybody, and pages that lose nothing. */
+
+const image = (fields: Partial<Image>): Image => ({
+  ...{ v: 2, uuid: 'u', owner: 'o', name: 'n', version: '1', disabled: false, public: false },
+  ...{ state: 'active', type: 'other', os: 'other', files: [] },
+  ...fields,
+})
+
+const uuid = fc.uuid()
+// Few instants, so that many images share one; with and without milliseconds, which must not matter.
+const published = fc.constantFrom(
+  undefined,
+  '2016-01-01T00:00:00Z',
+  '2016-01-01T00:00:00.000Z',
+  '2016-01-01T00:00:00.001Z',
+)
+const collection = fc
+  .uniqueArray(fc.record({ uuid, published_at: published, public: fc.boolean() }), {
+    selector: ({ uuid }) => uuid,
+    maxLength: 40,
+  })
+  .map(list => list.map(fields => image(fields)))
+
+const ALL: ListQuery = { state: 'all', tags: [], billingTags: [], order: 'asc' }
+const order = fc.constantFrom('asc' as const, 'desc' as const)
+const uuids = (images: readonly Image[]) => images.map(one => one.uuid)
+const catalogue = (images: Image[]) => new Catalogue(images.map(one => ({ image: one, revision: 1 })))
+
+describe('order', () => {
+  const position = fc.record({
+    publishedAt: published.map(at => positionOf({ published_at: at, uuid: '' }).publishedAt),
+    uuid,
+  })
+
+  test('is total: of two positions one is first, and going on keeps it so', () => {
+    fc.assert(
+      fc.property(position, position, position, (a, b, c) => {
+        expect(Math.sign(comparePositions(a, b)) + Math.sign(comparePositions(b, a))).toBe(0)
+        expect(comparePositions(a, b) === 0).toBe(a.publishedAt === b.publishedAt && a.uuid === b.uuid)
+        if (comparePositions(a, b) <= 0 && comparePositions(b, c) <= 0) {
+          expect(comparePositions(a, c)).toBeLessThanOrEqual(0)
+        }
+      }),
+    )
+  })
+
+  test('does not depend on the order in which images came', () => {
+    fc.assert(
+      fc.property(
+        collection.chain(images =>
+          fc.tuple(fc.constant(images), fc.shuffledSubarray(images, { minLength: images.length })),
+        ),
+        ([images, shuffled]) => {
+          const grown = new Catalogue()
+          for (const one of shuffled) grown.put({ image: one, revision: 1 })
+          expect(uuids(grown.list(ALL))).toEqual(uuids(catalogue(images).list(ALL)))
+          expect(uuids(grown.list({ ...ALL, order: 'desc' }))).toEqual(uuids(grown.list(ALL)).reverse())
+        },
+      ),
+    )
+  })
+
+  test('stays right while images change their date, their UUIDs come and go', () => {
+    const step = fc.record({ index: fc.nat(9), published_at: published, gone: fc.boolean() })
+    fc.assert(
+      fc.property(fc.uniqueArray(uuid, { minLength: 10, maxLength: 10 }), fc.array(step), (ids, steps) => {
+        const grown = new Catalogue()
+        const model = new Map<string, Image>()
+        for (const { index, published_at, gone } of steps) {
+          const one = image({ uuid: ids[index]!, published_at })
+          if (gone) {
+            grown.delete(one.uuid)
+            model.delete(one.uuid)
+          } else {
+            grown.put({ image: one, revision: 1 })
+            model.set(one.uuid, one)
+          }
+        }
+        expect(uuids(grown.list(ALL))).toEqual(uuids(catalogue([...model.values()]).list(ALL)))
+        expect(grown.size).toBe(model.size)
+      }),
+    )
+  })
+})
+
+describe('pages', () => {
+  test('of any size, each from the last image of the one before, show each image exactly once', () => {
+    fc.assert(
+      fc.property(
+        collection,
+        fc.integer({ min: 2, max: 7 }),
+        order,
+        fc.constantFrom(undefined, true),
+        (images, limit, order, isPublic) => {
+          const whole = catalogue(images)
+          const query: ListQuery = { ...ALL, order, public: isPublic }
+          const seen: Image[] = []
+          for (;;) {
+            const last = seen.at(-1)
+            const page = whole.list({ ...query, limit, ...(last && { marker: positionOf(last) }) })
+            expect(page.length).toBeLessThanOrEqual(limit)
+            // The marker is inclusive, and clients drop it.
+            if (last) expect(page[0]).toBe(last)
+            seen.push(...page.slice(last ? 1 : 0))
+            if (page.length < limit) break
+          }
+          expect(uuids(seen)).toEqual(uuids(whole.list(query)))
+          expect(new Set(seen).size).toBe(images.filter(one => !isPublic || one.public).length)
+        },
+      ),
+    )
+  })
+
+  test('from a date on hold exactly what was published then or later, or earlier when descending', () => {
+    const publishedAt = fc.constantFrom(
+      '2015-01-01T00:00:00.000Z',
+      '2016-01-01T00:00:00.000Z',
+      '2016-01-01T00:00:00.001Z',
+    )
+    fc.assert(
+      fc.property(collection, publishedAt, order, (images, publishedAt, order) => {
+        const whole = catalogue(images)
+        const isIn = (one: Image) => {
+          const at = positionOf(one).publishedAt
+          return order === 'asc' ? at >= publishedAt : at <= publishedAt
+        }
+        const page = whole.list({ ...ALL, order, marker: { publishedAt } })
+        expect(uuids(page)).toEqual(uuids(whole.list({ ...ALL, order }).filter(isIn)))
+      }),
+    )
+  })
+
+  test('are cut after filters, not before', () => {
+    const images = ['1', '2', '3'].map(n => image({ uuid: n, name: n }))
+    const found = catalogue(images).list({ ...ALL, name: { value: '3', contains: false }, limit: 1 })
+    expect(uuids(found)).toEqual(['3'])
+  })
+})
+
+describe('filters', () => {
+  const tags = {
+    text: 'a',
+    number: 5,
+    yes: true,
+    none: null,
+    list: [1],
+    long: 'x'.repeat(101),
+    edge: 'x'.repeat(100),
+  }
+  const tagged = image({ tags })
+
+  test.for([
+    ['text', 'a', true],
+    ['text', 'A', false],
+    ['number', '5', true],
+    ['number', '5.0', false],
+    ['yes', 'true', true],
+    ['none', '', true],
+    ['none', 'null', false],
+    ['list', '', true],
+    ['long', '', true],
+    ['edge', 'x'.repeat(100), true],
+    ['absent', '', false],
+    ['constructor', '', false],
+  ] as const)('tag.%s=%s: %s', ([key, value, expected]) => {
+    expect(matches(tagged, { ...ALL, tags: [[key, value]] })).toBe(expected)
+  })
+
+  test('no image is found without every filter that is asked for', () => {
+    const choice = fc.record(
+      {
+        name: fc.record({ value: fc.constantFrom('n', 'x', ''), contains: fc.boolean() }),
+        os: fc.constantFrom('other', 'linux'),
+        type: fc.record({ value: fc.constantFrom('other', 'zvol'), not: fc.boolean() }),
+        owner: fc.constantFrom('o', 'p'),
+        public: fc.boolean(),
+        account: fc.constantFrom('o', 'p', 'stranger'),
+      },
+      { requiredKeys: [] },
+    )
+    const one = image({ acl: ['p'] })
+    fc.assert(
+      fc.property(choice, choice, (a, b) => {
+        const both = matches(one, { ...ALL, ...a, ...b })
+        // Of two filters with one name the latter counts.
+        const ofA = Object.fromEntries(Object.entries(a).filter(([key]) => !(key in b)))
+        expect(both).toBe(matches(one, { ...ALL, ...ofA }) && matches(one, { ...ALL, ...b }))
+      }),
+    )
+  })
+})
