@@ -140,8 +140,7 @@ describe('types', () => {
         call(server, 'POST', `/images/${image}?action=update`, { body }),
       ])
       for (const answer of answers) {
-        if (answer.status === 200) expect(answer.body[field] ?? '').toEqual(expect.anything())
-        else expectRefusal(answer)
+        if (answer.status !== 200) expectRefusal(answer)
       }
     }
     const { body } = await call(server, 'GET', `/images/${image}`)
@@ -229,8 +228,7 @@ describe('bodies', () => {
   })
 
   test('a Content-MD5 that does not match is refused, whatever it looks like', async () => {
-    for (const digest of ['x', '', 'é', createHash('md5').update('x').digest('hex')]) {
-      if (digest === '') continue
+    for (const digest of ['x', 'é', createHash('md5').update('x').digest('hex')]) {
       const answer = await sendRaw(server.port, rawRequest('POST /images', { 'Content-MD5': digest }, '{}'))
       expectRawRefusal(answer, 400)
     }
