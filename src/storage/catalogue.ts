@@ -19,20 +19,23 @@ export class Catalogue {
   readonly #children = new Map<string, Map<string, Image>>()
   readonly #byName = new Map<string, OrderedImages>()
   readonly #ordered: OrderedImages
+  readonly #chunkSize: number
   /**
    * What each filter finds in a chunk. Chunks never change in place, so an answer holds as long as its chunk
    * does, and after a change only one chunk has to be looked through again.
    */
   readonly #found = new Map<string, WeakMap<readonly Image[], readonly Image[]>>()
 
-  constructor(all: Iterable<Versioned> = []) {
+  /** `chunkSize`: enough images to make joining chunks cheap, and few enough to make one anew cheaply. */
+  constructor(all: Iterable<Versioned> = [], chunkSize = 128) {
+    this.#chunkSize = chunkSize
     const images: Image[] = []
     for (const versioned of all) {
       this.#byUuid.set(versioned.image.uuid, versioned)
       images.push(versioned.image)
       this.adoptChild(versioned.image)
     }
-    this.#ordered = new OrderedImages(images)
+    this.#ordered = new OrderedImages(images, chunkSize)
     for (const image of images) this.#addName(image)
   }
 
@@ -130,7 +133,7 @@ export class Catalogue {
   #addName(image: Image) {
     const namesakes = this.#byName.get(image.name)
     if (namesakes) namesakes.add(image)
-    else this.#byName.set(image.name, new OrderedImages([image]))
+    else this.#byName.set(image.name, new OrderedImages([image], this.#chunkSize))
   }
 
   #removeName(image: Image) {

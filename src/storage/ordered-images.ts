@@ -9,12 +9,15 @@ export class OrderedImages {
   /** None is empty. */
   readonly #chunks: (readonly Image[])[] = []
 
-  constructor(images: readonly Image[]) {
+  readonly #chunkSize: number
+
+  constructor(images: readonly Image[], chunkSize: number) {
+    this.#chunkSize = chunkSize
     // Sorting by positions made once is much cheaper than making them in every comparison.
     const placed = images.map(image => ({ image, position: positionOf(image) }))
     placed.sort((a, b) => comparePositions(a.position, b.position))
-    for (let start = 0; start < placed.length; start += CHUNK) {
-      this.#chunks.push(placed.slice(start, start + CHUNK).map(({ image }) => image))
+    for (let start = 0; start < placed.length; start += chunkSize) {
+      this.#chunks.push(placed.slice(start, start + chunkSize).map(({ image }) => image))
     }
   }
 
@@ -32,8 +35,9 @@ export class OrderedImages {
     }
     const at = firstNotBefore(chunk, position)
     const next = chunk.toSpliced(at, 0, image)
-    if (next.length <= 2 * CHUNK) this.#chunks[index] = next
-    else this.#chunks.splice(index, 1, next.slice(0, CHUNK), next.slice(CHUNK))
+    const size = this.#chunkSize
+    if (next.length <= 2 * size) this.#chunks[index] = next
+    else this.#chunks.splice(index, 1, next.slice(0, size), next.slice(size))
   }
 
   delete(image: Image) {
@@ -59,9 +63,6 @@ export class OrderedImages {
     return search(this.#chunks, chunk => comparePositions(positionOf(chunk.at(-1)!), position) >= 0)
   }
 }
-
-/** Enough to make writing one anew cheap, and few enough to make joining them so. */
-const CHUNK = 128
 
 const isNotAfter = (image: Image, marker: Position) => comparePositions(positionOf(image), marker) <= 0
 
