@@ -40,7 +40,10 @@ export function createApp(service: Service) {
  */
 function getPath(request: Request, options?: { env?: Exchange }): string {
   const target = options?.env?.incoming.url ?? request.url
-  const path = target.replace(/^https?:\/\/[^/?]*/i, '').replace(/[?#].*$/s, '') || '/'
+  const question = target.indexOf('?')
+  const sent = question === -1 ? target : target.slice(0, question)
+  // A proxy's client sends the whole URL.
+  const path = sent.startsWith('/') ? sent : sent.replace(/^[a-z]+:\/\/[^/]*/i, '') || '/'
   if (!path.includes('//') && (path.length === 1 || !path.endsWith('/'))) return path
   return path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
 }

@@ -9,6 +9,7 @@ export class Query {
 
   constructor(search: string) {
     this.#values = new Map()
+    if (search === '') return
     for (const pair of search.split(/[&;]/)) {
       if (pair === '') continue
       const equals = pair.indexOf('=')

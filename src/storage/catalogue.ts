@@ -17,7 +17,8 @@ const KEPT_FILTERS = 16
 export class Catalogue {
   readonly #byUuid = new Map<string, Versioned>()
   readonly #children = new Map<string, Map<string, Image>>()
-  readonly #byName = new Map<string, OrderedImages>()
+  /** Made when somebody first asks for a name: with a hundred thousand images it takes a while, and memory. */
+  #byName: Map<string, OrderedImages> | undefined
   readonly #ordered: OrderedImages
   readonly #chunkSize: number
   /**
@@ -36,7 +37,6 @@ export class Catalogue {
       this.adoptChild(versioned.image)
     }
     this.#ordered = new OrderedImages(images, chunkSize)
-    for (const image of images) this.#addName(image)
   }
 
   get size() {
@@ -91,7 +91,7 @@ export class Catalogue {
 
   list(query: ListQuery): Run[] {
     const { name, order, marker, limit = Number.POSITIVE_INFINITY } = query
-    const source = name && !name.contains ? this.#byName.get(name.value) : this.#ordered
+    const source = name && !name.contains ? this.#names().get(name.value) : this.#ordered
     if (!source) return []
     const chunks = source.chunksFrom(order, marker)
     const filter = this.#filterFor(query)
@@ -130,16 +130,30 @@ export class Catalogue {
     }
   }
 
+  #names(): Map<string, OrderedImages> {
+    if (!this.#byName) {
+      const byName = new Map<string, Image[]>()
+      for (const { image } of this.#byUuid.values()) {
+        const namesakes = byName.get(image.name)
+        if (namesakes) namesakes.push(image)
+        else byName.set(image.name, [image])
+      }
+      const ordered = (images: Image[]) => new OrderedImages(images, this.#chunkSize)
+      this.#byName = new Map([...byName].map(([name, images]) => [name, ordered(images)]))
+    }
+    return this.#byName
+  }
+
   #addName(image: Image) {
-    const namesakes = this.#byName.get(image.name)
+    const namesakes = this.#byName?.get(image.name)
     if (namesakes) namesakes.add(image)
-    else this.#byName.set(image.name, new OrderedImages([image], this.#chunkSize))
+    else this.#byName?.set(image.name, new OrderedImages([image], this.#chunkSize))
   }
 
   #removeName(image: Image) {
-    const namesakes = this.#byName.get(image.name)
+    const namesakes = this.#byName?.get(image.name)
     namesakes?.delete(image)
-    if (namesakes?.isEmpty) this.#byName.delete(image.name)
+    if (namesakes?.isEmpty) this.#byName?.delete(image.name)
   }
 }
 

@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Files, Locks, Manifests } from '../../images/ports.ts'
 import type { JobStore } from '../../jobs/job.ts'
 import { guard } from '../guard.ts'
@@ -6,9 +7,13 @@ import { LocalLocks } from '../locks.ts'
 import { LocalFiles } from './files.ts'
 import { LocalJobs } from './jobs.ts'
 import { cachePath, layoutOf } from './layout.ts'
-import { emptyFolder, findLeftovers, loadDatadir } from './load.ts'
+import { emptyFolder, loadDatadir } from './load.ts'
 import { lockDatadir } from './lock.ts'
 import { LocalManifests } from './manifests.ts'
+import { sweepLeftovers } from './sweep.ts'
+
+/** Milliseconds that a start waits for leftovers to be swept; with few images that is all of them. */
+const SWEEP_PATIENCE = 250
 
 /** An open data directory: the storage of a server that needs nothing but a disk. */
 export interface Datadir {
@@ -37,9 +42,11 @@ export async function openDatadir(root: string): Promise<Datadir> {
     }
     const replaced = new Set(loaded.replacements.values())
     const images = loaded.images.filter(({ image }) => !replaced.has(image.uuid))
-    for (const versioned of images) {
-      for (const path of findLeftovers(layout, versioned)) rmSync(path, { force: true })
-    }
+    const closing = new AbortController()
+    const find = (uuid: string) => manifests.peek(uuid)
+    const uuids = images.map(({ image }) => image.uuid)
+    const swept = sweepLeftovers(layout, uuids, find, closing.signal)
+    await Promise.race([swept, sleep(SWEEP_PATIENCE, undefined, { ref: false })])
     const files = new LocalFiles(layout)
     for (const { image } of images) {
       for (const file of image.files) {
@@ -55,6 +62,8 @@ export async function openDatadir(root: string): Promise<Datadir> {
       count: manifests.count,
       problems: [...loaded.unreadable.values(), ...damaged],
       close: async () => {
+        closing.abort()
+        await swept
         await files.close()
         lock.release()
         emptyFolder(layout.tmp)

@@ -21,7 +21,7 @@ class DurableFile implements Adapter<Document> {
   }
 
   async read() {
-    return parse(readFileSync(this.#path))
+    return parse(readFileSync(this.#path, 'utf8'))
   }
 
   async write(document: Document) {
@@ -37,7 +37,7 @@ class FileToRead implements SyncAdapter<Document> {
   }
 
   read() {
-    return parse(readFileSync(this.#path))
+    return parse(readFileSync(this.#path, 'utf8'))
   }
 
   write(): never {
@@ -45,8 +45,8 @@ class FileToRead implements SyncAdapter<Document> {
   }
 }
 
-function parse(bytes: Buffer): Document {
-  const document: unknown = JSON.parse(bytes.toString('utf8'))
+function parse(text: string): Document {
+  const document: unknown = JSON.parse(text)
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw new SyntaxError('not a JSON object')
   }

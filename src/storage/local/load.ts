@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Versioned } from '../../images/ports.ts'
-import { readDocument } from './document.ts'
+import { type Document, readDocument } from './document.ts'
 import { syncFolderNow } from './durable.ts'
-import { folderOf, isOurName, type Layout, MANIFEST, manifestPath } from './layout.ts'
+import { folderOf, type Layout, MANIFEST, manifestPath } from './layout.ts'
 import { damageOf, type Folder, fromDocument, isUuid } from './record.ts'
 
 /** What is in a data directory. */
@@ -53,53 +53,39 @@ export function readImages(layout: Layout, only?: ReadonlySet<string>): Loaded {
   return loaded
 }
 
-/** The image in a folder; nothing for a folder without a manifest, which is no image. */
+/** The image in a folder; nothing for what has no manifest, which is no image. */
 function readImage(layout: Layout, uuid: string) {
-  const folder = readFolder(layout, uuid)
-  if (!folder) return undefined
-  const { image, replaces } = fromDocument(readDocument(manifestPath(layout, uuid)), folder)
-  const damage = damageOf(image, folder.entries)
-  return { versioned: { image, revision: 1, damage }, replaces }
+  const document = readIfThere(manifestPath(layout, uuid))
+  if (!document) return undefined
+  const folder = folderFor(layout, uuid)
+  const { image, replaces } = fromDocument(document, folder)
+  return { versioned: { image, revision: 1, damage: damageOf(image, folder) }, replaces }
 }
 
-/** The names and sizes in an image's folder. */
-export function readFolder(layout: Layout, uuid: string): Folder | undefined {
+function readIfThere(path: string): Document | undefined {
+  try {
+    return readDocument(path)
+  } catch (error) {
+    // Nothing there, or a file that is named like an image.
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+/** Looks into an image's folder as far as it is asked to: most images are known from their manifest alone. */
+function folderFor(layout: Layout, uuid: string): Folder {
   const path = folderOf(layout, uuid)
-  const names = namesIn(path)
-  if (!names?.includes(MANIFEST)) return undefined
-  const stat = (name: string) => statSync(join(path, name))
-  const others = names.filter(name => name !== MANIFEST)
+  const stat = (name: string) => statSync(join(path, name), { throwIfNoEntry: false })
   return {
     uuid,
-    manifestTime: stat(MANIFEST).mtime,
-    entries: new Map(
-      others.map(name => {
-        const { size, mtime } = stat(name)
-        return [name, { size, mtime }]
-      }),
-    ),
+    manifestTime: () => statSync(join(path, MANIFEST)).mtime,
+    stat,
+    names: () => readdirSync(path).filter(name => name !== MANIFEST),
     digest: name => {
       const bytes = readFileSync(join(path, name))
       const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
       return { sha1: hash('sha1'), md5: hash('md5') }
     },
   }
-}
-
-/** Undefined for what is no folder: a file may have any name. */
-function namesIn(path: string): string[] | undefined {
-  try {
-    return readdirSync(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOTDIR') throw error
-  }
-}
-
-/** Files of our own naming beside a manifest that points elsewhere: a crash came before or after a commit. */
-export function findLeftovers(layout: Layout, { image }: Versioned): string[] {
-  const path = folderOf(layout, image.uuid)
-  const known = new Set([...image.files.map(file => file.name), image.icon?.name])
-  return readdirSync(path)
-    .filter(name => isOurName(name) && !known.has(name))
-    .map(name => join(path, name))
 }

@@ -44,6 +44,11 @@ export class LocalManifests implements Manifests {
     return this.#catalogue.size
   }
 
+  /** The image as it is in memory. */
+  peek(uuid: string): Image | undefined {
+    return this.#catalogue.get(uuid)?.image
+  }
+
   async find(uuid: string): Promise<Versioned | undefined> {
     const reason = this.#unreadable.get(uuid)
     if (reason) throw storageIsDown(reason)

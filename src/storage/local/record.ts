@@ -23,13 +23,15 @@ export function toDocument(image: Image, replaces?: string): Document {
   return { ...manifest, ...(image.error && { error: image.error }), [KEY]: bookkeeping }
 }
 
-/** What the folder says beyond the manifest, needed for images that another program put there. */
+/** What the folder says beyond the manifest, asked for as far as it is needed. */
 export interface Folder {
   uuid: string
   /** When the manifest was last written. */
-  manifestTime: Date
-  /** The other files in it, with their sizes. */
-  entries: ReadonlyMap<string, { size: number; mtime: Date }>
+  manifestTime(): Date
+  /** Size and time of another file in it, if it is there. */
+  stat(name: string): { size: number; mtime: Date } | undefined
+  /** The other files in it. */
+  names(): string[]
   /** Hashes one of them, which must be small. */
   digest(name: string): { sha1: string; md5: string }
 }
@@ -45,6 +47,39 @@ const DEFAULTS = { v: 2, owner: NO_OWNER, disabled: false, public: false }
  * our rules would refuse. Throws an error that says why the manifest cannot be served.
  */
 export function fromDocument(document: Document, folder: Folder): { image: Image; replaces?: string } {
+  const own = fromOwnDocument(document, folder.uuid)
+  return own ? { image: own } : adopt(document, folder)
+}
+
+const OWN_STATES = new Set<unknown>(['active', 'unactivated', 'disabled'])
+const isText = (value: unknown) => typeof value === 'string'
+
+/**
+ * A manifest as this server wrote it last: it was checked then, so that a hundred thousand of them need not be
+ * checked again at every start (`imgapi check` does). Becomes the image in place; anything that does not look
+ * like it takes the long way.
+ */
+function fromOwnDocument(document: Document & { [KEY]?: Bookkeeping }, uuid: string): Image | undefined {
+  const { files, [KEY]: bookkeeping } = document
+  if (!bookkeeping || bookkeeping.replaces || document.uuid !== uuid || !OWN_STATES.has(document.state))
+    return
+  const { owner, name, version, type, os } = document
+  if (![owner, name, version, type, os].every(isText)) return
+  if (!Array.isArray(files) || files.length !== bookkeeping.files?.length) return
+  for (const key in document) if (key !== KEY && !isFieldName(key)) return
+  for (const [index, file] of files.entries()) {
+    if (!isText(file?.sha1) || typeof file.size !== 'number' || !isText(file.compression)) return
+    Object.assign(file, bookkeeping.files[index])
+  }
+  if (document.icon === true && !bookkeeping.icon) return
+  if (bookkeeping.icon) document.icon = bookkeeping.icon
+  // The last key goes without a trace; from the middle it would cost every image a third more memory.
+  delete document[KEY]
+  return document as unknown as Image
+}
+
+/** The image that another program, another version or somebody's editor left. */
+function adopt(document: Document, folder: Folder): { image: Image; replaces?: string } {
   const { [KEY]: bookkeeping, ...manifest } = document as Document & { [KEY]?: Bookkeeping }
   const fields: Record<string, unknown> = {}
   const extra: Record<string, unknown> = {}
@@ -71,7 +106,9 @@ export function fromDocument(document: Document, folder: Folder): { image: Image
     uuid,
     state,
     disabled: state === 'disabled' || fields.disabled === true,
-    ...(isActivated({ state }) && { published_at: fields.published_at ?? folder.manifestTime.toISOString() }),
+    ...(isActivated({ state }) && {
+      published_at: fields.published_at ?? folder.manifestTime().toISOString(),
+    }),
     files: filesOf(manifest.files, bookkeeping, folder),
     icon: iconOf(manifest.icon, bookkeeping, folder),
     ...(Object.keys(extra).length > 0 && { extra }),
@@ -96,16 +133,16 @@ function filesOf(files: unknown, bookkeeping: Bookkeeping | undefined, folder: F
   return result.data.map((file, index) => {
     const known = bookkeeping?.files[index]
     const name = known?.name ?? adoptedName(folder, file.size)
-    const mtime = known?.mtime ?? (folder.entries.get(name)?.mtime ?? folder.manifestTime).toISOString()
+    const mtime = known?.mtime ?? (folder.stat(name)?.mtime ?? folder.manifestTime()).toISOString()
     return { ...file, name, mtime, md5: known?.md5 }
   })
 }
 
 /** `image.gz`, whatever the compression, is the predecessor's name; others call the one large file as they like. */
-function adoptedName({ entries }: Folder, size: number): string {
-  if (entries.has('image.gz')) return 'image.gz'
-  const bySize = [...entries].filter(([name, entry]) => entry.size === size && !name.startsWith('icon.'))
-  return bySize[0]?.[0] ?? 'image.gz'
+function adoptedName(folder: Folder, size: number): string {
+  const names = folder.names()
+  if (names.includes('image.gz')) return 'image.gz'
+  return names.find(name => !name.startsWith('icon.') && folder.stat(name)?.size === size) ?? 'image.gz'
 }
 
 const ICON_TYPES: Record<string, string> = {
@@ -115,22 +152,22 @@ const ICON_TYPES: Record<string, string> = {
 }
 
 function iconOf(icon: unknown, bookkeeping: Bookkeeping | undefined, folder: Folder): Icon | undefined {
-  const { entries } = folder
   if (bookkeeping?.icon) return bookkeeping.icon
   if (icon !== true) return undefined
-  const name = Object.keys(ICON_TYPES).find(candidate => entries.has(candidate))
-  if (!name) return undefined
-  const { size, mtime } = entries.get(name)!
+  const name = Object.keys(ICON_TYPES).find(candidate => folder.stat(candidate))
+  const found = name && folder.stat(name)
+  if (!found) return undefined
+  const { size, mtime } = found
   const contentType = ICON_TYPES[name]!
   return { name, size, ...folder.digest(name), mtime: mtime.toISOString(), contentType }
 }
 
 /** Why the image's files cannot be served, if they cannot. */
-export function damageOf({ uuid, files }: Image, entries: Folder['entries']): string | undefined {
+export function damageOf({ uuid, files }: Image, folder: Folder): string | undefined {
   for (const { name, size } of files) {
-    const entry = entries.get(name)
-    if (!entry) return `the file ${name} of image ${uuid} is missing`
-    if (entry.size !== size) return `the file ${name} of image ${uuid} has ${entry.size} bytes, not ${size}`
+    const found = folder.stat(name)
+    if (!found) return `the file ${name} of image ${uuid} is missing`
+    if (found.size !== size) return `the file ${name} of image ${uuid} has ${found.size} bytes, not ${size}`
   }
   return undefined
 }
