@@ -1,4 +1,3 @@
-import { validationFailed } from './errors.ts'
 import { UUID } from './fields.ts'
 import { isObject } from './rules.ts'
 
@@ -21,15 +20,14 @@ const GONE = new Set([
 
 type Manifest = Record<string, unknown>
 
-export const isVersionOne = (manifest: Manifest) =>
-  manifest.v === undefined && manifest.owner === undefined && manifest.creator_uuid !== undefined
+const isUuid = (value: unknown) => typeof value === 'string' && UUID.test(value)
 
-/** Throws ValidationFailed if it has no UUID to go by. */
+/** It says whose and which it is in the old way; otherwise `creator_uuid` is a field like any unknown one. */
+export const isVersionOne = ({ v, owner, uuid, creator_uuid }: Manifest) =>
+  v === undefined && owner === undefined && isUuid(uuid) && isUuid(creator_uuid)
+
 export function upgradeManifest(old: Manifest): Manifest {
-  const { uuid, creator_uuid, restricted_to_uuid, created_at, published_at = created_at } = old
-  if (typeof uuid !== 'string' || !UUID.test(uuid)) {
-    throw validationFailed([{ field: 'uuid', code: uuid === undefined ? 'MissingParameter' : 'Invalid' }])
-  }
+  const { creator_uuid, restricted_to_uuid, created_at, published_at = created_at } = old
   const kept = Object.fromEntries(Object.entries(old).filter(([key]) => !GONE.has(key)))
   return {
     ...kept,

@@ -54,10 +54,16 @@ const CONDITIONS: Case[] = [
     expect: { body: { name: 'changed' } },
   },
   {
-    name: 'conditions do not apply to lists',
+    name: 'design: If-None-Match * reads no list',
     request: 'GET /images',
     headers: { 'if-none-match': '*' },
-    expect: { status: 200 },
+    expect: { status: 304, text: '', headers: { etag: /^"/, 'content-type': undefined } },
+  },
+  {
+    name: 'design: If-None-Match of another list reads the list',
+    request: 'GET /images',
+    headers: { 'if-none-match': '"other"' },
+    expect: { status: 200, headers: { etag: /^"/ } },
   },
 ]
 

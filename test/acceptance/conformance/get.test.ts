@@ -1,6 +1,7 @@
 import {
   type Case,
   conformance,
+  failure,
   imageNotFound,
   invalidParameter,
   notFound,
@@ -28,10 +29,10 @@ conformance('8.1 Ping', [
   },
   { name: 'wrong credentials are refused', request: 'GET /ping', headers: wrong, expect: unauthorized },
   {
-    name: 'other schemes than Basic are refused',
+    name: 'other schemes than Basic and Signature are refused',
     request: 'GET /ping',
     headers: { authorization: 'Bearer x' },
-    expect: unauthorized,
+    expect: failure(401, 'UnauthorizedError', 'scheme was not "Signature"'),
   },
 ])
 

@@ -36,7 +36,8 @@ const ROUTING: Case[] = [
     request: 'GET /nope/way?a=b',
     expect: notFound('/nope/way does not exist'),
   },
-  { name: 'the root is no route of the API', request: 'POST /', expect: { status: 404 } },
+  { name: 'the root is a page', request: 'GET /', expect: { headers: { 'content-type': /^text\/html/ } } },
+  { name: 'POST of the root is not allowed', request: 'POST /', expect: wrongMethod('POST', 'GET, HEAD') },
   {
     name: 'an unknown path under an image is no route',
     request: 'GET /images/{unknown}/nope',
@@ -156,7 +157,19 @@ const HEADERS: Case[] = [
     request: 'GET /images/{image}',
     expect: { headers: { etag: /^"[0-9a-f]{40}"$/ } },
   },
-  { name: 'a list has no ETag', request: 'GET /images', expect: { headers: { etag: undefined } } },
+  {
+    name: 'design: a list has an ETag',
+    request: 'GET /images',
+    headers: { 'accept-encoding': 'identity' },
+    expect: { headers: { etag: /^"[0-9a-f]{40}"$/, vary: 'Accept-Encoding', 'content-encoding': undefined } },
+  },
+  {
+    name: 'design: a list is compressed for those who ask',
+    given: 'active',
+    request: 'GET /images',
+    headers: { 'accept-encoding': 'gzip' },
+    expect: { headers: { etag: /^"[0-9a-f]{40}-gzip"$/, 'content-encoding': 'gzip' } },
+  },
   {
     name: '204 has neither body nor type',
     given: 'active',
@@ -164,7 +177,7 @@ const HEADERS: Case[] = [
     expect: { status: 204, text: '', headers: { 'content-type': undefined, 'content-md5': undefined } },
   },
   {
-    name: 'nothing is compressed',
+    name: 'nothing but lists is compressed',
     request: 'GET /ping',
     headers: { 'accept-encoding': 'gzip' },
     expect: { headers: { 'content-encoding': undefined } },
