@@ -4,7 +4,7 @@ import { ImgapiError } from '../images/errors.ts'
 import { UUID } from '../images/fields.ts'
 import type { IncomingFile } from '../images/files.ts'
 import type { Image, View } from '../images/image.ts'
-import { resolveChannel, type Viewer } from '../images/visibility.ts'
+import { defaultChannels, resolveChannel, type Viewer } from '../images/visibility.ts'
 import { acceptsChannels } from './api-version.ts'
 import { openBody, readBody } from './body.ts'
 import type { Exchange } from './exchange.ts'
@@ -119,7 +119,8 @@ export class ApiRequest {
 
   /** What this caller sees of an image. Throws InvalidParameter or UnauthorizedError. */
   view(): View {
-    const { mode } = this.service.images.policy
+    const { policy } = this.service.images
+    const { mode } = policy
     const adminFields = this.query.flag('inclAdminFields') ?? false
     if (adminFields && mode !== 'dc' && !this.#caller.authenticated) {
       throw this.service.auth.unauthorized('Unauthorized (auth required to use "inclAdminFields" parameter)')
@@ -127,7 +128,8 @@ export class ApiRequest {
     return {
       operatorFields:
         mode === 'private' || mode === 'dc' || (mode === 'standalone' && this.#caller.authenticated),
-      channels: this.#showsChannels && this.service.images.policy.channels.length > 0,
+      channels: this.#showsChannels && policy.channels.length > 0,
+      defaultChannels: defaultChannels(policy),
       adminFields,
     }
   }

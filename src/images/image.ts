@@ -44,6 +44,8 @@ export interface View {
   operatorFields: boolean
   /** `channels` appeared with version 2 of the API and broke clients of version 1 that saw it. */
   channels: boolean
+  /** Shown for images that are older than the server's channels. */
+  defaultChannels?: readonly string[]
   /** `files[].stor`, for `inclAdminFields=true`. */
   adminFields: boolean
 }
@@ -92,7 +94,7 @@ export function toManifest(image: Image, view: View): Record<string, unknown> {
     billing_tags: view.operatorFields ? nonEmpty(image.billing_tags) : undefined,
     traits: view.operatorFields ? nonEmpty(image.traits) : undefined,
     error: image.state === 'failed' ? image.error : undefined,
-    channels: view.channels ? image.channels : undefined,
+    channels: view.channels ? (image.channels ?? view.defaultChannels) : undefined,
   }
   const manifest = Object.fromEntries(Object.entries(shown).filter(([, value]) => value !== undefined))
   return image.extra ? { ...manifest, ...image.extra } : manifest

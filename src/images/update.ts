@@ -5,7 +5,7 @@ import { findImage, type Images } from './images.ts'
 import { requireDockerId } from './lifecycle.ts'
 import { isObject } from './rules.ts'
 import { validateManifest } from './validate.ts'
-import type { Viewer } from './visibility.ts'
+import { channelsOf, type Viewer } from './visibility.ts'
 
 /** UpdateImage (reference contract, 8.13). */
 
@@ -78,12 +78,16 @@ export function updated(images: Images, image: Image, body: unknown, viewer: Vie
   }
   checkChanges(image, body, viewer)
   const { files: _, ...changes } = body
-  const { files, icon, extra, ...fields } = image
-  const merged = Object.entries({ ...fields, ...changes }).filter(([, value]) => value !== null)
-  const rules = { mode: images.policy.mode, channels: viewer.channel !== undefined }
+  const { files, icon, extra, channels, ...fields } = image
+  const { mode, channels: known } = images.policy
+  const rules = { mode, channels: known.length > 0 }
+  // The image may be older than the server's channels, or have been in some that the server has no more.
+  const current = rules.channels ? { ...fields, channels: channelsOf(image, images.policy) } : fields
+  const merged = Object.entries({ ...current, ...changes }).filter(([, value]) => value !== null)
   const { state, ...valid } = validateManifest(Object.fromEntries(merged), rules)
   const kept = Object.entries(extra ?? {}).filter(([key]) => !(key in changes))
   const next: Image = {
+    ...(channels && { channels }),
     ...valid,
     state: image.state,
     files,

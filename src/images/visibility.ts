@@ -41,9 +41,12 @@ export function resolveChannel(policy: Policy, given: string | undefined, everyC
   )
 }
 
-/** Images from before the server had channels are in the default one. */
+/** Where images are that are older than the server's channels. */
+export const defaultChannels = (policy: Policy): readonly string[] =>
+  policy.channels.filter(channel => channel.default).map(({ name }) => name)
+
 export const channelsOf = (image: Image, policy: Policy): readonly string[] =>
-  image.channels ?? policy.channels.filter(channel => channel.default).map(({ name }) => name)
+  image.channels ?? defaultChannels(policy)
 
 function isVisibleToAccount(image: Image, account: string) {
   if (image.owner === account) return true
