@@ -36,7 +36,7 @@ export class LocalFiles implements Files {
     const path = temporaryPath(this.#layout)
     const handle = await open(path, 'wx+')
     try {
-      return await this.#receiveInto(handle, path, source, options, 0)
+      return await this.#receiveInto(handle, path, source, options)
     } catch (error) {
       await rm(path, { force: true })
       throw error
@@ -65,12 +65,12 @@ export class LocalFiles implements Files {
     path: string,
     source: Readable,
     options: ReceiveOptions,
-    start: number,
+    kept?: number,
   ): Promise<ReceivedFile> {
     const batchSize = this.#uploads.enter()
     this.#transfers++
     try {
-      const received = await receiveInto(handle, source, options, batchSize, this.#hasher, start)
+      const received = await receiveInto(handle, source, options, batchSize, this.#hasher, kept)
       return new LocalReceivedFile(this.#layout, path, received, (uuid, file) => this.#md5s.want(uuid, file))
     } finally {
       this.#transfers--

@@ -20,7 +20,8 @@ const HEAD = 8
 /**
  * Writes a body to an open file, in large batches, while the hashing thread follows behind, and syncs
  * it. Holds at most two batches in memory: the one being written and the one being collected; beyond that
- * the sender waits. `start`: bytes that are in the file already. Throws Upload for a body that breaks off, stalls, or is too large.
+ * the sender waits. `kept`: bytes that are in the
+ * file already and, with those that still arrive, stay there after a failure. Throws Upload for a body that breaks off, stalls, or is too large.
  */
 export async function receiveInto(
   handle: FileHandle,
@@ -28,13 +29,13 @@ export async function receiveInto(
   options: ReceiveOptions,
   batchSize: number,
   hasher: Hasher,
-  start = 0,
+  kept?: number,
 ): Promise<Received> {
-  const reception = new Reception(handle, source, options, batchSize, hasher, start)
+  const reception = new Reception(handle, source, options, batchSize, hasher, kept ?? 0)
   try {
     return await reception.run()
   } catch (error) {
-    await reception.abandon()
+    await reception.abandon(kept !== undefined)
     throw error
   }
 }
@@ -88,9 +89,10 @@ class Reception {
     return { size: this.#size, sha1: sha1!, md5 }
   }
 
-  /** Ends whatever still uses the file. */
-  async abandon() {
+  /** Ends whatever still uses the file; `keep`: with all that has arrived in it. */
+  async abandon(keep: boolean) {
     await this.#writing?.catch(() => {})
+    if (keep) await this.#writeBatch().catch(() => {})
     await this.#follower?.cancel()
   }
 
