@@ -41,11 +41,9 @@ async function collect(exchange: Exchange, timeout: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   await new Promise<void>((resolve, reject) => {
-    const late = new ImgapiError(
-      'BadRequestError',
-      `the body did not arrive within ${timeout / 1000} seconds`,
-    )
-    const timer = setTimeout(() => finish(late), timeout)
+    const onLate = () =>
+      finish(new ImgapiError('BadRequestError', `the body did not arrive within ${timeout / 1000} seconds`))
+    const timer = setTimeout(onLate, timeout)
     const onData = (chunk: Buffer) => {
       size += chunk.length
       if (size > MAX_SIZE) finish(tooLarge())
