@@ -22,9 +22,11 @@ function readAccounts(body: unknown): string[] {
 
 function withAcl(image: Image, action: AclAction, accounts: string[]): Image {
   const before = image.acl ?? []
+  const affected = accounts.filter(account => before.includes(account) === (action === 'remove'))
+  if (affected.length === 0) return image
   const acl =
     action === 'add'
-      ? [...new Set([...before, ...accounts])]
-      : before.filter(account => !accounts.includes(account))
-  return acl.length === before.length ? image : { ...image, acl }
+      ? [...new Set([...before, ...affected])]
+      : before.filter(account => !affected.includes(account))
+  return { ...image, acl }
 }

@@ -1,6 +1,6 @@
 import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
-import type { Image, ImageFile } from './image.ts'
+import { type Image, type ImageFile, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
 import { activated } from './lifecycle.ts'
 
@@ -27,7 +27,7 @@ function checkCloneable(image: Image, account: string | undefined): string {
   const refuse = (field: string, message: string) => {
     throw new ImgapiError('ValidationFailed', message, { errors: [{ field, code: 'Invalid', message }] })
   }
-  if (image.state === 'unactivated') refuse('active', 'image is not active')
+  if (!isActivated(image)) refuse('active', 'image is not active')
   if (!image.acl?.includes(account)) {
     const message = `Image ${image.uuid} is not shared with account ${account}`
     throw new ImgapiError('ImageNotShared', message)

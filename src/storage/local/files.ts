@@ -82,16 +82,13 @@ export class LocalFiles implements Files {
   async duplicate(uuid: string, file: StoredFile): Promise<ReceivedFile> {
     const path = temporaryPath(this.#layout)
     // Stored bytes are never changed in place, so two images may share them.
-    await link(filePath(this.#layout, uuid, file.name), path)
+    await link(filePath(this.#layout, uuid, file.name), path).catch(nameMissing(uuid, file))
     return new LocalReceivedFile(this.#layout, path, file, (to, copy) => this.#md5s.want(to, copy))
   }
 
   async open(uuid: string, file: StoredFile): Promise<OpenFile> {
     const path = filePath(this.#layout, uuid, file.name)
-    const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-      throw storageIsDown(`the file ${file.name} of image ${uuid} is missing`)
-    })
+    const handle = await open(path, 'r').catch(nameMissing(uuid, file))
     const { size } = await handle.stat()
     if (size !== file.size) {
       await handle.close()
@@ -136,6 +133,14 @@ export class LocalFiles implements Files {
     await this.#md5s.close()
   }
 }
+
+/** A file that is not there is a fault of the storage, which says whose file it is. */
+const nameMissing =
+  (uuid: string, { name }: StoredFile) =>
+  (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    throw storageIsDown(`the file ${name} of image ${uuid} is missing`)
+  }
 
 /**
  * Reads one piece ahead of what is asked for, into three buffers in turn: the consumer may be using two while
