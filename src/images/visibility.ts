@@ -2,6 +2,7 @@ import { ImgapiError, imageNotFound, invalidParameter, storageIsDown } from './e
 import { UUID } from './fields.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images, type Policy } from './images.ts'
+import type { ListQuery } from './listing.ts'
 import type { Versioned } from './ports.ts'
 
 /** Who may see and change which image (reference contract, sections 6 and 7, and our `anonymous`). */
@@ -39,6 +40,12 @@ export function resolveChannel(policy: Policy, given: string | undefined, everyC
     given ? `unknown channel: ${given}` : 'channel not specified and the server has no default channel',
     { errors: [{ field: 'channel', code: given ? 'Invalid' : 'MissingParameter' }] },
   )
+}
+
+/** What a list is narrowed to by the channel of the request. */
+export function channelFilter(policy: Policy, { channel }: Viewer): ListQuery['channel'] {
+  if (channel === undefined || channel === '*') return undefined
+  return { name: channel, isDefault: defaultChannels(policy).includes(channel) }
 }
 
 /** Where images are that are older than the server's channels. */

@@ -1,6 +1,6 @@
 import type { Image } from '../../images/image.ts'
 import { imagesOf } from '../../images/listing.ts'
-import { readableImage } from '../../images/visibility.ts'
+import { channelFilter, readableImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Operation } from '../operation.ts'
 
@@ -12,9 +12,15 @@ import type { Operation } from '../operation.ts'
 /** The manifest in the old form, with the fields that had other names then; files have absolute URLs in it. */
 async function toDataset(request: ApiRequest, image: Image): Promise<Record<string, unknown>> {
   const manifest = JSON.parse(request.rendered(image).body)
+  // The file is in the channel in which the image was found.
+  const channel = request.query.get('channel')
   const files = await Promise.all(
     image.files.map(async (file, index) => {
-      const path = `${image.uuid}/file${index === 0 ? '' : `?index=${index}`}`
+      const parameters = new URLSearchParams({
+        ...(index > 0 && { index: `${index}` }),
+        ...(channel && { channel }),
+      })
+      const path = `${image.uuid}/file${parameters.size > 0 ? `?${parameters}` : ''}`
       const md5 = await request.service.images.files.md5(image.uuid, file)
       const { sha1, size, compression } = file
       return {
@@ -40,13 +46,15 @@ async function toDataset(request: ApiRequest, image: Image): Promise<Record<stri
 
 const active = async (request: ApiRequest, name?: string, version?: string) => {
   const { policy, manifests } = request.service.images
+  const viewer = request.viewer({ everyChannel: true })
   const runs = await manifests.list({
     state: 'active',
     name: name === undefined ? undefined : { value: name, contains: false },
     version: version === undefined ? undefined : { value: version, contains: false },
-    public: policy.anonymous === 'public' ? true : undefined,
+    public: !viewer.authenticated && policy.anonymous === 'public' ? true : undefined,
     tags: [],
     billingTags: [],
+    channel: channelFilter(policy, viewer),
     order: 'asc',
   })
   return imagesOf(runs)

@@ -1,8 +1,7 @@
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
-import type { Images } from '../../images/images.ts'
 import { type ListQuery, type Position, positionOf, type TextMatch } from '../../images/listing.ts'
-import { type Viewer, visibleImage } from '../../images/visibility.ts'
+import { channelFilter, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Operation } from '../operation.ts'
 import type { Query } from '../query.ts'
@@ -48,16 +47,11 @@ async function readQuery(request: ApiRequest, viewer: Viewer): Promise<ListQuery
     tags: query.startingWith('tag.'),
     billingTags: query.all('billing_tag'),
     account: viewer.account,
-    channel: readChannel(service.images, viewer),
+    channel: channelFilter(policy, viewer),
     order,
     marker: await readMarker(request, viewer),
     limit,
   }
-}
-
-function readChannel({ policy }: Images, { channel }: Viewer) {
-  if (channel === undefined || channel === '*') return undefined
-  return { name: channel, isDefault: policy.channels.some(({ name, default: is }) => name === channel && is) }
 }
 
 function readLimit(query: Query): number | undefined {
