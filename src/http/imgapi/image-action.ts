@@ -3,6 +3,8 @@ import { importImage } from '../../images/create.ts'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import type { Image } from '../../images/image.ts'
 import { activateImage, setDisabled } from '../../images/lifecycle.ts'
+import { correctMinPlatform } from '../../images/old-imgadm.ts'
+import { isObject } from '../../images/rules.ts'
 import { updateImage } from '../../images/update.ts'
 import { ownImage, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
@@ -96,10 +98,11 @@ const IMPORTS: Record<
     name: 'AdminImportImage',
     run: async (request, uuid, viewer, body) => {
       request.query.flag('skip_owner_check')
-      const image = request.query.has('source')
-        ? await importFromSource(request, uuid, viewer)
-        : await importImage(request.service.images, uuid, body, viewer)
-      return request.image(image)
+      const { images } = request.service
+      if (request.query.has('source')) return request.image(await importFromSource(request, uuid, viewer))
+      const agent = request.header('user-agent')
+      const manifest = isObject(body) ? await correctMinPlatform(images, body, agent) : body
+      return request.image(await importImage(images, uuid, manifest, viewer))
     },
   },
   'import-remote': { name: 'AdminImportRemoteImage', run: importRemote },
