@@ -48,10 +48,10 @@ export class Authenticator {
     this.#options = options
   }
 
-  setUsers(users: readonly User[]) {
+  setUsers(users: readonly User[], authKeys: Record<string, readonly string[]>) {
     this.#options = { ...this.#options, users }
     this.#remembered.clear()
-    this.reloadKeys()
+    this.#options.keys.reload(authKeys)
   }
 
   reloadKeys() {

@@ -7,7 +7,7 @@ import sshpk from 'sshpk'
  * (reference contract, section 3). Read at start and whenever asked to.
  */
 export class KeyRing {
-  readonly #configured: Record<string, readonly string[]>
+  #configured: Record<string, readonly string[]>
   readonly #folder: string
   readonly #warn: (message: string) => void
   #keys = new Map<string, sshpk.Key[]>()
@@ -27,7 +27,9 @@ export class KeyRing {
     return this.#keys.get(user) ?? []
   }
 
-  reload() {
+  /** Reads the folder again, and takes other keys of the config if they are given. */
+  reload(configured = this.#configured) {
+    this.#configured = configured
     const keys = new Map<string, sshpk.Key[]>()
     const add = (user: string, lines: readonly string[], source: string) => {
       const parsed = lines.flatMap(line => this.#parse(line, source))
@@ -37,7 +39,7 @@ export class KeyRing {
     for (const name of listFolder(this.#folder)) {
       if (!name.endsWith('.keys')) continue
       const path = join(this.#folder, name)
-      add(name.slice(0, -'.keys'.length), readFileSync(path, 'utf8').split('\n'), path)
+      add(name.slice(0, -'.keys'.length), this.#readLines(path), path)
     }
     this.#keys = keys
   }
@@ -50,6 +52,16 @@ export class KeyRing {
       return [sshpk.parseKey(text, 'auto')]
     } catch (error) {
       this.#warn(`${source}: a key cannot be read and is left out: ${(error as Error).message}`)
+      return []
+    }
+  }
+
+  /** Nor is a file that cannot be read. */
+  #readLines(path: string): string[] {
+    try {
+      return readFileSync(path, 'utf8').split('\n')
+    } catch (error) {
+      this.#warn(`${path}: the keys cannot be read and are left out: ${(error as Error).message}`)
       return []
     }
   }

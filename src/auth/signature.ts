@@ -5,7 +5,15 @@ import type { KeyRing } from './key-ring.ts'
 /** Seconds by which a signed date may differ from ours; an older request may be somebody's replay. */
 const CLOCK_SKEW = 300
 
-type ParsedSignature = ReturnType<typeof httpSignature.parseRequest> & { keyId: string }
+/** The library's errors that tell a client what is wrong with its header. */
+const UNREADABLE = new Set([
+  'InvalidHeaderError',
+  'InvalidParamsError',
+  'MissingHeaderError',
+  'ExpiredRequestError',
+])
+
+type ParsedSignature = ReturnType<typeof httpSignature.parseRequest> & { keyId: string; algorithm: string }
 
 export interface Verdict {
   /** The name that the client gave. */
@@ -31,9 +39,15 @@ export function verifySignature(incoming: IncomingMessage, keys: KeyRing): Verdi
     const request = incoming as unknown as Parameters<typeof httpSignature.parseRequest>[0]
     parsed = httpSignature.parseRequest(request, { clockSkew: CLOCK_SKEW }) as unknown as ParsedSignature
   } catch (error) {
-    return { isValid: false, message: (error as Error).message }
+    const { name, message } = error as Error
+    // What else it may stumble over is nobody's business.
+    return { isValid: false, ...(UNREADABLE.has(name) && { message }) }
   }
   const user = parsed.keyId
+  if (parsed.algorithm.startsWith('HMAC-')) {
+    const message = `Unauthorized ("${parsed.algorithm}" is not a supported http-signature signing algorithm)`
+    return { user, isValid: false, message }
+  }
   const isValid = keys.keysOf(user).some(key => {
     try {
       return httpSignature.verifySignature(parsed, key as unknown as string)

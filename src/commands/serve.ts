@@ -147,12 +147,12 @@ function announce(config: Config, datadir: Datadir, log: Logger, address: string
   }
 }
 
-/** SIGHUP: users, log level and certificate are read again; a config that is wrong changes nothing. */
+/** SIGHUP: users with their keys, log level and certificate are read again; a config that is wrong changes nothing. */
 function reload(configPath: string, { auth, log }: Service, server: HttpServer) {
   try {
     const config = readConfig(configPath)
     server.reloadCertificate()
-    auth.setUsers(config.userdb)
+    auth.setUsers(config.userdb, config.authKeys)
     log.level = config.logLevel
     log.info('config reloaded: users, log level and certificate')
   } catch (error) {

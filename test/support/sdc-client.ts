@@ -41,6 +41,15 @@ interface Methods {
   enableImage(uuid: string, ...rest: unknown[]): Image
   updateImage(uuid: string, changes: Json, ...rest: unknown[]): Image
   deleteImage(uuid: string, ...rest: unknown[]): unknown
+  addImageAcl(uuid: string, acl: string[], account?: string): Image
+  removeImageAcl(uuid: string, acl: string[], account?: string): Image
+  cloneImage(uuid: string, account: string, options?: Json): Image
+  exportImage(uuid: string, options: Json): Json
+  listChannels(options: Json): Json[]
+  channelAddImage(options: Json): Image
+  adminGetState(): Json
+  adminReloadAuthKeys(): unknown
+  adminChangeStor(options: Json): Image
 }
 
 export type SdcClient = {
