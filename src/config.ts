@@ -19,6 +19,10 @@ const whole = (from: number, to: number, unit = '') =>
 
 const text = z.string({ error: 'text' }).min(1, { error: 'text that is not empty' })
 
+const url = text.refine(value => URL.canParse(value) && /^https?:/.test(value), {
+  error: 'an http or https URL',
+})
+
 const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, { error: `one of ${values.map(value => `"${value}"`).join(', ')}` })
 
@@ -47,7 +51,7 @@ const Channel = z.strictObject(
 
 const Source = z.strictObject(
   {
-    url: text.describe('the sources whose URLs begin so'),
+    url: url.describe('the sources whose URLs begin so'),
     ca: text.optional().describe('file with the certificate of the authority to trust, PEM'),
     insecure: z.boolean({ error: 'true or false' }).optional().describe('trust any certificate'),
   },
@@ -143,10 +147,7 @@ export const Schema = z.strictObject(
       .default('info')
       .describe('least level that is logged'),
     tls: Tls.optional().describe('serve HTTPS; the files are read again on SIGHUP'),
-    publicUrl: text
-      .regex(/^https?:\/\//, { error: 'an http or https URL' })
-      .optional()
-      .describe('URL by which clients reach the server; default: as the request says'),
+    publicUrl: url.optional().describe('URL by which clients reach the server; default: as the request says'),
     accel: Accel.optional().describe(
       'let the nginx through which every request comes send the bytes of files: support-files/nginx-accel.conf',
     ),
@@ -165,7 +166,7 @@ export const Schema = z.strictObject(
     ),
     datacenterName: text.optional().describe('name of this datacenter'),
     imgapiUrlFromDatacenter: z
-      .record(text, text, { error: 'an object {DATACENTER: URL}' })
+      .record(text, url, { error: 'an object {DATACENTER: URL}' })
       .default({})
       .describe('where import-from-datacenter finds the other datacenters'),
     maxImageSize: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes)')

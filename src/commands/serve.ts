@@ -93,23 +93,31 @@ function createService(config: Config, datadir: Datadir, log: Logger): Service {
     onFailure: (address, user) => log.warn({ address, user }, `failed login from ${address}`),
   })
   const serverName = config.serverName ?? `imgapi/${VERSION}`
-  const client = new HttpClient({
-    allowPrivate: config.allowPrivateSources,
+  const clientOptions = {
     stallTimeout: config.stallTimeout * 1000,
     userAgent: serverName,
     sources: config.sources,
-  })
+  }
+  const client = new HttpClient({ ...clientOptions, allowPrivate: config.allowPrivateSources })
+  // The operator has said where these are, which is on a private network as a rule.
+  const datacenterClient = new HttpClient({ ...clientOptions, allowPrivate: true })
   const { concurrency, ...retry } = config.imports
-  const jobs = new Jobs({ images, client, store: datadir.jobs, log, retry, concurrency })
-  const datacenters = { own: config.datacenterName, urls: config.imgapiUrlFromDatacenter }
+  const clients = { 'import-remote-image': client, 'import-dc-image': datacenterClient }
+  const jobs = new Jobs({ images, clients, store: datadir.jobs, log, retry, concurrency })
+  const datacenters = {
+    own: config.datacenterName,
+    urls: config.imgapiUrlFromDatacenter,
+    client: datacenterClient,
+  }
   const { publicUrl, accel } = config
   return { images, auth, jobs, client, retry, log, serverName, publicUrl, accel, datacenters }
 }
 
 /** The storage goes last: what is being imported still writes to it. */
-async function stopService({ jobs, client }: Service, datadir: Datadir) {
+async function stopService({ jobs, client, datacenters }: Service, datadir: Datadir) {
   await jobs.close()
   await client.close()
+  await datacenters.client.close()
   await datadir.close()
 }
 

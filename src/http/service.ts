@@ -21,6 +21,6 @@ export interface Service {
   publicUrl?: string | undefined
   /** The front that sends the bytes of files in our place. */
   accel?: Accel | undefined
-  /** Other datacenters by name, and the name of this one. */
-  datacenters: { own: string | undefined; urls: Readonly<Record<string, string>> }
+  /** Other datacenters by name, the name of this one, and how they are reached. */
+  datacenters: { own: string | undefined; urls: Readonly<Record<string, string>>; client: HttpClient }
 }

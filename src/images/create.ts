@@ -86,7 +86,7 @@ export async function importImage(
   return kept
 }
 
-const alreadyExists = (uuid: string) =>
+export const alreadyExists = (uuid: string) =>
   new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
 
 /** Public and private servers have no owners to keep: there everything belongs to nobody. */

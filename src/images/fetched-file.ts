@@ -1,7 +1,7 @@
 import { EXTENSION } from './compression.ts'
 import { ImgapiError } from './errors.ts'
 import { FIELDS } from './fields.ts'
-import { keepFile, withFile } from './files.ts'
+import { fileTooBig, keepFile, withFile } from './files.ts'
 import type { Image, ImageFile } from './image.ts'
 import type { Images } from './images.ts'
 import type { ReceivedFile } from './ports.ts'
@@ -10,12 +10,22 @@ import type { ReceivedFile } from './ports.ts'
 
 export type RemoteFile = Pick<ImageFile, 'sha1' | 'size' | 'compression' | 'dataset_guid'>
 
-/** The files that another server's manifest names. Throws RemoteSourceError if there are none to fetch. */
-export function readRemoteFiles({ uuid, files }: Record<string, unknown>): RemoteFile[] {
+/**
+ * The files that another server's manifest names. Throws RemoteSourceError if they are none that could be
+ * fetched, Download if they are too big for this server.
+ */
+export function readRemoteFiles({ policy }: Images, manifest: Record<string, unknown>): RemoteFile[] {
+  const { uuid, type, files } = manifest
+  const refuse = (problem: string) =>
+    new ImgapiError('RemoteSourceError', `image ${String(uuid)} ${problem} at the source`)
   const result = FIELDS.files.rule.safeParse(files)
-  if (result.success && result.data.length > 0) return result.data
-  const problem = result.success ? 'has no file' : 'has files that cannot be understood'
-  throw new ImgapiError('RemoteSourceError', `image ${String(uuid)} ${problem} at the source`)
+  if (!result.success) throw refuse('has files that cannot be understood')
+  if (result.data.length === 0) throw refuse('has no file')
+  if (result.data.length > (type === 'lxd' ? 2 : 1)) throw refuse('has too many files')
+  const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
+  const large = result.data.find(({ size }) => size > limit)
+  if (large) throw new ImgapiError('Download', fileTooBig(`size ${large.size}`, limit))
+  return result.data
 }
 
 /** Puts a fetched and verified file into its image. */

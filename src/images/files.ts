@@ -79,7 +79,7 @@ async function receiveImageFile(
   const received = await images.files.receive(incoming.open(), {
     expectedSize: incoming.size,
     ...(maxImageSize !== undefined && {
-      limit: { size: maxImageSize, message: `image file size ${tooBig(maxImageSize)}` },
+      limit: { size: maxImageSize, message: fileTooBig('size', maxImageSize) },
     }),
     stallTimeout,
     md5: incoming.md5 !== undefined,
@@ -167,10 +167,11 @@ export function checkStorage(storage: string | undefined, viewer: Viewer) {
 function checkSize({ policy: { maxImageSize } }: Images, size: number | undefined) {
   if (size === 0) throw upload('image file size is 0 bytes, empty files are not allowed')
   if (maxImageSize === undefined || size === undefined || size <= maxImageSize) return
-  throw upload(`image file size ${size} (from Content-Length) ${tooBig(maxImageSize)}`)
+  throw upload(fileTooBig(`size ${size} (from Content-Length)`, maxImageSize))
 }
 
-const tooBig = (limit: number) => `exceeds the maximum allowed size, ${limit} bytes`
+export const fileTooBig = (size: string, limit: number) =>
+  `image file ${size} exceeds the maximum allowed size, ${limit} bytes`
 
 /** Throws Upload for an empty file and for one that is not what it was said to be. */
 export function checkDigests(

@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream'
 import { ImgapiError } from '../images/errors.ts'
+import { fileTooBig } from '../images/files.ts'
+import type { Images } from '../images/images.ts'
 import type { ReceivedFile, ReceiveOptions } from '../images/ports.ts'
 import { type HttpClient, SourceError } from '../sources/http-client.ts'
 import { download, type RetryPolicy } from '../sources/resumable.ts'
@@ -13,7 +15,7 @@ export interface Fetch {
   sha1?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
-  onProgress?(bytes: number): void
+  onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }
 
@@ -23,13 +25,29 @@ const downloadError = (message: string, cause?: unknown) => new ImgapiError('Dow
 
 /** Throws Download; the bytes of a wrong file are dropped. */
 export async function fetchFile(fetch: Fetch, receive: Receive): Promise<ReceivedFile> {
+  for (;;) {
+    const { received, start } = await receiveOnce(fetch, receive)
+    const problem = mismatch(received, fetch.size, fetch.sha1)
+    if (!problem) return received
+    await received.discard()
+    const error = downloadError(problem)
+    // What an earlier attempt left may be the part that is wrong: a machine that lost power tears files.
+    if (start === 0) throw error
+    fetch.onRetry?.(error)
+  }
+}
+
+async function receiveOnce(fetch: Fetch, receive: Receive) {
   const { client, url, size, sha1, signal, retry, onProgress, onRetry } = fetch
   const ended = new AbortController()
   let failure: unknown
+  let start = 0
   const open = (offset: number) => {
+    start = offset
     const stream = download(client, url, {
       offset,
       expectedSize: size,
+      isVerified: sha1 !== undefined,
       signal: AbortSignal.any([signal, ended.signal]),
       retry,
       ...(onProgress && { onProgress }),
@@ -40,9 +58,9 @@ export async function fetchFile(fetch: Fetch, receive: Receive): Promise<Receive
     })
     return stream
   }
-  let received: ReceivedFile
   try {
-    received = await receive(open)
+    const received = await receive(open)
+    return { received, start }
   } catch (error) {
     signal.throwIfAborted()
     // What the store saw is a body that broke off; why it did is what the download says.
@@ -52,10 +70,6 @@ export async function fetchFile(fetch: Fetch, receive: Receive): Promise<Receive
   } finally {
     ended.abort()
   }
-  const problem = mismatch(received, size, sha1)
-  if (!problem) return received
-  await received.discard()
-  throw downloadError(problem)
 }
 
 function mismatch(received: ReceivedFile, size: number | undefined, sha1: string | undefined) {
@@ -69,11 +83,17 @@ function mismatch(received: ReceivedFile, size: number | undefined, sha1: string
   return undefined
 }
 
-/** What arrives is limited to what the source promised. */
-export const fetchOptions = (size: number | undefined, inspect?: (head: Buffer) => void): ReceiveOptions => ({
-  ...(size !== undefined && {
-    expectedSize: size,
-    limit: { size, message: `the source sends more than the ${size} bytes that its manifest says` },
-  }),
-  ...(inspect && { inspect }),
-})
+/** What arrives is limited to what the source promised, and to what this server takes. */
+export function fetchOptions(
+  { policy: { maxImageSize } }: Images,
+  size: number | undefined,
+  inspect?: (head: Buffer) => void,
+): ReceiveOptions {
+  const limit =
+    size !== undefined
+      ? { size, message: `the source sends more than the ${size} bytes that its manifest says` }
+      : maxImageSize !== undefined
+        ? { size: maxImageSize, message: fileTooBig('size', maxImageSize) }
+        : undefined
+  return { expectedSize: size, ...(limit && { limit }), ...(inspect && { inspect }) }
+}

@@ -1,17 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pRetry from 'p-retry'
-import { importImage } from '../images/create.ts'
-import { ImgapiError } from '../images/errors.ts'
+import { alreadyExists, importImage } from '../images/create.ts'
 import { type RemoteFile, readRemoteFiles, storeFetchedFile } from '../images/fetched-file.ts'
-import { UUID } from '../images/fields.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { activateImage } from '../images/lifecycle.ts'
-import { type HttpClient, SourceError } from '../sources/http-client.ts'
+import type { HttpClient } from '../sources/http-client.ts'
 import type { ImgapiSource } from '../sources/imgapi-source.ts'
-import { type RetryPolicy, toRetryOptions } from '../sources/resumable.ts'
+import { type RetryPolicy, withRetries } from '../sources/resumable.ts'
 import { fetchFile, fetchOptions } from './fetch-file.ts'
 import type { Job, JobStep } from './job.ts'
+import { beginImport, getManifest, type Manifest, missingManifests } from './missing.ts'
 
 /** Brings an image here with all the origins that are missing, each of them complete before the next begins. */
 
@@ -21,64 +19,11 @@ export interface ImportTools {
   retry: RetryPolicy
 }
 
-/** No chain is so long; a source that claims it is in a circle. */
-const LONGEST_CHAIN = 100
-
-type Manifest = Record<string, unknown>
-
-export const remoteSourceError = (uuid: string, what: string, error: unknown) => {
-  if (!(error instanceof SourceError)) return error
-  const message = `Unable to get ${what} ${uuid}. Error from remote: ${error.message}`
-  return new ImgapiError('RemoteSourceError', message, { cause: error })
-}
-
-export const getManifest = (source: ImgapiSource, uuid: string, signal?: AbortSignal): Promise<Manifest> =>
-  source.getManifest(uuid, signal ? { signal } : {}).catch(error => {
-    throw remoteSourceError(uuid, 'manifest for image', error)
-  })
-
-const originIsNotActive = (uuid: string) =>
-  new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
-
-/**
- * The manifests that have to come: of the image and of its origins up to one that is here. The image is last.
- * Throws RemoteSourceError or OriginIsNotActive.
- */
-export async function missingManifests(
-  images: Images,
-  source: ImgapiSource,
-  uuid: string,
-  made: readonly string[],
-  signal?: AbortSignal,
-): Promise<Manifest[]> {
-  const missing: Manifest[] = []
-  for (let next: string | undefined = uuid; next !== undefined; ) {
-    const here = missing.length > 0 || made.includes(next) ? await images.manifests.find(next) : undefined
-    if (here && isActivated(here.image)) {
-      if (missing.length > 0 && here.image.state !== 'active') throw originIsNotActive(next)
-      break
-    }
-    if (here && !made.includes(next)) throw originIsNotActive(next)
-    const manifest: Manifest = await getManifest(source, next, signal)
-    if (missing.length > 0 && manifest.state !== 'active') throw originIsNotActive(next)
-    missing.unshift(manifest)
-    if (missing.length > LONGEST_CHAIN) {
-      throw new ImgapiError(
-        'RemoteSourceError',
-        `image ${uuid} has more than ${LONGEST_CHAIN} origins at the source`,
-      )
-    }
-    const { origin } = manifest
-    next = typeof origin === 'string' && UUID.test(origin) ? origin : undefined
-  }
-  return missing
-}
-
 export interface Progress {
   /** Called after every change of the job that must survive a crash. */
   save(): Promise<void>
-  /** Called for every piece that arrives. */
-  moved(step: JobStep, bytes: number): void
+  /** Called for every piece that arrives: how much of the step is there, and how much came now. */
+  moved(step: JobStep, bytes: number, arrived: number): void
   retried(error: Error): void
 }
 
@@ -90,25 +35,13 @@ export async function importChain(
   signal: AbortSignal,
   progress: Progress,
 ) {
-  const { images } = tools
-  const manifests = await pRetry(() => missingManifests(images, source, job.image_uuid, job.made, signal), {
-    ...toRetryOptions(tools.retry, signal),
-    shouldRetry: ({ error }) => error.cause instanceof SourceError && error.cause.isTemporary,
-    onFailedAttempt: ({ error }) => progress.retried(error),
-  })
-  const files = new Map(manifests.map(manifest => [manifest.uuid, readRemoteFiles(manifest)]))
-  const known = job.steps.filter(step => step.state === 'done')
-  job.steps = [
-    ...known,
-    ...manifests.map(
-      ({ uuid }): JobStep => ({
-        uuid: String(uuid),
-        state: 'waiting',
-        bytes_done: 0,
-        bytes_expected: files.get(uuid)!.reduce((total, file) => total + file.size, 0),
-      }),
-    ),
-  ]
+  const { images, retry } = tools
+  const manifests = await withRetries(
+    () => missingManifests(images, uuid => getManifest(source, uuid, signal), job.image_uuid, job.made),
+    { retry, signal, onRetry: progress.retried },
+  )
+  const files = new Map(manifests.map(manifest => [manifest.uuid, readRemoteFiles(images, manifest)]))
+  job.steps = planSteps(job.steps, files)
   await progress.save()
   for (const manifest of manifests) {
     const step = job.steps.find(candidate => candidate.uuid === manifest.uuid)!
@@ -116,10 +49,28 @@ export async function importChain(
     await alone(images, step.uuid, signal, () =>
       importOne(tools, source, job, manifest, files.get(manifest.uuid)!, step, signal, progress),
     )
-    const finished_at = images.now().toISOString()
-    Object.assign(step, { state: 'done', bytes_done: step.bytes_expected, finished_at })
+    finishStep(step, images.now())
     await progress.save()
   }
+
+  function planSteps(known: JobStep[], wanted: Map<string, RemoteFile[]>): JobStep[] {
+    const here = known.filter(({ uuid }) => !wanted.has(uuid))
+    // Brought before a crash that came before the record, or by somebody else.
+    for (const step of here) if (step.state !== 'done') finishStep(step, images.now())
+    const missing = [...wanted].map(
+      ([uuid, remote]): JobStep => ({
+        uuid,
+        state: 'waiting',
+        bytes_done: 0,
+        bytes_expected: remote.reduce((total, file) => total + file.size, 0),
+      }),
+    )
+    return [...here, ...missing]
+  }
+}
+
+function finishStep(step: JobStep, now: Date) {
+  Object.assign(step, { state: 'done', bytes_done: step.bytes_expected, finished_at: now.toISOString() })
 }
 
 /** Two jobs may need one origin: the second waits, and then finds it here. */
@@ -130,7 +81,7 @@ async function alone<T>(
   run: () => Promise<T>,
 ): Promise<T> {
   for (;;) {
-    const release = await images.locks.tryAcquire(`import ${uuid}`)
+    const release = await beginImport(images, uuid)
     if (!release) {
       await sleep(200, undefined, { signal })
       continue
@@ -156,15 +107,16 @@ async function importOne(
   const { uuid } = step
   const here = await images.manifests.find(uuid)
   if (here && isActivated(here.image)) return
-  if (here && !job.made.includes(uuid)) {
-    throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
-  }
+  if (here && !job.made.includes(uuid)) throw alreadyExists(uuid)
   const received = []
   let before = 0
   for (const [index, file] of files.entries()) {
     const start = before
+    before += file.size
+    // Stored before the server was stopped.
+    if (here?.image.files[index]?.sha1 === file.sha1) continue
     const name = partialName(uuid, file)
-    job.partials.push(name)
+    if (!job.partials.includes(name)) job.partials.push(name)
     const fetched = await fetchFile(
       {
         client,
@@ -173,23 +125,20 @@ async function importOne(
         sha1: file.sha1,
         signal,
         retry,
-        onProgress: bytes => progress.moved(step, start + bytes),
+        onProgress: (bytes, arrived) => progress.moved(step, start + bytes, arrived),
         onRetry: error => progress.retried(error),
       },
-      open => images.files.resume(name, open, fetchOptions(file.size)),
+      open => images.files.resume(name, open, fetchOptions(images, file.size)),
     )
-    received.push({ file, fetched })
-    before += file.size
+    received.push({ index, file, fetched })
   }
   const viewer = { authenticated: true, channel: job.channel }
   if (!here) {
     job.made.push(uuid)
     await progress.save()
-    await importImage(images, uuid, { ...manifest, uuid }, viewer)
+    await importImage(images, uuid, manifest, viewer)
   }
-  for (const [index, { file, fetched }] of received.entries()) {
-    await storeFetchedFile(images, uuid, index, file, fetched)
-  }
+  for (const { index, file, fetched } of received) await storeFetchedFile(images, uuid, index, file, fetched)
   await activateImage(images, uuid)
   job.made = job.made.filter(other => other !== uuid)
 }

@@ -9,8 +9,8 @@ export interface JobStep {
   bytes_done: number
   /** Bytes of all its files. */
   bytes_expected: number
-  started_at?: string
-  finished_at?: string
+  started_at?: string | undefined
+  finished_at?: string | undefined
 }
 
 export interface Job {
@@ -19,16 +19,17 @@ export interface Job {
   readonly image_uuid: string
   /** Where from: without credentials for people, with them for the next start. */
   readonly source: string
-  readonly secret_source: string
+  secret_source: string
   readonly channel?: string | undefined
   state: JobState
   /** How often something had to be tried again. */
   retries: number
-  /** What the last retry was for, or why it failed. */
+  last_retry?: { message: string; at: string } | undefined
+  /** Why it failed. */
   error?: { code: string; message: string } | undefined
   readonly created_at: string
-  started_at?: string
-  finished_at?: string
+  started_at?: string | undefined
+  finished_at?: string | undefined
   steps: JobStep[]
   /** Images that this job has made and not yet activated: its own to finish or to take away. */
   made: string[]
@@ -41,6 +42,8 @@ export interface JobStore {
   list(): Promise<Job[]>
   save(job: Job): Promise<void>
   remove(uuid: string): Promise<void>
+  /** Drops what files of imports nobody has on record, under names that `isWanted` does not know. */
+  sweep(isWanted: (name: string) => boolean): Promise<void>
 }
 
 export const isLive = ({ state }: Pick<Job, 'state'>) => state === 'queued' || state === 'running'
@@ -50,7 +53,8 @@ const sum = (job: Job, key: 'bytes_done' | 'bytes_expected') =>
 
 /** The public record: our own fields, and those that clients of the reference's workflow service read. */
 export function toRecord(job: Job, bytesPerSecond: number): Record<string, unknown> {
-  const { uuid, task, image_uuid, source, state, retries, error, created_at, started_at, finished_at } = job
+  const { uuid, task, image_uuid, source, state, retries, last_retry, error } = job
+  const { created_at, started_at, finished_at } = job
   const done = job.steps
     .filter(step => step.state === 'done')
     .map(step => ({
@@ -75,6 +79,7 @@ export function toRecord(job: Job, bytesPerSecond: number): Record<string, unkno
     bytes_expected: sum(job, 'bytes_expected'),
     rate: Math.round(bytesPerSecond),
     retries,
+    last_retry,
     error,
     created_at,
     started_at,

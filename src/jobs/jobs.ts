@@ -10,7 +10,8 @@ import { isLive, type Job, type JobStore, toRecord } from './job.ts'
 
 export interface JobsOptions {
   images: Images
-  client: HttpClient
+  /** How a job of each kind fetches. */
+  clients: Readonly<Record<Job['task'], HttpClient>>
   store: JobStore
   log: Logger
   retry: RetryPolicy
@@ -38,8 +39,8 @@ interface Running {
   bytes: number
 }
 
-const CANCELED = 'canceled'
-const STOPPED = 'stopped'
+const CANCELED = new ImgapiError('Download', 'canceled')
+const STOPPED = new Error('the server is being stopped')
 
 /** The imports of a server: queued, a few at once, on record, and resumed after a restart. */
 export class Jobs {
@@ -56,23 +57,19 @@ export class Jobs {
 
   /** Takes up what a stop or a crash interrupted, and forgets what is long over. */
   async start() {
-    const { store, images } = this.#options
-    const oldest = images.now().getTime() - KEPT
-    for (const job of await store.list()) {
-      const isOver = !isLive(job) && Date.parse(job.finished_at ?? job.created_at) < oldest
-      if (isOver) {
-        await this.#forget(job)
-        continue
-      }
-      this.#jobs.set(job.uuid, job)
-      if (isLive(job)) this.#enqueue(job)
-    }
+    const { store } = this.#options
+    for (const job of await store.list()) this.#jobs.set(job.uuid, job)
+    await this.#forgetOld()
+    const partials = new Set(this.list().flatMap(job => job.partials))
+    await store.sweep(name => partials.has(name))
+    for (const job of this.list().reverse()) if (isLive(job)) this.#enqueue(job)
   }
 
   /** The job for that image which is under way, or a new one. */
   async submit(request: ImportRequest): Promise<Job> {
     const live = this.findLive(request.image_uuid)
     if (live) return live
+    if (this.#isClosing) throw new ImgapiError('ServiceUnavailableError', STOPPED.message)
     const { images, store } = this.#options
     const job: Job = {
       uuid: images.newUuid(),
@@ -96,6 +93,7 @@ export class Jobs {
       throw error
     }
     this.#enqueue(job)
+    await this.#forgetOld()
     return job
   }
 
@@ -132,7 +130,11 @@ export class Jobs {
     if (running) {
       running.controller.abort(CANCELED)
       await running.done
-    } else await this.#finish(job, 'canceled', new ImgapiError('Download', CANCELED))
+    } else {
+      // At once, or its turn could come meanwhile.
+      job.state = 'canceled'
+      await this.#finish(job, 'canceled', CANCELED)
+    }
     return job
   }
 
@@ -165,7 +167,8 @@ export class Jobs {
   }
 
   async #work(job: Job, signal: AbortSignal) {
-    const { images, client, retry, store, log } = this.#options
+    const { images, clients, retry, store, log } = this.#options
+    const client = clients[job.task]
     const running = this.#running.get(job.uuid)!
     let savedAt = 0
     try {
@@ -175,8 +178,8 @@ export class Jobs {
       const source = new ImgapiSource(client, new URL(job.secret_source))
       await importChain({ images, client, retry }, source, job, signal, {
         save: () => store.save(job),
-        moved: (step, bytes) => {
-          running.bytes += Math.max(0, bytes - step.bytes_done)
+        moved: (step, bytes, arrived) => {
+          running.bytes += arrived
           step.bytes_done = bytes
           if (Date.now() - savedAt < PROGRESS_INTERVAL) return
           savedAt = Date.now()
@@ -184,31 +187,38 @@ export class Jobs {
         },
         retried: error => {
           job.retries++
-          job.error = { code: 'Download', message: error.message }
+          job.last_retry = { message: error.message, at: images.now().toISOString() }
           log.warn({ job: job.uuid, image: job.image_uuid }, `import: ${error.message}; trying again`)
         },
       })
       await this.#finish(job, 'succeeded')
     } catch (error) {
-      if (signal.aborted && signal.reason === STOPPED) await store.save(job)
-      else if (signal.aborted) await this.#finish(job, 'canceled', new ImgapiError('Download', CANCELED))
+      if (signal.aborted && signal.reason === STOPPED) await this.#save(job)
+      else if (signal.aborted) await this.#finish(job, 'canceled', CANCELED)
       else await this.#finish(job, 'failed', error)
     }
   }
 
+  /** Whatever the disk says to it, the job is over then. */
   async #finish(job: Job, state: 'succeeded' | 'failed' | 'canceled', error?: unknown) {
-    const { images, store, log } = this.#options
-    if (state !== 'succeeded') await removeUnfinished(images, job)
-    // What a failed job has so far serves the next attempt; nobody attempts a canceled one again.
-    if (state !== 'failed') await this.#forgetPartials(job)
+    const { images, log } = this.#options
+    try {
+      if (state !== 'succeeded') await removeUnfinished(images, job)
+      // What a failed job has so far serves the next attempt; nobody attempts a canceled one again.
+      if (state !== 'failed') await this.#forgetPartials(job)
+    } catch (problem) {
+      log.error({ err: problem, job: job.uuid }, 'what a job has left cannot be removed')
+    }
     job.state = state
+    // Nobody needs the credentials any more.
+    job.secret_source = job.source
     job.finished_at = images.now().toISOString()
     if (error === undefined) delete job.error
     else {
       const code = error instanceof ImgapiError ? error.code : 'InternalError'
       job.error = { code, message: (error as Error).message }
     }
-    await store.save(job)
+    await this.#save(job)
     const entry = {
       job: job.uuid,
       image: job.image_uuid,
@@ -218,10 +228,26 @@ export class Jobs {
     log[state === 'failed' ? 'error' : 'info'](entry, `import of image ${job.image_uuid} ${state}`)
   }
 
+  /** For a record that is as good without: then the next start does the same again. */
+  async #save(job: Job) {
+    const { store, log } = this.#options
+    await store.save(job).catch(error => log.error({ err: error }, `job ${job.uuid} is not saved`))
+  }
+
+  /** A job that came later for the same image may be going on with them. */
   async #forgetPartials(job: Job) {
     const names = job.partials
     job.partials = []
-    for (const name of names) await this.#options.images.files.forget(name)
+    const wanted = new Set(this.list().flatMap(({ partials }) => partials))
+    for (const name of names) if (!wanted.has(name)) await this.#options.images.files.forget(name)
+  }
+
+  async #forgetOld() {
+    const oldest = this.#options.images.now().getTime() - KEPT
+    for (const job of this.list()) {
+      const isOld = !isLive(job) && Date.parse(job.finished_at ?? job.created_at) < oldest
+      if (isOld) await this.#forget(job)
+    }
   }
 
   async #forget(job: Job) {

@@ -8,10 +8,15 @@ import ipaddr from 'ipaddr.js'
  * forgery): only public addresses, whatever the name says, at the time of the connection.
  */
 
+/** What of IPv6 is routed. The rest has old disguises of IPv4 addresses in it, such as ::127.0.0.1. */
+const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3')
+
 /** An address that is not for everybody: loopback, link-local, private, reserved, or a disguise of one. */
-export function isPrivateAddress(address: string): boolean {
+export function isPrivateAddress(given: string): boolean {
   // `process` turns an IPv4 address in IPv6 clothes into what it is.
-  return ipaddr.process(address).range() !== 'unicast'
+  const address = ipaddr.process(given)
+  if (address.range() !== 'unicast') return true
+  return address instanceof ipaddr.IPv6 && !address.match(GLOBAL_IPV6)
 }
 
 export class PrivateAddressError extends Error {

@@ -6,7 +6,7 @@ import { PrivateAddressError, publicLookup, refusePrivateLiteral } from './addre
 /** Requests to other servers: with time limits, verified TLS, and no further than the config allows. */
 
 export interface SourceSettings {
-  /** URLs that begin so. */
+  /** It and what is below it. */
   url: string
   /** File with the certificate of the authority to trust, PEM. */
   ca?: string | undefined
@@ -43,7 +43,7 @@ export class SourceError extends Error {
 export interface SourceAnswer {
   status: number
   headers: Record<string, string | string[] | undefined>
-  body: Readable & { text(): Promise<string>; dump(): Promise<unknown> }
+  body: Readable & { dump(): Promise<unknown> }
 }
 
 const MOST_REDIRECTS = 5
@@ -83,7 +83,7 @@ export class HttpClient {
   }
 
   #resolve(location: string, base: URL): URL {
-    const target = URL.parse ? URL.parse(location, base.href) : new URL(location, base.href)
+    const target = URL.canParse(location, base.href) ? new URL(location, base.href) : undefined
     if (target && /^https?:$/.test(target.protocol)) return target
     throw new SourceError(`${withoutCredentials(base)} redirects to something that is not http or https`)
   }
@@ -106,7 +106,7 @@ export class HttpClient {
 
   #agentFor(url: URL): Dispatcher {
     const { sources, stallTimeout, allowPrivate } = this.#options
-    const settings = sources.find(source => url.href.startsWith(source.url) || url.origin === source.url)
+    const settings = sources.find(source => isBelow(url, new URL(source.url)))
     let agent = this.#agents.get(settings)
     if (!agent) {
       agent = new Agent({
@@ -125,18 +125,58 @@ export class HttpClient {
   }
 }
 
+function isBelow({ origin, pathname }: URL, place: URL): boolean {
+  const folder = place.pathname.replace(/\/+$/, '')
+  return origin === place.origin && (pathname === folder || pathname.startsWith(`${folder}/`))
+}
+
+/** Parameters of the Image API; what others are for nobody knows: a signed URL has its key in one. */
+const SHOWN_PARAMETERS = new Set(['channel', 'index', 'account'])
+
 /** For records, logs and messages. */
 export function withoutCredentials(url: URL): string {
   const shown = new URL(url.href)
   shown.username = ''
   shown.password = ''
+  for (const name of new Set(shown.searchParams.keys())) {
+    if (!SHOWN_PARAMETERS.has(name)) shown.searchParams.set(name, '***')
+  }
   return shown.href
 }
 
 function authorization({ username, password }: URL): Record<string, string> {
-  if (!username) return {}
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  if (!username && !password) return {}
+  const credentials = `${decoded(username)}:${decoded(password)}`
   return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }
+}
+
+/** A percent sign that encodes nothing is itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** The most text that is read: no manifest and no error is longer. */
+const LONGEST_TEXT = 4 * 1024 * 1024
+
+/** A body as text. Throws SourceError if it breaks off or has no end. */
+export async function readText(body: Readable, url: URL, signal?: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > LONGEST_TEXT) throw new SourceError(`${withoutCredentials(url)} answers with too much`)
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw requestError(error, url)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 /** Certificates do not get better by waiting, and a private address stays one; most else may pass. */
@@ -145,7 +185,7 @@ export function requestError(error: unknown, url: URL): SourceError {
   const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: Error }
   const root =
     error instanceof PrivateAddressError ? error : cause instanceof PrivateAddressError ? cause : undefined
-  const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS/.test(code ?? '')
+  const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ENOENT/.test(code ?? '')
   const reason = root?.message ?? (message || code || String(error))
   const isTemporary = !root && !isCertificate
   return new SourceError(`${withoutCredentials(url)}: ${reason}`, { isTemporary }, error)

@@ -1,4 +1,5 @@
-import { type HttpClient, SourceError, withoutCredentials } from './http-client.ts'
+import { isObject } from '../images/rules.ts'
+import { type HttpClient, readText, SourceError, withoutCredentials } from './http-client.ts'
 import { remoteMessage } from './resumable.ts'
 
 /** Another Image API, as a place that images come from. */
@@ -23,18 +24,15 @@ export class ImgapiSource {
     const url = this.#at(`/images/${uuid}`, { account })
     const headers = { accept: 'application/json', 'accept-version': '~2' }
     const { status, body } = await this.#client.get(url, headers, signal)
-    const text = await body.text()
+    const text = await readText(body, url, signal)
     if (status !== 200) {
       const message = remoteMessage(text) ?? `HTTP ${status}`
       throw new SourceError(message, { isTemporary: status >= 500, status })
     }
-    try {
-      const manifest: unknown = JSON.parse(text)
-      if (typeof manifest === 'object' && manifest !== null) return manifest as Record<string, unknown>
-    } catch {
-      // The same answer as for JSON of another kind.
-    }
-    throw new SourceError(`${this.label} does not answer with a manifest`)
+    const manifest = parse(text)
+    if (!isObject(manifest)) throw new SourceError(`${this.label} does not answer with a manifest`)
+    if (manifest.uuid === uuid) return manifest
+    throw new SourceError(`${this.label} answers with the manifest of another image`)
   }
 
   fileUrl(uuid: string, index = 0): URL {
@@ -48,5 +46,13 @@ export class ImgapiSource {
       if (value !== undefined) url.searchParams.set(name, value)
     }
     return url
+  }
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
   }
 }

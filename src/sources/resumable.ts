@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
-import pRetry, { AbortError } from 'p-retry'
-import { type HttpClient, requestError, SourceError, withoutCredentials } from './http-client.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pRetry from 'p-retry'
+import { type HttpClient, readText, requestError, SourceError, withoutCredentials } from './http-client.ts'
 
 /** A download that goes on where it broke off, as often as it takes, as long as it gets anywhere. */
 
@@ -9,13 +10,14 @@ export interface DownloadOptions {
   /** The first byte wanted. */
   offset: number
   expectedSize?: number | undefined
+  /** Whether somebody checks a digest in the end: then a mixture of two versions is found out. */
+  isVerified: boolean
   signal: AbortSignal
-  headers?: Record<string, string>
   retry: RetryPolicy
-  /** Told the number of bytes that have arrived, those before `offset` included. */
-  onProgress?(bytes: number): void
+  /** Told the number of bytes that are there, those before `offset` included, and how many of them came now. */
+  onProgress?(bytes: number, arrived: number): void
   /** Told of each failure that is going to be retried. */
-  onRetry?(error: Error): void
+  onRetry?: ((error: Error) => void) | undefined
 }
 
 export interface RetryPolicy {
@@ -26,13 +28,33 @@ export interface RetryPolicy {
   longestDelay: number
 }
 
-/** In the words of the library that does it. */
-export const toRetryOptions = ({ retries, firstDelay, longestDelay }: RetryPolicy, signal: AbortSignal) => ({
-  retries,
-  minTimeout: firstDelay,
-  maxTimeout: longestDelay,
-  signal,
-})
+interface RetryOptions extends Pick<DownloadOptions, 'retry' | 'signal' | 'onRetry'> {
+  isWorthIt?(): boolean
+}
+
+/** Tries again, with growing delays, what may work a little later. */
+export function withRetries<T>(
+  run: () => Promise<T>,
+  { retry, signal, onRetry, isWorthIt = () => true }: RetryOptions,
+): Promise<T> {
+  return pRetry(run, {
+    retries: retry.retries,
+    minTimeout: retry.firstDelay,
+    maxTimeout: retry.longestDelay,
+    signal,
+    shouldRetry: ({ error }) => {
+      const isRetried = !signal.aborted && isTemporary(error) && isWorthIt()
+      if (isRetried) onRetry?.(error)
+      return isRetried
+    },
+  })
+}
+
+/** Of an error, or of the one that it was made from. */
+const isTemporary = (error: unknown) => {
+  const root = error instanceof SourceError ? error : (error as Error).cause
+  return root instanceof SourceError && root.isTemporary
+}
 
 /** Failures in all, however much arrived between them: somebody should look at such a source. */
 const MOST_FAILURES = 200
@@ -51,69 +73,85 @@ export function download(client: HttpClient, url: URL, options: DownloadOptions)
 }
 
 async function fill(client: HttpClient, url: URL, sink: PassThrough, options: DownloadOptions) {
-  const { signal, retry, onRetry } = options
+  const { signal, retry, onRetry, expectedSize, isVerified } = options
+  const label = withoutCredentials(url)
   let offset = options.offset
-  let etag: string | undefined
-  if (offset === options.expectedSize) return
+  let validator: string | undefined
+  if (offset === expectedSize) return
   for (let failures = 0; ; failures++) {
     const before = offset
     try {
-      await pRetry(
-        async () => {
-          try {
-            await attempt()
-          } catch (error) {
-            signal.throwIfAborted()
-            const known = requestError(error, url)
-            if (!known.isTemporary) throw new AbortError(known)
-            // Bytes have come: the count of failures in a row begins anew, in the loop around this.
-            if (offset > before) throw new AbortError(known)
-            throw known
-          }
-        },
-        {
-          ...toRetryOptions(retry, signal),
-          onFailedAttempt: ({ error }) => onRetry?.(error),
-        },
-      )
-      return
+      // When bytes have come, the count of failures in a row begins anew.
+      return await withRetries(attempt, { retry, signal, onRetry, isWorthIt: () => offset === before })
     } catch (error) {
-      const isWorthMore = error instanceof SourceError && error.isTemporary && offset > before
+      const isWorthMore = !signal.aborted && isTemporary(error) && offset > before
       if (!isWorthMore || failures === MOST_FAILURES) throw error
-      onRetry?.(error)
+      onRetry?.(error as Error)
+      await sleep(retry.firstDelay, undefined, { signal })
     }
   }
 
   async function attempt() {
-    const answer = await client.get(url, { ...options.headers, ...rangeHeaders(offset, etag) }, signal)
-    const { status, headers, body } = answer
-    if (status !== 200 && status !== 206) {
-      const text = await body.text().catch(() => '')
-      throw statusError(url, status, text)
+    try {
+      await receive()
+    } catch (error) {
+      signal.throwIfAborted()
+      throw requestError(error, url)
     }
-    if (typeof headers.etag === 'string') etag = headers.etag
+  }
+
+  async function receive() {
+    if (offset > 0 && !isVerified && !validator) {
+      throw new SourceError(`${label} broke off after ${offset} bytes and does not tell how to go on`)
+    }
+    const answer = await client.get(url, rangeHeaders(offset, validator), signal)
+    const { status, headers, body } = answer
+    if (status === 416) {
+      await body.dump()
+      throw new SourceError(`${label} has ${offset} of ${expectedSize ?? 'more'} bytes`)
+    }
+    if (status !== 200 && status !== 206) throw statusError(url, status, await readText(body, url, signal))
+    const version = validatorOf(headers)
+    if (!isVerified && offset > 0 && version !== validator) {
+      body.destroy()
+      throw new SourceError(`${label} changed while it was being fetched`)
+    }
+    validator = version
     // A source that does not know ranges starts over: what we have is skipped.
-    let skip = status === 206 ? 0 : offset
+    let skip = offset - (status === 206 ? firstByte(headers, offset) : 0)
+    if (skip < 0) {
+      body.destroy()
+      throw new SourceError(`${label} answers with other bytes than those that were asked for`)
+    }
     for await (const chunk of body as AsyncIterable<Buffer>) {
       const wanted = skip > 0 ? chunk.subarray(Math.min(skip, chunk.length)) : chunk
       skip -= chunk.length - wanted.length
       if (wanted.length === 0) continue
       offset += wanted.length
-      options.onProgress?.(offset)
+      options.onProgress?.(offset, wanted.length)
       if (!sink.write(wanted)) await once(sink, 'drain', { signal })
     }
-    const { expectedSize } = options
     if (expectedSize !== undefined && offset < expectedSize) {
-      const message = `${withoutCredentials(url)} sent ${offset} of ${expectedSize} bytes`
-      throw new SourceError(message, { isTemporary: true })
+      throw new SourceError(`${label} sent ${offset} of ${expectedSize} bytes`, { isTemporary: true })
     }
   }
 }
 
-const rangeHeaders = (offset: number, etag: string | undefined): Record<string, string> =>
-  offset === 0
-    ? {}
-    : { range: `bytes=${offset}-`, ...(etag && !etag.startsWith('W/') && { 'if-range': etag }) }
+type AnswerHeaders = Record<string, string | string[] | undefined>
+
+/** What tells one version of a file from another, byte for byte. */
+function validatorOf({ etag, 'last-modified': modified }: AnswerHeaders): string | undefined {
+  if (typeof etag === 'string' && !etag.startsWith('W/')) return etag
+  return typeof modified === 'string' ? modified : undefined
+}
+
+function firstByte({ 'content-range': range }: AnswerHeaders, asked: number): number {
+  const first = typeof range === 'string' ? /^bytes (\d+)-/.exec(range) : null
+  return first ? Number(first[1]) : asked
+}
+
+const rangeHeaders = (offset: number, validator: string | undefined): Record<string, string> =>
+  offset === 0 ? {} : { range: `bytes=${offset}-`, ...(validator && { 'if-range': validator }) }
 
 /** What another server said instead of the file. */
 export function statusError(url: URL, status: number, body: string): SourceError {

@@ -1,5 +1,5 @@
 import { checkCompression, readCompression } from '../../images/compression.ts'
-import { invalidParameter, missingBody } from '../../images/errors.ts'
+import { invalidParameter, missingBody, upload } from '../../images/errors.ts'
 import { readRemoteFiles, storeFetchedFile } from '../../images/fetched-file.ts'
 import { checkStorage, holdUpload } from '../../images/files.ts'
 import type { Image } from '../../images/image.ts'
@@ -7,7 +7,7 @@ import { requireMutableFiles } from '../../images/lifecycle.ts'
 import { isObject } from '../../images/rules.ts'
 import { ownImage, type Viewer } from '../../images/visibility.ts'
 import { type Fetch, fetchFile, fetchOptions } from '../../jobs/fetch-file.ts'
-import { getManifest } from '../../jobs/import-chain.ts'
+import { getManifest } from '../../jobs/missing.ts'
 import { ImgapiSource } from '../../sources/imgapi-source.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { ApiRequest } from '../api-request.ts'
@@ -58,7 +58,7 @@ export async function addImageFileFromSource(
   checkStorage(request.query.get('storage'), viewer)
   const url = await readSourceUrl(client, 'source', request.query.get('source'))
   const source = new ImgapiSource(client, url)
-  const files = readRemoteFiles(await getManifest(source, uuid))
+  const files = readRemoteFiles(images, await getManifest(source, uuid))
   for (const [index, file] of files.entries()) {
     const { size, sha1 } = file
     const fetched = await fetchInto(request, uuid, { url: source.fileUrl(uuid, index), size, sha1 })
@@ -67,7 +67,10 @@ export async function addImageFileFromSource(
   return image
 }
 
-/** The client waits for the answer, and its going away ends the download. */
+/** Somebody is waiting for the answer: minutes of retries, as jobs have them, are no help. */
+const PATIENCE = 2
+
+/** The client's going away ends the download. */
 async function fetchInto(
   request: ApiRequest,
   uuid: string,
@@ -78,11 +81,13 @@ async function fetchInto(
   const release = await holdUpload(images, uuid)
   const { outgoing } = request.exchange
   const gone = new AbortController()
-  const onClose = () => gone.abort()
+  const onClose = () => gone.abort(upload('the client went away'))
   outgoing.once('close', onClose)
+  if (outgoing.destroyed) onClose()
+  const patient = { ...retry, retries: Math.min(retry.retries, PATIENCE) }
   try {
-    return await fetchFile({ ...wanted, client, retry, signal: gone.signal }, open =>
-      images.files.receive(open(0), fetchOptions(wanted.size, inspect)),
+    return await fetchFile({ ...wanted, client, retry: patient, signal: gone.signal }, open =>
+      images.files.receive(open(0), fetchOptions(images, wanted.size, inspect)),
     )
   } finally {
     outgoing.off('close', onClose)

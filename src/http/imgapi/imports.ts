@@ -1,23 +1,21 @@
-import { importImage } from '../../images/create.ts'
+import { alreadyExists, importImage } from '../../images/create.ts'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
 import type { Image } from '../../images/image.ts'
 import { findImage } from '../../images/images.ts'
 import { requireOperator, type Viewer } from '../../images/visibility.ts'
-import { getManifest, missingManifests } from '../../jobs/import-chain.ts'
 import type { Job } from '../../jobs/job.ts'
+import { getManifest, type Manifest, missingManifests } from '../../jobs/missing.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import { ImgapiSource } from '../../sources/imgapi-source.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { ApiRequest } from '../api-request.ts'
+import type { Service } from '../service.ts'
 
 /** The imports of section 10 of the reference contract, by which this server gets images from others. */
 
 const failed = (field: string, message: string, code: 'Invalid' | 'MissingParameter' = 'Invalid') =>
   new ImgapiError('ValidationFailed', message, { errors: [{ field, code }] })
-
-const alreadyExists = (uuid: string) =>
-  new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
 
 /** `action=import&source=`: the manifest alone; its file is asked for next. */
 export async function importFromSource(request: ApiRequest, uuid: string, viewer: Viewer): Promise<Image> {
@@ -26,7 +24,7 @@ export async function importFromSource(request: ApiRequest, uuid: string, viewer
   request.query.flag('skip_owner_check')
   const url = await readSourceUrl(client, 'source', request.query.get('source'))
   const manifest = await getManifest(new ImgapiSource(client, url), uuid)
-  return importImage(images, uuid, { ...manifest, uuid }, viewer)
+  return importImage(images, uuid, manifest, viewer)
 }
 
 /** `action=import-remote&source=`: a job that brings the image and the origins that are missing. */
@@ -40,7 +38,8 @@ export async function importRemote(request: ApiRequest, uuid: string, viewer: Vi
   if (live) return jobAnswer(request, live)
   const url = await readSourceUrl(client, 'source', given)
   if (await images.manifests.find(uuid)) throw alreadyExists(uuid)
-  await missingManifests(images, new ImgapiSource(client, url), uuid, [])
+  const source = new ImgapiSource(client, url)
+  await missingManifests(images, missing => getManifest(source, missing), uuid)
   const { channel } = viewer
   const job = await jobs.submit({ task: 'import-remote-image', image_uuid: uuid, source: url, channel })
   return jobAnswer(request, job)
@@ -53,7 +52,7 @@ export async function importFromDatacenter(
   viewer: Viewer,
   body: unknown,
 ): Promise<Response> {
-  const { images, client, jobs } = request.service
+  const { images, datacenters, jobs } = request.service
   // A newer client sends these in the body.
   const parameters = { ...(typeof body === 'object' ? (body as Record<string, unknown>) : {}) }
   const account = viewer.account ?? parameters.account
@@ -63,12 +62,8 @@ export async function importFromDatacenter(
   const url = datacenterUrl(request, request.query.get('datacenter') ?? parameters.datacenter)
   const live = jobs.findLive(uuid)
   if (live) return jobAnswer(request, live)
-  const source = new ImgapiSource(client, url)
-  const manifest = await source.getManifest(uuid, { account }).catch(error => {
-    if (!(error instanceof SourceError)) throw error
-    const code = error.status === 404 ? 'ResourceNotFound' : 'RemoteSourceError'
-    throw new ImgapiError(code, error.message, { cause: error })
-  })
+  const source = new ImgapiSource(datacenters.client, url)
+  const manifest = await getOwn(source, uuid, account)
   if (manifest.state !== 'active') {
     throw failed('state', `Cannot import image ${uuid} - image is not active.`)
   }
@@ -76,7 +71,7 @@ export async function importFromDatacenter(
     throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
   }
   if (await images.manifests.find(uuid)) throw alreadyExists(uuid)
-  await checkOrigins(request, source, manifest, account)
+  await checkOrigins(request.service, source, { ...manifest, uuid }, account)
   const { channel } = viewer
   const job = await jobs.submit({ task: 'import-dc-image', image_uuid: uuid, source: url, channel })
   return jobAnswer(request, job)
@@ -94,22 +89,29 @@ function datacenterUrl(request: ApiRequest, name: unknown): URL {
   return new URL(urls[name]!)
 }
 
+/** A manifest as the account sees it there. */
+const getOwn = (source: ImgapiSource, uuid: string, account: string) =>
+  source.getManifest(uuid, { account }).catch(error => {
+    if (!(error instanceof SourceError)) throw error
+    const code = error.status === 404 ? 'ResourceNotFound' : 'RemoteSourceError'
+    throw new ImgapiError(code, error.message, { cause: error })
+  })
+
 /** Every origin is the account's own too, or here already. */
-async function checkOrigins(
-  { service: { images } }: ApiRequest,
-  source: ImgapiSource,
-  manifest: Record<string, unknown>,
-  account: string,
-) {
-  for (let { origin } = manifest; typeof origin === 'string'; ) {
-    if (await images.manifests.find(origin)) return
-    const parent: Record<string, unknown> = await source.getManifest(origin, { account }).catch(() => ({}))
-    if (parent.owner !== account) {
-      const message = `Unable to import - origin image ${origin} must already exist in the datacenter (as this image is not owned by you).`
-      throw new ImgapiError('ResourceNotFound', message)
-    }
-    origin = parent.origin
+async function checkOrigins({ images }: Service, source: ImgapiSource, top: Manifest, account: string) {
+  const foreign = (uuid: string) => {
+    const message = `Unable to import - origin image ${uuid} must already exist in the datacenter (as this image is not owned by you).`
+    return new ImgapiError('ResourceNotFound', message)
   }
+  const get = async (uuid: string): Promise<Manifest> => {
+    if (uuid === top.uuid) return top
+    const manifest = await getOwn(source, uuid, account).catch(error => {
+      throw error.code === 'ResourceNotFound' ? foreign(uuid) : error
+    })
+    if (manifest.owner !== account) throw foreign(uuid)
+    return { ...manifest, uuid }
+  }
+  await missingManifests(images, get, top.uuid)
 }
 
 /** The operator CLI polls `<workflow-api>/jobs/<uuid>`, which is us. */

@@ -1,13 +1,50 @@
 import { readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
+import { UUID } from '../../images/fields.ts'
 import type { Job, JobStore } from '../../jobs/job.ts'
 import { readDocument, writeDocument } from './document.ts'
 import { syncFolder } from './durable.ts'
-import { jobPath, type Layout, temporaryPath } from './layout.ts'
+import { jobPath, type Layout, partialPath, temporaryPath } from './layout.ts'
 
 /** A source's URL may have a password in it. */
 const OWNER_ONLY = 0o600
+
+const PARTIAL = /^([0-9a-f-]{36}-[0-9a-f]{40})\.partial$/
+
+const uuid = z.string().regex(UUID)
+const time = z.iso.datetime()
+const count = z.int().nonnegative()
+
+/** What a record must be for a job to be made of it. */
+const JobRecord = z.looseObject({
+  uuid,
+  task: z.enum(['import-remote-image', 'import-dc-image']),
+  image_uuid: uuid,
+  source: z.url(),
+  secret_source: z.url({ protocol: /^https?$/ }),
+  channel: z.string().optional(),
+  state: z.enum(['queued', 'running', 'succeeded', 'failed', 'canceled']),
+  retries: count,
+  last_retry: z.object({ message: z.string(), at: time }).optional(),
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+  created_at: time,
+  started_at: time.optional(),
+  finished_at: time.optional(),
+  steps: z.array(
+    z.object({
+      uuid,
+      state: z.enum(['waiting', 'running', 'done']),
+      bytes_done: count,
+      bytes_expected: count,
+      started_at: time.optional(),
+      finished_at: time.optional(),
+    }),
+  ),
+  made: z.array(uuid),
+  partials: z.array(z.string().regex(/^[0-9a-f-]{36}-[0-9a-f]{40}$/)),
+})
 
 /** Records of jobs, a document each. */
 export class LocalJobs implements JobStore {
@@ -24,7 +61,8 @@ export class LocalJobs implements JobStore {
     const names = readdirSync(jobs).filter(name => name.endsWith('.json'))
     return names.flatMap(name => {
       try {
-        return [readDocument(join(jobs, name)) as unknown as Job]
+        const job: Job = JobRecord.parse(readDocument(join(jobs, name)))
+        return name === `${job.uuid}.json` ? [job] : []
       } catch {
         // Somebody's edit; the import can be asked for again.
         return []
@@ -44,6 +82,13 @@ export class LocalJobs implements JobStore {
       await next
     } finally {
       if (this.#writes.get(job.uuid) === next) this.#writes.delete(job.uuid)
+    }
+  }
+
+  async sweep(isWanted: (name: string) => boolean) {
+    for (const file of readdirSync(this.#layout.jobs)) {
+      const name = PARTIAL.exec(file)?.[1]
+      if (name && !isWanted(name)) await rm(partialPath(this.#layout, name), { force: true })
     }
   }
 

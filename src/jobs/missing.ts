@@ -1,0 +1,78 @@
+import { alreadyExists } from '../images/create.ts'
+import { ImgapiError } from '../images/errors.ts'
+import { UUID } from '../images/fields.ts'
+import { isActivated } from '../images/image.ts'
+import type { Images } from '../images/images.ts'
+import { readManifest } from '../images/intake.ts'
+import { SourceError } from '../sources/http-client.ts'
+import type { ImgapiSource } from '../sources/imgapi-source.ts'
+
+/** What an import has to bring: the image and its origins, up to one that is here. */
+
+export type Manifest = Record<string, unknown> & { uuid: string }
+
+/** No honest chain is longer. */
+const LONGEST_CHAIN = 100
+
+const remoteSourceError = (message: string, cause?: unknown) =>
+  new ImgapiError('RemoteSourceError', message, { cause })
+
+/** A manifest as this server understands it. Throws RemoteSourceError. */
+export async function getManifest(
+  source: ImgapiSource,
+  uuid: string,
+  signal?: AbortSignal,
+): Promise<Manifest> {
+  const manifest = await source.getManifest(uuid, signal ? { signal } : {}).catch(error => {
+    if (!(error instanceof SourceError)) throw error
+    const message = `Unable to get manifest for image ${uuid}. Error from remote: ${error.message}`
+    throw remoteSourceError(message, error)
+  })
+  return { ...readManifest(manifest), uuid }
+}
+
+const originIsNotActive = (uuid: string) =>
+  new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
+
+/** Who imports an image holds this, and lets go with the function. Undefined if somebody else does. */
+export const beginImport = ({ locks }: Images, uuid: string) => locks.tryAcquire(`import ${uuid}`)
+
+async function isBeingImported(images: Images, uuid: string) {
+  const release = await beginImport(images, uuid)
+  release?.()
+  return release === undefined
+}
+
+/**
+ * The manifests that have to come, origins first. `made`: images that are here, but to be finished.
+ * Throws RemoteSourceError, OriginIsNotActive or ImageUuidAlreadyExists.
+ */
+export async function missingManifests(
+  images: Images,
+  get: (uuid: string) => Promise<Manifest>,
+  uuid: string,
+  made: readonly string[] = [],
+): Promise<Manifest[]> {
+  const missing = new Map<string, Manifest>()
+  for (let next: string | undefined = uuid; next !== undefined; ) {
+    const isOrigin: boolean = missing.size > 0
+    if (missing.has(next)) throw remoteSourceError(`the origins of image ${uuid} are a circle at the source`)
+    if (missing.size === LONGEST_CHAIN) {
+      throw remoteSourceError(`image ${uuid} has ${LONGEST_CHAIN} origins or more at the source`)
+    }
+    const here = await images.manifests.find(next)
+    if (here && isActivated(here.image)) {
+      if (isOrigin && here.image.state !== 'active') throw originIsNotActive(next)
+      break
+    }
+    if (here && !made.includes(next) && !(isOrigin && (await isBeingImported(images, next)))) {
+      throw isOrigin ? originIsNotActive(next) : alreadyExists(next)
+    }
+    const manifest: Manifest = await get(next)
+    if (isOrigin && manifest.state !== 'active') throw originIsNotActive(next)
+    missing.set(next, manifest)
+    const { origin } = manifest
+    next = typeof origin === 'string' && UUID.test(origin) ? origin : undefined
+  }
+  return [...missing.values()].reverse()
+}
