@@ -116,7 +116,11 @@ async function importOne(
     // Stored before the server was stopped.
     if (here?.image.files[index]?.sha1 === file.sha1) continue
     const name = partialName(uuid, file)
-    if (!job.partials.includes(name)) job.partials.push(name)
+    if (!job.partials.includes(name)) {
+      job.partials.push(name)
+      // On record before the first byte: at a start, what no record names is swept.
+      await progress.save()
+    }
     const fetched = await fetchFile(
       {
         client,
