@@ -49,9 +49,8 @@ async function runServer(configPath: string) {
   const datadir = await openDatadir(config.datadir).catch(error => {
     throw new FailedError((error as Error).message)
   })
-  const service = createService(config, datadir, log)
+  const service = await compose(config, datadir, log)
   const address = addressToBind(config)
-  await service.jobs.start()
   const server = await listen(config, service, address).catch(async error => {
     await stopService(service, datadir)
     const where = `${address ?? 'all interfaces'}, port ${config.port}`
@@ -63,6 +62,18 @@ async function runServer(configPath: string) {
   await server.close(config.shutdownTimeout * 1000)
   await stopService(service, datadir)
   log.info('stopped')
+}
+
+/** Lets go of the data directory if the rest of the server cannot be made. */
+async function compose(config: Config, datadir: Datadir, log: Logger): Promise<Service> {
+  try {
+    const service = createService(config, datadir, log)
+    await service.jobs.start()
+    return service
+  } catch (error) {
+    await datadir.close()
+    throw error
+  }
 }
 
 /** Before anything is touched. Throws FailedError. */
