@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import sshpk from 'sshpk'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { call } from '../support/api.ts'
 import { json, type Reply, send } from '../support/http.ts'
@@ -247,4 +248,23 @@ test.each(TYPES)('authType $authType: Basic $basic, Signature $signature', async
   const stranger = await state({})
   expect(stranger.status).toBe(scheme ? 401 : 200)
   expect(stranger.headers['www-authenticate']).toBe(scheme && `${scheme} realm="imgapi"`)
+})
+
+test('a key on the curve P-384 signs SHA-384 digests, as the operators’ tools do with it', async () => {
+  const key = sshpk.generatePrivateKey('ecdsa', { curve: 'nistp384' })
+  const server = await startServer({ config: { authKeys: { alice: [key.toPublic().toString('ssh')] } } })
+  const date = new Date().toUTCString()
+  const signer = key.createSign('sha384')
+  signer.update(`date: ${date}`)
+  const ask = (signature: string) =>
+    fetch(`${server.url}/state`, {
+      headers: {
+        date,
+        authorization: `Signature keyId="alice",algorithm="ecdsa-sha384",signature="${signature}"`,
+      },
+    })
+  expect((await ask(signer.sign().toString())).status).toBe(200)
+  const other = sshpk.generatePrivateKey('ecdsa', { curve: 'nistp384' }).createSign('sha384')
+  other.update(`date: ${date}`)
+  expect((await ask(other.sign().toString())).status).toBe(401)
 })
