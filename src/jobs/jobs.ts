@@ -114,7 +114,7 @@ export class Jobs {
   }
 
   record(job: Job): Record<string, unknown> {
-    const running = this.#running.get(job.uuid)
+    const running = isLive(job) ? this.#running.get(job.uuid) : undefined
     const seconds = running ? (Date.now() - running.startedAt) / 1000 : 0
     return toRecord(job, running && seconds > 0 ? running.bytes / seconds : 0)
   }

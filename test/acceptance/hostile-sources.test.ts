@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { bytes, call, create, sha1 } from '../support/api.ts'
 import { askImport, importFrom, jobOf, startImporter } from '../support/imports.ts'
@@ -76,6 +77,21 @@ test.each([
   })
   expect(job).toMatchObject({ execution: 'failed', error: { message: expect.stringMatching(reason) } })
   expect(image.status).toBe(404)
+})
+
+test('a slow source is waited for as long as it sends anything', async () => {
+  const { job } = await importOf(
+    async (_, response) => {
+      response.writeHead(200, { 'content-length': CONTENT.length })
+      for (let from = 0; from < CONTENT.length; from += 50_000) {
+        response.write(CONTENT.subarray(from, from + 50_000))
+        await pause(200)
+      }
+      response.end()
+    },
+    { config: { stallTimeout: 1 } },
+  )
+  expect(job).toMatchObject({ execution: 'succeeded', retries: 0, bytes_done: CONTENT.length })
 })
 
 test('a source that stalls is given up after the deadline', async () => {

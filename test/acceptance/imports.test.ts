@@ -30,11 +30,13 @@ test('an image is imported with its two origins, byte for byte, with uuid and pu
   }
 })
 
-test('an import goes on when its source is killed in the middle and comes back', async () => {
+test('an image with two origins comes whole although its source is killed in the middle and comes back', async () => {
   const a = await startServer({ keep: true })
   const content = bytes(8_000_000)
-  const image = await publish(a, content)
-  // Between the two, so that the source dies when half of the file is through.
+  const base = await publish(a, bytes(100_000))
+  const middle = await publish(a, content, { origin: base.uuid })
+  const image = await publish(a, bytes(200_000), { origin: middle.uuid })
+  // Between the two, so that the source dies when half of the second file is through.
   let passed = 0
   const proxy = await startSource(async (request, response) => {
     const headers = request.headers.range ? { range: request.headers.range } : {}
@@ -43,7 +45,7 @@ test('an import goes on when its source is killed in the middle and comes back',
     const length = answer.headers.get('content-length')
     response.writeHead(answer.status, length ? { 'content-length': length } : {})
     const part = Buffer.from(await answer.arrayBuffer())
-    const isCut = request.url?.endsWith('/file') && passed++ === 0
+    const isCut = request.url?.endsWith('/file') && passed++ === 1
     if (isCut) response.write(part.subarray(0, 4_000_000), () => void a.kill().then(() => response.destroy()))
     else response.end(part)
   })
@@ -57,13 +59,15 @@ test('an import goes on when its source is killed in the middle and comes back',
   )
   await startServer({ folder: a.folder, config: { port: a.port } })
   const job = await finished(b, asked.body.job_uuid)
-  expect(job).toMatchObject({ execution: 'succeeded', bytes_done: content.length })
+  expect(job).toMatchObject({ execution: 'succeeded', bytes_done: 8_300_000 })
   expect(job.retries).toBeGreaterThan(0)
   const ranges = proxy.requests.map(({ range }) => range).filter(range => range !== undefined)
   expect(ranges.at(-1)).toMatch(/^bytes=[1-9]\d*-$/)
-  const got = await fetch(`${b.url}/images/${image.uuid}/file`)
+  const got = await fetch(`${b.url}/images/${middle.uuid}/file`)
   expect(sha1(new Uint8Array(await got.arrayBuffer()))).toBe(sha1(content))
-  expect((await call(b, 'GET', `/images/${image.uuid}`)).body).toEqual(image)
+  for (const one of [base, middle, image]) {
+    expect((await call(b, 'GET', `/images/${one.uuid}`)).body).toEqual(one)
+  }
 })
 
 test('an import whose server is killed in the middle goes on from there at the next start', async () => {

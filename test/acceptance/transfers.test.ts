@@ -4,10 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { bytes, call, md5, publish, sha1 } from '../support/api.ts'
 import { json, type Reply, send } from '../support/http.ts'
-import { eventually } from '../support/poll.ts'
 import { isLinux, openFiles } from '../support/process.ts'
 import { RawConnection } from '../support/raw.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 /** Files on their way out: what is promised about them, and all or a part of their bytes. */
 
@@ -253,7 +253,7 @@ test.runIf(isLinux)('neither HEAD nor refusals nor clients that leave keep a fil
     await connection.until(/\r\n\r\n/)
     connection.end()
   }
-  await eventually('every file is closed', () => openFiles(server.pid) <= before)
+  await until('every file is closed', () => openFiles(server.pid) <= before)
 })
 
 test('a reader may be slower than the stall timeout as long as it reads', async () => {

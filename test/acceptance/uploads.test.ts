@@ -7,9 +7,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { addFile, bytes, call, create, md5, sha1, uuid } from '../support/api.ts'
 import { curl } from '../support/curl.ts'
 import { json, send } from '../support/http.ts'
-import { eventually } from '../support/poll.ts'
 import { RawConnection } from '../support/raw.ts'
 import { AUTH, PASSWORD, startServer, type TestServer, temporaryFolder, USER } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 /** Files on their way in: digests, compressions, bodies of any length, and clients that give up. */
 
@@ -182,10 +182,10 @@ test('an upload whose client goes away changes nothing and can be repeated at on
     `Authorization: ${AUTH.authorization}`,
   )
   connection.sendBody(bytes(1000))
-  await eventually('the upload is under way', async () => {
+  await until('the upload is under way', async () => {
     return (await put(server, id, bytes(10), 'compression=none')).status === 409
   }).finally(() => connection.end())
-  await eventually('the upload is over', async () => {
+  await until('the upload is over', async () => {
     return (await put(server, id, bytes(10), 'compression=none')).status === 200
   })
   expect((await filesOf(server, id))[0].size).toBe(10)

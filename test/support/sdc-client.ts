@@ -41,6 +41,11 @@ interface Methods {
   enableImage(uuid: string, ...rest: unknown[]): Image
   updateImage(uuid: string, changes: Json, ...rest: unknown[]): Image
   deleteImage(uuid: string, ...rest: unknown[]): unknown
+  addImageFileFromUrl(options: Json): Image
+  adminImportRemoteImage(uuid: string, source: string, options?: Json): Json
+  adminImportRemoteImageAndWait(uuid: string, source: string, options?: Json): Image
+  importImageFromDatacenter(uuid: string, account: string, options: Json): Json
+  importImageFromDatacenterAndWait(uuid: string, account: string, options: Json): Image
   addImageAcl(uuid: string, acl: string[], account?: string): Image
   removeImageAcl(uuid: string, acl: string[], account?: string): Image
   cloneImage(uuid: string, account: string, options?: Json): Image
