@@ -90,7 +90,7 @@ export class Authenticator {
 
   async #verify(authorization: string, incoming: IncomingMessage): Promise<Verdict> {
     const { type, keys } = this.#options
-    const isBasic = /^basic\s/i.test(authorization)
+    const isBasic = /^basic(\s|$)/i.test(authorization)
     if (!isBasic && type !== 'basic') return verifySignature(incoming, keys)
     const credentials = basicAuth.parse(authorization)
     if (!credentials || type === 'signature') return { isValid: false, user: credentials?.name }

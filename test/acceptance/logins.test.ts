@@ -24,7 +24,6 @@ describe('a failed login', () => {
     ['a name without a colon', { authorization: `Basic ${Buffer.from(USER).toString('base64')}` }],
     ['nothing after Basic', { authorization: 'Basic' }],
     ['what is not base64', { authorization: 'Basic %%%' }],
-    ['another scheme', { authorization: 'Bearer token' }],
     ['a name of `__proto__`', basic('__proto__', 'x')],
   ] as const)('with %s gets one and the same answer', async ([, headers]) => {
     const server = await startServer()
