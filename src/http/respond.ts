@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { ImgapiError } from '../images/errors.ts'
 import { type Exchange, elapsed } from './exchange.ts'
+import { endAfterBody, isStillSending } from './linger.ts'
 
 /** How answers look: the headers that all have, and JSON as the reference server writes it. */
 
@@ -26,10 +27,13 @@ export const render = (value: unknown): string => JSON.stringify(value, null, 2)
 function send(exchange: Exchange, status: number, headers: Headers, body?: string | Buffer): Response {
   const { incoming, outgoing } = exchange
   outgoing.writeHead(status, headers)
-  if (body === undefined || incoming.method === 'HEAD') outgoing.end()
+  const sent = incoming.method === 'HEAD' ? undefined : body
+  if (sent !== undefined) exchange.bytes = Buffer.byteLength(sent)
+  if (!isStillSending(exchange)) outgoing.end(sent)
   else {
-    exchange.bytes = Buffer.byteLength(body)
-    outgoing.end(body)
+    if (sent === undefined) outgoing.flushHeaders()
+    else outgoing.write(sent)
+    endAfterBody(exchange)
   }
   return RESPONSE_ALREADY_SENT
 }

@@ -1,7 +1,9 @@
 import { truncateSync, writeFileSync } from 'node:fs'
 import { Agent } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { addFile, bytes, call, create, md5, sha1, uuid } from '../support/api.ts'
@@ -262,6 +264,32 @@ test('a client that was refused early goes on with its next call', async () => {
     })
     expect([refused.status, json(refused).code]).toEqual([404, 'ResourceNotFound'])
     expect((await send(`${server.url}/ping`, 'GET', { agent })).status).toBe(200)
+  }
+})
+
+test('a client that sends all before it reads gets its refusal, on a connection for one request too', async () => {
+  const server = await startServer()
+  const { uuid: id } = await create(server)
+  const requests: [line: string, login: string, status: number][] = [
+    ['POST /images', AUTH.authorization, 413],
+    [`PUT /images/${uuid()}/file?compression=none`, AUTH.authorization, 404],
+    [`PUT /images/${id}/file?compression=gzip`, AUTH.authorization, 422],
+    [`PUT /images/${id}/file?compression=none`, 'Basic bm9ib2R5Og==', 401],
+  ]
+  for (const [line, login, status] of requests) {
+    const slices = Array.from({ length: 40 }, () => Buffer.alloc(50_000))
+    const size = slices.length * 50_000
+    const head = [`${line} HTTP/1.1`, 'Host: x', `Content-Length: ${size}`, `Authorization: ${login}`]
+    const socket = connect(server.port, '127.0.0.1')
+    socket.pause()
+    socket.write(`${[...head, 'Connection: close'].join('\r\n')}\r\n\r\n`)
+    for (const slice of slices) {
+      await new Promise((resolve, reject) =>
+        socket.write(slice, error => (error ? reject(error) : setTimeout(resolve, 5))),
+      )
+    }
+    const answer = (await buffer(socket)).toString()
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*"message": [\\s\\S]*}$`))
   }
 })
 
