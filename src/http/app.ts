@@ -17,6 +17,21 @@ export function createApp(service: Service) {
   for (const operation of operations) {
     app.on(operation.method, operation.path, context => run(service, operation, context))
   }
+  const others = otherwise(service, operations)
+  app.notFound(({ env, req }) => others.fetch(req.raw, env))
+  return async (request: Request, exchange: Exchange): Promise<Response> => {
+    await app.fetch(request, exchange)
+    // Every answer is written by its operation. Hono makes another of it for HEAD, which must not be sent too.
+    return RESPONSE_ALREADY_SENT
+  }
+}
+
+/**
+ * What is no operation: a method that a path does not have, or a path that is not there. An app of its own, for
+ * an app that has but one handler for a request hands it over without the machinery of a chain.
+ */
+function otherwise(service: Service, operations: readonly Operation[]) {
+  const app = new Hono<{ Bindings: Exchange }>({ getPath })
   for (const path of new Set(operations.map(operation => operation.path))) {
     const methods: string[] = operations
       .filter(operation => operation.path === path)
@@ -27,11 +42,7 @@ export function createApp(service: Service) {
     const error = new ImgapiError('ResourceNotFound', `${req.path} does not exist`)
     return errorResponse(env, service.serverName, error)
   })
-  return async (request: Request, exchange: Exchange): Promise<Response> => {
-    await app.fetch(request, exchange)
-    // Every answer is written by its operation. Hono makes another of it for HEAD, which must not be sent too.
-    return RESPONSE_ALREADY_SENT
-  }
+  return app
 }
 
 /**

@@ -28,7 +28,6 @@ function send(exchange: Exchange, status: number, headers: Headers, body?: strin
   const { incoming, outgoing } = exchange
   outgoing.writeHead(status, headers)
   const sent = incoming.method === 'HEAD' ? undefined : body
-  if (sent !== undefined) exchange.bytes = Buffer.byteLength(sent)
   if (!isStillSending(exchange)) outgoing.end(sent)
   else {
     if (sent === undefined) outgoing.flushHeaders()
@@ -57,9 +56,11 @@ export function bytesResponse(
   headers: Headers = {},
   status = 200,
 ): Response {
+  const length = Buffer.byteLength(body)
+  if (exchange.incoming.method !== 'HEAD') exchange.bytes = length
   const common = commonHeaders(exchange, serverName)
   common['Content-Type'] = contentType
-  common['Content-Length'] = String(Buffer.byteLength(body))
+  common['Content-Length'] = String(length)
   return send(exchange, status, Object.assign(common, headers), body)
 }
 

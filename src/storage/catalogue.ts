@@ -12,6 +12,8 @@ import { OrderedImages } from './ordered-images.ts'
 
 /** How many different filters keep what they found. */
 const KEPT_FILTERS = 16
+/** How many different lists are kept as they are. */
+const KEPT_LISTS = 64
 
 /** All images in memory: by UUID, by origin, by name, and in the order in which lists show them. */
 export class Catalogue {
@@ -26,6 +28,8 @@ export class Catalogue {
    * does, and after a change only one chunk has to be looked through again.
    */
   readonly #found = new Map<string, WeakMap<readonly Image[], readonly Image[]>>()
+  /** Lists since the last change: the same array comes again, for what its readers made of it. */
+  readonly #lists = new Map<string, readonly Run[]>()
 
   /** `chunkSize`: enough images to make joining chunks cheap, and few enough to make one anew cheaply. */
   constructor(all: Iterable<Versioned> = [], chunkSize = 128) {
@@ -49,6 +53,7 @@ export class Catalogue {
 
   put(versioned: Versioned) {
     const { image } = versioned
+    this.#lists.clear()
     const before = this.#byUuid.get(image.uuid)?.image
     this.#byUuid.set(image.uuid, versioned)
     this.adoptChild(image)
@@ -64,6 +69,7 @@ export class Catalogue {
   delete(uuid: string) {
     const versioned = this.#byUuid.get(uuid)
     if (!versioned) return
+    this.#lists.clear()
     this.#byUuid.delete(uuid)
     this.#ordered.delete(versioned.image)
     this.#removeName(versioned.image)
@@ -89,7 +95,18 @@ export class Catalogue {
     return [...(this.#children.get(uuid)?.values() ?? [])]
   }
 
-  list(query: ListQuery): Run[] {
+  list(query: ListQuery): readonly Run[] {
+    const key = JSON.stringify(query)
+    let runs = this.#lists.get(key)
+    if (!runs) {
+      runs = this.#find(query)
+      this.#lists.set(key, runs)
+      dropOldest(this.#lists, KEPT_LISTS)
+    }
+    return runs
+  }
+
+  #find(query: ListQuery): readonly Run[] {
     const { name, order, marker, limit = Number.POSITIVE_INFINITY } = query
     const source = name && !name.contains ? this.#names().get(name.value) : this.#ordered
     if (!source) return []
@@ -117,7 +134,7 @@ export class Catalogue {
     if (!found) {
       found = new WeakMap()
       this.#found.set(key, found)
-      if (this.#found.size > KEPT_FILTERS) this.#found.delete(this.#found.keys().next().value as string)
+      dropOldest(this.#found, KEPT_FILTERS)
     }
     return chunk => {
       let images = found.get(chunk)
@@ -155,6 +172,10 @@ export class Catalogue {
     namesakes?.delete(image)
     if (namesakes?.isEmpty) this.#byName?.delete(image.name)
   }
+}
+
+function dropOldest(kept: Map<string, unknown>, most: number) {
+  if (kept.size > most) kept.delete(kept.keys().next().value as string)
 }
 
 /** The index of the first image at or after the marker, in the order of the list. */

@@ -11,15 +11,13 @@ import { Md5s } from './md5s.ts'
 import { TransferMemory } from './memory.ts'
 import { type Received, receiveInto } from './receive.ts'
 
-const UPLOAD_BATCH = 4 * 1024 * 1024
+const UPLOAD_BATCH = 1024 * 1024
 const DOWNLOAD_PIECE = 1024 * 1024
 
 /** Files beside the manifests, in the folder of their image. */
 export class LocalFiles implements Files {
   readonly #layout: Layout
   readonly #hasher = new Hasher()
-  /** A thread of its own, so that no upload waits for an md5. */
-  readonly #md5Hasher = new Hasher()
   readonly #uploads = new TransferMemory(UPLOAD_BATCH)
   readonly #downloads = new TransferMemory(DOWNLOAD_PIECE)
   readonly #md5s: Md5s
@@ -27,7 +25,7 @@ export class LocalFiles implements Files {
 
   constructor(layout: Layout) {
     this.#layout = layout
-    this.#md5s = new Md5s(layout, this.#md5Hasher, () => this.#transfers === 0)
+    this.#md5s = new Md5s(layout, () => this.#transfers === 0)
   }
 
   async receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile> {
@@ -67,10 +65,10 @@ export class LocalFiles implements Files {
     options: ReceiveOptions,
     kept?: number,
   ): Promise<ReceivedFile> {
-    const batchSize = this.#uploads.enter()
+    this.#uploads.enter()
     this.#transfers++
     try {
-      const received = await receiveInto(handle, source, options, batchSize, this.#hasher, kept)
+      const received = await receiveInto(handle, source, options, this.#uploads, this.#hasher, kept)
       return new LocalReceivedFile(this.#layout, path, received, (uuid, file) => this.#md5s.want(uuid, file))
     } finally {
       this.#transfers--
@@ -95,20 +93,16 @@ export class LocalFiles implements Files {
       throw storageIsDown(`the file ${file.name} of image ${uuid} has ${size} bytes, not ${file.size}`)
     }
     this.#transfers++
-    const pieceSize = this.#downloads.enter()
-    const used: Buffer[] = []
-    const take = (length: number) => {
-      used.push(this.#downloads.take(length))
-      return used.at(-1)!
-    }
+    this.#downloads.enter()
+    const buffers: Buffer[] = []
     return {
       size,
-      chunks: (start, end) => readChunks(handle, start, end, pieceSize, take),
+      chunks: (start, end) => readChunks(handle, start, end, this.#downloads, buffers),
       close: async () => {
         this.#transfers--
         this.#downloads.leave()
         // Not before: the last chunks may be on their way to the client long after they were read.
-        for (const buffer of used) this.#downloads.give(buffer)
+        for (const buffer of buffers) this.#downloads.give(buffer)
         await handle.close()
       },
     }
@@ -129,8 +123,7 @@ export class LocalFiles implements Files {
   }
 
   async close() {
-    await Promise.all([this.#hasher.close(), this.#md5Hasher.close()])
-    await this.#md5s.close()
+    await Promise.all([this.#hasher.close(), this.#md5s.close()])
   }
 }
 
@@ -150,22 +143,28 @@ async function* readChunks(
   handle: FileHandle,
   start: number,
   end: number,
-  pieceSize: number,
-  take: (length: number) => Buffer,
+  memory: TransferMemory,
+  buffers: Buffer[],
 ): AsyncGenerator<Buffer> {
-  const size = Math.min(pieceSize, end - start + 1)
-  const buffers: Buffer[] = []
   let position = start
   let turn = 0
-  const readNext = async () => {
-    const length = Math.min(size, end + 1 - position)
-    if (length <= 0) return undefined
+  /** The one whose bytes went out longest ago, or another if pieces have a new size now. */
+  const nextBuffer = (size: number) => {
     const index = turn++ % 3
-    buffers[index] ??= take(size)
-    const { bytesRead } = await handle.read(buffers[index]!, 0, length, position)
+    const last = buffers[index]
+    if (last && (last.length === memory.pieceSize || size < memory.pieceSize)) return last
+    if (last) memory.give(last)
+    buffers[index] = memory.take(size)
+    return buffers[index]
+  }
+  const readNext = async () => {
+    const left = end + 1 - position
+    if (left <= 0) return undefined
+    const buffer = nextBuffer(Math.min(memory.pieceSize, left))
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, left), position)
     if (bytesRead === 0) throw storageIsDown('the file became shorter while it was being read')
     position += bytesRead
-    return buffers[index]!.subarray(0, bytesRead)
+    return buffer.subarray(0, bytesRead)
   }
   let ahead: ReturnType<typeof readNext> | undefined
   try {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { open, rename, rm, writeFile } from 'node:fs/promises'
 import type { StoredFile } from '../../images/image.ts'
-import type { Hasher } from './hasher.ts'
+import { Hasher } from './hasher.ts'
 import { cachePath, filePath, type Layout, temporaryPath } from './layout.ts'
 
 /** How long an answer waits for an md5 that is not known yet before it goes without. */
@@ -15,7 +15,8 @@ const STEP = 16 * 1024 * 1024
  */
 export class Md5s {
   readonly #layout: Layout
-  readonly #hasher: Hasher
+  /** A thread of its own, so that no upload waits for an md5; it costs memory, and many servers need none. */
+  #hasher: Hasher | undefined
   readonly #known = new Map<string, string>()
   readonly #running = new Map<string, Promise<string | undefined>>()
   readonly #later: [uuid: string, file: StoredFile][] = []
@@ -23,9 +24,8 @@ export class Md5s {
   #last: Promise<unknown> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(layout: Layout, hasher: Hasher, isIdle: () => boolean) {
+  constructor(layout: Layout, isIdle: () => boolean) {
     this.#layout = layout
-    this.#hasher = hasher
     this.#isIdle = isIdle
   }
 
@@ -55,6 +55,7 @@ export class Md5s {
   async close() {
     clearInterval(this.#timer)
     this.#later.length = 0
+    await this.#hasher?.close()
     await this.#last
   }
 
@@ -95,6 +96,7 @@ export class Md5s {
   async #hash(uuid: string, file: StoredFile): Promise<string | undefined> {
     const handle = await open(filePath(this.#layout, uuid, file.name), 'r')
     try {
+      this.#hasher ??= new Hasher()
       const follower = this.#hasher.follow(handle.fd, ['md5'])
       for (let end = Math.min(STEP, file.size); ; end = Math.min(end + STEP, file.size)) {
         follower.advance(end)

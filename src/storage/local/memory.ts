@@ -1,32 +1,36 @@
 /**
- * The memory that transfers may use together: each gets less the more of them there are, so that sixty-four
- * of them cost about as much as eight. Large pieces matter for speed (64 KiB pieces cost a factor of three),
- * but not with so many at once that they wait for each other anyway.
+ * The memory that transfers of one kind may use together. Large pieces matter for speed (64 KiB pieces cost a
+ * factor of three) while few transfers run; of many, each waits for the others anyway, and works in small ones,
+ * so that sixty-four cost about as much as eight.
  */
-const BUDGET = 24 * 1024 * 1024
+const FEW = 8
 const SMALLEST = 64 * 1024
 
 export class TransferMemory {
   #active = 0
-  /** Buffers of the largest size, which most transfers use, kept for the next one. */
+  /** Buffers of the largest size, kept for the next transfer. */
   readonly #spare: Buffer[] = []
   readonly #largest: number
 
-  /** `largest`: bytes of a piece while few transfers run, a power of two. */
+  /** `largest`: bytes of a piece while few transfers run. */
   constructor(largest: number) {
     this.#largest = largest
   }
 
-  /** Joins the transfers; the answer is the size of the pieces to work in. Must be followed by `leave`. */
-  enter(): number {
+  /** Joins the transfers. Must be followed by `leave`. */
+  enter() {
     this.#active++
-    let size = this.#largest
-    while (size > SMALLEST && size * this.#active > BUDGET) size /= 2
-    return size
   }
 
   leave() {
     this.#active--
+  }
+
+  /** The size of the pieces to work in now, in bytes: others may have come or gone since the last one. */
+  get pieceSize(): number {
+    let size = this.#largest
+    for (let few = FEW; few < this.#active && size > SMALLEST; few *= 2) size /= 4
+    return size
   }
 
   take(size: number): Buffer {
@@ -35,7 +39,6 @@ export class TransferMemory {
   }
 
   give(buffer: Buffer) {
-    const isLargest = buffer.length === this.#largest
-    if (isLargest && (this.#spare.length + 1) * buffer.length <= BUDGET) this.#spare.push(buffer)
+    if (buffer.length === this.#largest && this.#spare.length < FEW) this.#spare.push(buffer)
   }
 }

@@ -5,6 +5,7 @@ import { upload } from '../../images/errors.ts'
 import type { ReceiveOptions } from '../../images/ports.ts'
 import { writeFully } from './durable.ts'
 import type { Algorithm, Follower, Hasher } from './hasher.ts'
+import type { TransferMemory } from './memory.ts'
 
 export interface Received {
   size: number
@@ -27,11 +28,11 @@ export async function receiveInto(
   handle: FileHandle,
   source: Readable,
   options: ReceiveOptions,
-  batchSize: number,
+  memory: TransferMemory,
   hasher: Hasher,
   kept?: number,
 ): Promise<Received> {
-  const reception = new Reception(handle, source, options, batchSize, hasher, kept ?? 0)
+  const reception = new Reception(handle, source, options, memory, hasher, kept ?? 0)
   try {
     return await reception.run()
   } catch (error) {
@@ -44,7 +45,7 @@ class Reception {
   readonly #handle: FileHandle
   readonly #source: Readable
   readonly #options: ReceiveOptions
-  readonly #batchSize: number
+  readonly #memory: TransferMemory
   readonly #hasher: Hasher
   #follower: Follower | undefined
   /** What has arrived and is not being written yet. */
@@ -59,14 +60,14 @@ class Reception {
     handle: FileHandle,
     source: Readable,
     options: ReceiveOptions,
-    batchSize: number,
+    memory: TransferMemory,
     hasher: Hasher,
     start: number,
   ) {
     this.#handle = handle
     this.#source = source
     this.#options = options
-    this.#batchSize = batchSize
+    this.#memory = memory
     this.#hasher = hasher
     this.#size = start
     this.#written = start
@@ -117,7 +118,7 @@ class Reception {
           finish(error)
           return
         }
-        if (this.#batched < this.#batchSize) return
+        if (this.#batched < this.#memory.pieceSize) return
         if (!this.#writing) this.#startWriting(finish)
         else {
           source.pause()
