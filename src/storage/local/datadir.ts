@@ -13,7 +13,7 @@ import { LocalManifests } from './manifests.ts'
 import { sweepLeftovers } from './sweep.ts'
 
 /** Milliseconds that a start waits for leftovers to be swept; with few images that is all of them. */
-const SWEEP_PATIENCE = 250
+const SWEEP_PATIENCE = 50
 
 /** An open data directory: the storage of a server that needs nothing but a disk. */
 export interface Datadir {
