@@ -6,12 +6,17 @@ import { type HttpClient, readText, requestError, SourceError, withoutCredential
 
 /** A download that goes on where it broke off, as often as it takes, as long as it gets anywhere. */
 
+/** All that it needs of a client. */
+export type Getter = Pick<HttpClient, 'get'>
+
 export interface DownloadOptions {
   /** The first byte wanted. */
   offset: number
   expectedSize?: number | undefined
   /** Whether somebody checks a digest in the end: then a mixture of two versions is found out. */
   isVerified: boolean
+  /** ETag of what the bytes before `offset` were taken from, if it is known. */
+  etag?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
   /** Told the number of bytes that are there, those before `offset` included, and how many of them came now. */
@@ -63,7 +68,7 @@ const MOST_FAILURES = 200
  * The bytes at a URL from `offset` on, as one stream, whatever happens below it. Ends with a SourceError when
  * it is hopeless.
  */
-export function download(client: HttpClient, url: URL, options: DownloadOptions): Readable {
+export function download(client: Getter, url: URL, options: DownloadOptions): Readable {
   const sink = new PassThrough({ highWaterMark: 1024 * 1024 })
   fill(client, url, sink, options).then(
     () => sink.end(),
@@ -72,11 +77,11 @@ export function download(client: HttpClient, url: URL, options: DownloadOptions)
   return sink
 }
 
-async function fill(client: HttpClient, url: URL, sink: PassThrough, options: DownloadOptions) {
+async function fill(client: Getter, url: URL, sink: PassThrough, options: DownloadOptions) {
   const { signal, retry, onRetry, expectedSize, isVerified } = options
   const label = withoutCredentials(url)
   let offset = options.offset
-  let validator: string | undefined
+  let validator = options.etag
   if (offset === expectedSize) return
   for (let failures = 0; ; failures++) {
     const before = offset

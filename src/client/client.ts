@@ -1,0 +1,214 @@
+import type { Readable } from 'node:stream'
+import { Agent, type Dispatcher, request } from 'undici'
+import type { SourceAnswer } from '../sources/http-client.ts'
+import { type Authorize, authorizer } from './authorization.ts'
+import { answerError, connectionError } from './client-error.ts'
+import { listPages } from './pages.ts'
+import type { Target } from './target.ts'
+import type { Channel, JobRecord, Pong, RemoteImage } from './types.ts'
+
+/** The Image API, as functions. Everything that goes wrong is a ClientError. */
+
+export interface ClientOptions {
+  userAgent: string
+  /** Ends every request. */
+  signal?: AbortSignal | undefined
+  /** Milliseconds without a byte. */
+  stallTimeout?: number
+}
+
+export type Query = Record<string, string | undefined>
+
+interface Asking {
+  query?: Query
+  body?: unknown
+  headers?: Record<string, string>
+  stream?: Readable
+}
+
+const CONNECT_TIMEOUT = 15_000
+/** A server may have to bring gigabytes to its disk before it can answer to an upload. */
+const ANSWER_TIMEOUT = 10 * 60_000
+
+export class ImgapiClient {
+  readonly url: URL
+  readonly #channel: string | undefined
+  readonly #options: ClientOptions
+  readonly #agent: Agent
+  readonly #authorize: Authorize
+
+  constructor({ url, credentials, channel, insecure }: Omit<Target, 'userToAsk'>, options: ClientOptions) {
+    this.url = url
+    this.#channel = channel
+    this.#options = options
+    this.#authorize = authorizer(credentials)
+    this.#agent = new Agent({
+      headersTimeout: ANSWER_TIMEOUT,
+      bodyTimeout: options.stallTimeout ?? 60_000,
+      connect: { timeout: CONNECT_TIMEOUT, ...(insecure && { rejectUnauthorized: false }) },
+    })
+  }
+
+  close() {
+    return this.#agent.destroy()
+  }
+
+  ping() {
+    return this.#json<Pong>('GET', '/ping')
+  }
+
+  /** Every image that the filters of ListImages leave, a page at a time. */
+  listPages(filters: Query = {}): AsyncGenerator<RemoteImage[]> {
+    return listPages(page => this.#json('GET', '/images', { query: { ...filters, ...page } }))
+  }
+
+  async listImages(filters: Query = {}): Promise<RemoteImage[]> {
+    const images: RemoteImage[] = []
+    for await (const page of this.listPages(filters)) images.push(...page)
+    return images
+  }
+
+  getImage(uuid: string) {
+    return this.#json<RemoteImage>('GET', `/images/${uuid}`)
+  }
+
+  /** Undefined if there is none. */
+  async findImage(uuid: string): Promise<RemoteImage | undefined> {
+    try {
+      return await this.getImage(uuid)
+    } catch (error) {
+      if (error instanceof Error && 'isNotFound' in error && error.isNotFound) return undefined
+      throw error
+    }
+  }
+
+  createImage(manifest: unknown) {
+    return this.#json<RemoteImage>('POST', '/images', { body: manifest })
+  }
+
+  importImage(uuid: string, manifest: unknown) {
+    return this.act(uuid, 'import', { body: manifest })
+  }
+
+  act(
+    uuid: string,
+    action: 'activate' | 'enable' | 'disable' | 'update' | 'import' | 'channel-add',
+    { body = {}, query = {} }: { body?: unknown; query?: Query } = {},
+  ) {
+    return this.#json<RemoteImage>('POST', `/images/${uuid}`, { query: { action, ...query }, body })
+  }
+
+  /** Starts a job of the server, which fetches the image and its origins from a source. */
+  importRemote(uuid: string, source: string) {
+    return this.#json<{ image_uuid: string; job_uuid: string }>('POST', `/images/${uuid}`, {
+      query: { action: 'import-remote', source },
+    })
+  }
+
+  async deleteImage(uuid: string, { everyChannel = false } = {}) {
+    const query = { force_all_channels: everyChannel ? 'true' : undefined }
+    await this.#text('DELETE', `/images/${uuid}`, { query })
+  }
+
+  changeAcl(uuid: string, action: 'add' | 'remove', accounts: readonly string[]) {
+    return this.#json<RemoteImage>('POST', `/images/${uuid}/acl`, { query: { action }, body: accounts })
+  }
+
+  /** The body must be as long as `size` says. */
+  addFile(
+    uuid: string,
+    stream: Readable,
+    { size, ...query }: { size: number; compression: string; sha1: string; index?: string | undefined },
+  ) {
+    const headers = { 'content-length': String(size), 'content-type': 'application/octet-stream' }
+    return this.#json<RemoteImage>('PUT', `/images/${uuid}/file`, { query, headers, stream })
+  }
+
+  addIcon(uuid: string, icon: Buffer, contentType: string, sha1: string) {
+    const headers = { 'content-type': contentType }
+    return this.#json<RemoteImage>('PUT', `/images/${uuid}/icon`, { query: { sha1 }, headers, body: icon })
+  }
+
+  listChannels() {
+    return this.#json<Channel[]>('GET', '/channels')
+  }
+
+  listJobs(query: Query = {}) {
+    return this.#json<JobRecord[]>('GET', '/jobs', { query })
+  }
+
+  getJob(uuid: string) {
+    return this.#json<JobRecord>('GET', `/jobs/${uuid}`)
+  }
+
+  cancelJob(uuid: string) {
+    return this.#json<JobRecord>('DELETE', `/jobs/${uuid}`)
+  }
+
+  /** Where an image's file is. */
+  fileUrl(uuid: string, index = 0): URL {
+    return this.#at(`/images/${uuid}/file`, { index: index === 0 ? undefined : String(index) })
+  }
+
+  /** An answer of any status, its body not yet read; what a download that goes on after failures is made of. */
+  async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
+    const answer = await this.#send('GET', url, { headers }, signal)
+    return { status: answer.statusCode, headers: answer.headers, body: answer.body as SourceAnswer['body'] }
+  }
+
+  #at(path: string, query: Query = {}): URL {
+    const url = new URL(this.url.href)
+    url.pathname = url.pathname.replace(/\/+$/, '') + path
+    for (const [name, value] of Object.entries({ channel: this.#channel, ...query })) {
+      if (value !== undefined) url.searchParams.append(name, value)
+    }
+    return url
+  }
+
+  async #json<T>(method: Dispatcher.HttpMethod, path: string, asking: Asking = {}): Promise<T> {
+    const { asked, answer, body } = await this.#text(method, path, asking)
+    try {
+      return JSON.parse(body) as T
+    } catch {
+      const message = 'the answer is not JSON: is this an image server?'
+      const failure = answerError(asked, { status: answer.statusCode, headers: answer.headers, body })
+      failure.message = message
+      throw failure
+    }
+  }
+
+  async #text(method: Dispatcher.HttpMethod, path: string, asking: Asking = {}) {
+    const url = this.#at(path, asking.query)
+    const asked = { method, url: url.href }
+    try {
+      const answer = await this.#send(method, url, asking, this.#options.signal)
+      const body = await answer.body.text()
+      const { statusCode: status, headers } = answer
+      if (status >= 300) throw answerError(asked, { status, headers, body })
+      return { asked, answer, body }
+    } catch (error) {
+      this.#options.signal?.throwIfAborted()
+      throw connectionError(asked, error)
+    }
+  }
+
+  #send(method: Dispatcher.HttpMethod, url: URL, asking: Asking, signal: AbortSignal | undefined) {
+    const { body, stream, headers } = asking
+    const isBytes = Buffer.isBuffer(body)
+    const isJson = body !== undefined && !isBytes
+    return request(url.href, {
+      method,
+      dispatcher: this.#agent,
+      signal: signal ?? null,
+      headers: {
+        'user-agent': this.#options.userAgent,
+        'accept-version': '~2',
+        accept: 'application/json',
+        ...(isJson && { 'content-type': 'application/json' }),
+        ...headers,
+        ...this.#authorize(),
+      },
+      body: stream ?? (isBytes ? body : isJson ? JSON.stringify(body) : null),
+    })
+  }
+}

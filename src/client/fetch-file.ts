@@ -1,0 +1,109 @@
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { download, type Getter, type RetryPolicy } from '../sources/resumable.ts'
+import { hashFile, type Progress } from './hash-file.ts'
+import type { RemoteFile } from './types.ts'
+
+/** An image's file, brought to a path: whole and right, or not at all. */
+
+export interface FetchOptions {
+  url: URL
+  path: string
+  expected: Pick<RemoteFile, 'sha1' | 'size'>
+  retry: RetryPolicy
+  signal: AbortSignal
+  /** Told how many bytes are here, those of an earlier attempt included. */
+  onProgress?: Progress | undefined
+  onRetry?(error: Error): void
+}
+
+/** What has arrived is not what the manifest says. */
+export class WrongFileError extends Error {
+  override readonly name = 'WrongFileError'
+}
+
+export const partialPath = (path: string) => `${path}.partial`
+
+/** Whether the path has just those bytes; false if there is nothing. */
+export async function hasFile(path: string, { sha1, size }: FetchOptions['expected'], signal?: AbortSignal) {
+  const found = await stat(path).catch(() => undefined)
+  return found?.size === size && (await hashFile(path, { signal })) === sha1
+}
+
+/**
+ * Goes on where an earlier attempt ended, whatever ended it: what it had is in `FILE.partial`. Bytes that turn
+ * out to be of something else are fetched anew, once. Throws WrongFileError and SourceError.
+ */
+export async function fetchFile(client: Getter, options: FetchOptions): Promise<void> {
+  const { path, expected } = options
+  const partial = partialPath(path)
+  const before = (await stat(partial).catch(() => undefined))?.size ?? 0
+  const isResumed = before > 0 && before <= expected.size
+  if (!isResumed) await rm(partial, { force: true })
+  let found = await fetchRest(client, options, isResumed ? before : 0)
+  if (isResumed && !isSame(found, expected)) {
+    await rm(partial)
+    found = await fetchRest(client, options, 0)
+  }
+  if (!isSame(found, expected)) {
+    await rm(partial)
+    const what = found.size === expected.size ? `SHA-1 ${found.sha1}` : `${found.size} bytes`
+    const wanted = found.size === expected.size ? expected.sha1 : expected.size
+    throw new WrongFileError(`the server sent a file of ${what}; the manifest says ${wanted}`)
+  }
+  await rename(partial, path)
+  await syncFolder(dirname(path))
+}
+
+type Found = Pick<RemoteFile, 'sha1' | 'size'>
+
+const isSame = (found: Found, expected: Found) => found.size === expected.size && found.sha1 === expected.sha1
+
+async function fetchRest(client: Getter, options: FetchOptions, offset: number): Promise<Found> {
+  const { url, path, expected, retry, signal, onProgress, onRetry } = options
+  const partial = partialPath(path)
+  const hash = createHash('sha1')
+  await addPart(hash, partial, offset)
+  onProgress?.(offset)
+  const stream = download(client, url, {
+    offset,
+    expectedSize: expected.size,
+    isVerified: true,
+    // The servers that know ranges have the file's SHA-1 for its ETag.
+    etag: `"${expected.sha1}"`,
+    signal,
+    retry,
+    ...(onRetry && { onRetry }),
+  })
+  const file = await open(partial, 'a')
+  let size = offset
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      await file.writeFile(chunk)
+      hash.update(chunk)
+      size += chunk.length
+      onProgress?.(size)
+      if (size > expected.size) break
+    }
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  return { size, sha1: hash.digest('hex') }
+}
+
+async function addPart(hash: Hash, path: string, size: number) {
+  if (size === 0) return
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk)
+}
+
+async function syncFolder(path: string) {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

@@ -1,0 +1,64 @@
+import type { Compression } from '../images/image.ts'
+
+/** What servers answer with. Other servers leave out what ours always sends. */
+
+export interface RemoteFile {
+  sha1: string
+  size: number
+  compression: Compression
+  dataset_guid?: string
+}
+
+export interface RemoteImage {
+  uuid: string
+  name: string
+  version: string
+  state?: string
+  owner?: string
+  os?: string
+  type?: string
+  origin?: string
+  published_at?: string
+  files?: RemoteFile[]
+  [field: string]: unknown
+}
+
+export interface Pong {
+  ping: string
+  version?: string
+  imgapi?: boolean
+  pid?: number
+  user?: string
+}
+
+export interface Channel {
+  name: string
+  description?: string
+  default?: boolean
+}
+
+export interface JobStep {
+  uuid: string
+  state: 'waiting' | 'running' | 'done'
+  bytes_done: number
+  bytes_expected: number
+}
+
+export interface JobRecord {
+  uuid: string
+  name: string
+  image_uuid: string
+  state: 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled'
+  params: { source?: string }
+  bytes_done: number
+  bytes_expected: number
+  rate: number
+  retries: number
+  error?: { code: string; message: string }
+  created_at: string
+  started_at?: string
+  finished_at?: string
+  images: JobStep[]
+}
+
+export const isOver = ({ state }: JobRecord) => state !== 'queued' && state !== 'running'
