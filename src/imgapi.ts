@@ -1,17 +1,13 @@
 import { stripVTControlCharacters } from 'node:util'
-import { type CommandDef, renderUsage, runCommand } from 'citty'
-import { check } from './commands/check.ts'
-import { type Command, FailedError, UsageError } from './commands/command.ts'
-import { passwd } from './commands/passwd.ts'
-import { serve } from './commands/serve.ts'
+import { type CommandDef, renderUsage } from 'citty'
+import { type Command, EXIT, FailedError, UsageError } from './commands/command.ts'
+import { COMMANDS } from './commands/index.ts'
 import { ConfigError } from './config.ts'
 import { VERSION } from './version.ts'
 
-const COMMANDS: Record<string, Command> = { serve, check, passwd }
-
 const main = {
   meta: { name: 'imgapi', version: VERSION, description: 'An image server for SmartOS' },
-  subCommands: COMMANDS,
+  subCommands: COMMANDS as Record<string, CommandDef>,
 } satisfies CommandDef
 
 /** The predecessor had flags and no commands: `imgapi -s -c FILE`, in Go's spellings, is `imgapi serve`. */
@@ -28,7 +24,7 @@ async function usage(name: string | undefined): Promise<string> {
   if (name === undefined) return `${await renderUsage(main)}\n\n${LIKE_PREDECESSOR}\n`
   const found = findCommand(name)
   const examples = found.examples.map(example => `  ${example}`).join('\n')
-  return `${await renderUsage(found, main)}\nEXAMPLES\n\n${examples}\n`
+  return `${await renderUsage(found as CommandDef, main)}\nEXAMPLES\n\n${examples}\n`
 }
 
 function findCommand(name: string): Command {
@@ -46,18 +42,18 @@ async function run(argv: string[]) {
   else if (first === undefined) throw new UsageError('name a command')
   else if (first.startsWith('-')) throw new UsageError(`unknown flag: ${first}`)
   else if (rest.includes('--help') || rest.includes('-h')) show(await usage(first))
-  else await runCommand(findCommand(first), { rawArgs: rest })
+  else await findCommand(first).run({ rawArgs: rest })
 }
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found. */
 function report(error: unknown): number {
-  if (error instanceof UsageError || (error as { code?: unknown })?.code === 'EARG') {
-    console.error(`imgapi: ${(error as Error).message}\nTry: imgapi --help`)
-    return 2
+  if (error instanceof UsageError) {
+    console.error(`imgapi: ${error.message}\nTry: imgapi --help`)
+    return EXIT.usage
   }
   const isForOperator = error instanceof FailedError || error instanceof ConfigError
   console.error(isForOperator ? error.message.replace(/^/gm, 'imgapi: ') : error)
-  return 1
+  return error instanceof FailedError ? error.exitCode : EXIT.failed
 }
 
 run(fromPredecessor(process.argv.slice(2))).catch(error => {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { ArgsDef, CommandDef } from 'citty'
+import type { ArgDef, CommandDef } from 'citty'
 import { defaultConfigPath } from '../config.ts'
 
 /** What our commands have in common: strict arguments, examples, and errors that say how to go on. */
@@ -9,10 +9,19 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** It did not work, for a reason that the operator can read: exit code 1. */
+/** It did not work, for a reason that the operator can read: exit code 1, unless it is one of the others. */
 export class FailedError extends Error {
   override readonly name = 'FailedError'
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number = EXIT.failed) {
+    super(message)
+    this.exitCode = exitCode
+  }
 }
+
+/** `interrupted` is what shells expect of a program that SIGINT has ended. */
+export const EXIT = { failed: 1, usage: 2, notFound: 3, interrupted: 130 } as const
 
 export const configArg = {
   type: 'string',
@@ -21,46 +30,103 @@ export const configArg = {
   description: 'config file (default: $HOME/.imgapi.json)',
 } as const
 
-interface Definition<T extends ArgsDef> {
+/** An argument of citty's, and what citty cannot say. */
+export type Arg = ArgDef & {
+  /** The last positional: takes all words that are left. */
+  rest?: boolean
+  /** For a flag whose value may begin with a dash. */
+  dash?: boolean
+  /** What may stand there, for completion. */
+  complete?: 'file' | readonly string[]
+}
+
+export type Args = Record<string, Arg>
+
+type Value<A extends Arg> = A extends { type: 'boolean' }
+  ? boolean
+  : A extends { rest: true }
+    ? string[]
+    : A extends { type: 'positional' }
+      ? A extends { required: false }
+        ? string | undefined
+        : string
+      : string | undefined
+
+/** The path of the config has a default; of everything else the commands know themselves. */
+export type Values<T extends Args> = { [Name in keyof T]: Name extends 'config' ? string : Value<T[Name]> }
+
+interface Definition<T extends Args> {
   meta: { name: string; description: string }
   args: T
   examples: string[]
-  run(args: Record<keyof T, string & boolean>): Promise<unknown>
+  run(args: Values<T>): Promise<unknown>
 }
 
-export type Command = CommandDef & { examples: string[] }
+export interface Command extends Omit<CommandDef, 'args' | 'meta' | 'run'> {
+  meta: { name: string; description: string }
+  args: Args
+  examples: string[]
+  run(context: { rawArgs: string[] }): Promise<unknown>
+}
 
 /** A citty command that, unlike citty's own, refuses flags and words that it does not know. */
-export function command<T extends ArgsDef>({ meta, args, examples, run }: Definition<T>): Command {
+export function command<const T extends Args>({ meta, args, examples, run }: Definition<T>): Command {
   return {
     meta,
     args,
     examples,
-    async run({ rawArgs, args: parsed }: { rawArgs: string[]; args: Record<string, unknown> }) {
-      checkArguments(rawArgs, args)
-      const values = { ...parsed, ...('config' in args && { config: parsed.config ?? defaultConfigPath() }) }
-      await run(values as Record<keyof T, string & boolean>)
-    },
-  } as Command
+    run: async ({ rawArgs }) => run(readArguments(rawArgs, args)),
+  }
 }
 
-/** Throws UsageError for the first word that means nothing. */
-function checkArguments(rawArgs: string[], args: ArgsDef) {
-  const flags = Object.entries(args).filter(([, definition]) => definition.type !== 'positional')
-  const positionals = Object.keys(args).length - flags.length
+/** Throws UsageError for the first word that means nothing, or that is missing. */
+function readArguments<T extends Args>(rawArgs: string[], args: T): Values<T> {
+  const entries = Object.entries(args)
+  const flags = entries.filter(([, { type }]) => type !== 'positional')
+  const positionals = entries.filter(([, { type }]) => type === 'positional')
   const options = Object.fromEntries(
     flags.map(([name, definition]) => {
-      const alias =
-        'alias' in definition && typeof definition.alias === 'string' ? definition.alias : undefined
+      const [alias] = aliasesOf(definition)
       const type = definition.type === 'boolean' ? ('boolean' as const) : ('string' as const)
       return [name, { type, ...(alias && { short: alias }) }]
     }),
   )
   try {
-    const parsed = parseArgs({ args: rawArgs, options, allowPositionals: true, strict: true })
-    const unexpected = parsed.positionals[positionals]
-    if (unexpected !== undefined) throw new UsageError(`unexpected argument: ${unexpected}`)
+    const words = joinDashed(rawArgs, flags)
+    const parsed = parseArgs({ args: words, options, allowPositionals: true, strict: true })
+    const values: Record<string, unknown> = { ...parsed.values }
+    for (const [name, { type }] of flags) if (type === 'boolean') values[name] ??= false
+    if ('config' in args) values.config ??= defaultConfigPath()
+    return { ...values, ...readPositionals(parsed.positionals, positionals) } as Values<T>
   } catch (error) {
     throw error instanceof UsageError ? error : new UsageError((error as Error).message)
   }
+}
+
+function readPositionals(words: string[], definitions: [string, Arg][]): Record<string, unknown> {
+  const left = [...words]
+  const values: Record<string, unknown> = {}
+  for (const [name, { rest, required, valueHint }] of definitions) {
+    const isMissing = left.length === 0 && required !== false
+    if (isMissing) throw new UsageError(`name the ${valueHint ?? name.toUpperCase()}`)
+    values[name] = rest ? left.splice(0) : left.shift()
+  }
+  if (left[0] !== undefined) throw new UsageError(`unexpected argument: ${left[0]}`)
+  return values
+}
+
+export const aliasesOf = ({ alias }: Arg & { alias?: string | string[] }): string[] =>
+  alias === undefined ? [] : Array.isArray(alias) ? alias : [alias]
+
+/** `-s -published` as `--sort=-published`, which is what the parser of Node understands. */
+function joinDashed(words: string[], flags: [string, Arg][]): string[] {
+  const dashed = flags.find(([, { dash }]) => dash)
+  if (!dashed) return words
+  const [name, definition] = dashed
+  const spellings = [`--${name}`, ...aliasesOf(definition).map(alias => `-${alias}`)]
+  return words.flatMap((word, index) => {
+    if (index > 0 && spellings.includes(words[index - 1]!)) return []
+    const next = words[index + 1]
+    return spellings.includes(word) && next !== undefined ? [`--${name}=${next}`] : [word]
+  })
 }

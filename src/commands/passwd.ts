@@ -1,7 +1,6 @@
-import { createInterface } from 'node:readline/promises'
-import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { hashPassword } from '../auth/password.ts'
+import { ask } from './ask.ts'
 import { command, FailedError } from './command.ts'
 
 export const passwd = command({
@@ -21,17 +20,4 @@ async function askTwice(): Promise<string> {
   const password = await ask('Password: ')
   if ((await ask('Once more: ')) !== password) throw new FailedError('the two are not the same')
   return password
-}
-
-/** Reads a line that the terminal does not show. The question goes to stderr: stdout is for the hash. */
-async function ask(question: string): Promise<string> {
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const terminal = createInterface({ input: process.stdin, output: silent, terminal: true })
-  process.stderr.write(question)
-  try {
-    return await terminal.question('')
-  } finally {
-    terminal.close()
-    process.stderr.write('\n')
-  }
 }

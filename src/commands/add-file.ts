@@ -1,0 +1,44 @@
+import { inspectFile, lookAt, sendFile } from '../client/send-file.ts'
+import { COMPRESSIONS } from '../images/fields.ts'
+import type { Compression } from '../images/image.ts'
+import { clientCommand } from './client-command.ts'
+import { UsageError } from './command.ts'
+import { readUuid, uuidArg } from './uuid-arg.ts'
+
+export const addFile = clientCommand({
+  meta: { name: 'add-file', description: 'Give an image its file, before it is activated' },
+  args: {
+    uuid: uuidArg,
+    file: { type: 'string', alias: 'f', valueHint: 'FILE', description: 'the file', complete: 'file' },
+    compression: {
+      type: 'string',
+      valueHint: COMPRESSIONS.join('|'),
+      description: 'of the file (default: what its first bytes say)',
+      complete: COMPRESSIONS,
+    },
+    index: { type: 'string', valueHint: 'N', description: '1 for the second file of an image of type lxd' },
+  },
+  examples: ['imgapi add-file 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b -f my-image-1.0.0.zfs.gz'],
+  async run({ uuid, file: path, compression, index, json }, { client, progress, signal, print, say }) {
+    if (path === undefined) throw new UsageError('name the file with -f FILE')
+    if (compression !== undefined && !(COMPRESSIONS as readonly string[]).includes(compression)) {
+      throw new UsageError(`--compression: expected one of ${COMPRESSIONS.join(', ')}`)
+    }
+    const { size } = await lookAt(path)
+    // Whether we may, and whether it is there, before gigabytes are sent.
+    const { uuid: id, name, version } = await client.getImage(readUuid(uuid))
+    const reading = progress.start(path, 'reading', size)
+    const file = await inspectFile(path, { onProgress: reading.update, signal })
+    reading.finish('read')
+    const sending = progress.start(path, 'sending', size)
+    const labelled = { ...file, compression: (compression as Compression | undefined) ?? file.compression }
+    const image = await sendFile(client, id, labelled, { onProgress: sending.update, index }).catch(error => {
+      sending.fail()
+      throw error
+    })
+    sending.finish('sent')
+    if (json) return print(image)
+    say(`added ${path} to ${id} (${name} ${version}): ${size} bytes, SHA-1 ${file.sha1}`)
+    if (image.state === 'unactivated') say(`  imgapi activate ${id}`)
+  },
+})

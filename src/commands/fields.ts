@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs'
+import { isFieldName } from '../images/fields.ts'
+import { isObject } from '../images/rules.ts'
+import { similarField } from '../publish/fixes.ts'
+import { FailedError, UsageError } from './command.ts'
+
+/** Fields of a manifest as words: `name=base os=smartos tags.role=os requirements.min_ram=512`. */
+
+export const fieldsArg = {
+  type: 'positional',
+  required: false,
+  rest: true,
+  valueHint: 'FIELD=VALUE',
+  description: 'fields of the manifest; tags.KEY=VALUE and requirements.KEY=VALUE for those within',
+} as const
+
+/** Text, whatever it looks like. */
+const TEXTS = ['name', 'version', 'description', 'owner', 'uuid', 'origin', 'homepage', 'eula', 'urn']
+
+export function parseFields(words: readonly string[]): Record<string, unknown> {
+  const fields: Record<string, unknown> = {}
+  for (const word of words) {
+    const equals = word.indexOf('=')
+    if (equals < 1) throw new UsageError(`${word}: expected FIELD=VALUE`)
+    setField(fields, word.slice(0, equals), word.slice(equals + 1))
+  }
+  return fields
+}
+
+function setField(fields: Record<string, unknown>, name: string, text: string) {
+  const [, object, key] = /^(tags|requirements|traits)\.(.+)$/.exec(name) ?? []
+  if (object !== undefined && key !== undefined) {
+    const values = fields[object] ?? {}
+    if (!isObject(values)) throw new UsageError(`${name}: ${object} is given as a whole already`)
+    fields[object] = { ...values, [key]: parseValue(text) }
+    return
+  }
+  if (!isFieldName(name)) {
+    const meant = similarField(name)
+    throw new UsageError(`${name}: there is no such field${meant ? `; is it ${meant}?` : ''}`)
+  }
+  // An empty value takes the field away.
+  fields[name] = text === '' ? null : TEXTS.includes(name) ? text : parseValue(text)
+}
+
+/** JSON where it is some, else text. */
+function parseValue(text: string): unknown {
+  if (!/^(true|false|null|-?\d+|[[{"].*)$/s.test(text)) return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/** A JSON object from a file, or from stdin for `-`. */
+export function readJsonObject(path: string): Record<string, unknown> {
+  const value = parseJson(readText(path), path)
+  if (!isObject(value)) throw new FailedError(`${path}: expected a JSON object`)
+  return value
+}
+
+/** `-` is stdin. */
+export const readText = (path: string): string => readFileSync(path === '-' ? 0 : path, 'utf8')
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\uFEFF/, ''))
+  } catch {
+    throw new FailedError(`${path}: not valid JSON; \`imgapi lint ${path}\` shows where`)
+  }
+}

@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ImgapiClient } from '../client/client.ts'
+import { isOver, type JobRecord } from '../client/types.ts'
+import type { Progress, Transfer } from './progress.ts'
+
+/** Milliseconds between two looks at a job. */
+const INTERVAL = 500
+
+interface Options {
+  client: ImgapiClient
+  progress: Progress
+  signal: AbortSignal
+}
+
+/** Shows how far a job of the server is, until it is over; one bar for each image that it brings. */
+export async function followJob(uuid: string, { client, progress, signal }: Options): Promise<JobRecord> {
+  const transfers = new Map<string, Transfer>()
+  let noted: string | undefined
+  for (;;) {
+    const job = await client.getJob(uuid)
+    for (const step of job.images) showStep(step)
+    const isRetrying = !isOver(job) && job.error !== undefined && job.error.message !== noted
+    if (isRetrying) {
+      noted = job.error!.message
+      progress.note(`the server says: ${noted}; it tries again`)
+    }
+    if (isOver(job)) {
+      for (const transfer of transfers.values()) transfer.fail()
+      return job
+    }
+    await sleep(INTERVAL, undefined, { signal })
+  }
+
+  function showStep({ uuid: image, state, bytes_done, bytes_expected }: JobRecord['images'][number]) {
+    if (state === 'waiting') return
+    let transfer = transfers.get(image)
+    if (!transfer) {
+      transfer = progress.start(image, 'importing', bytes_expected, state === 'done' ? 0 : bytes_done)
+      transfers.set(image, transfer)
+    }
+    if (state === 'running') transfer.update(bytes_done)
+    else {
+      transfer.finish('imported')
+      transfers.set(image, FINISHED)
+    }
+  }
+}
+
+const FINISHED: Transfer = { update() {}, finish() {}, fail() {} }

@@ -1,0 +1,55 @@
+import { acl } from './acl.ts'
+import { activate } from './activate.ts'
+import { addFile } from './add-file.ts'
+import { addIcon } from './add-icon.ts'
+import { channelAdd } from './channel-add.ts'
+import { channels } from './channels.ts'
+import { check } from './check.ts'
+import type { Command } from './command.ts'
+import { completionFor } from './completion.ts'
+import { create } from './create.ts'
+import { deleteCommand } from './delete.ts'
+import { disable } from './disable.ts'
+import { enable } from './enable.ts'
+import { get } from './get.ts'
+import { getFile } from './get-file.ts'
+import { importCommand } from './import.ts'
+import { jobs } from './jobs.ts'
+import { lint } from './lint.ts'
+import { list } from './list.ts'
+import { passwd } from './passwd.ts'
+import { ping } from './ping.ts'
+import { publish } from './publish.ts'
+import { serve } from './serve.ts'
+import { tree } from './tree.ts'
+import { update } from './update.ts'
+
+/** The command tree, in the order in which help shows it. */
+const ALL: readonly Command[] = [
+  serve,
+  check,
+  passwd,
+  ping,
+  list,
+  get,
+  getFile,
+  tree,
+  publish,
+  lint,
+  importCommand,
+  jobs,
+  create,
+  addFile,
+  addIcon,
+  activate,
+  update,
+  enable,
+  disable,
+  deleteCommand,
+  acl,
+  channels,
+  channelAdd,
+  completionFor(() => COMMANDS),
+]
+
+export const COMMANDS: Record<string, Command> = Object.fromEntries(ALL.map(one => [one.meta.name, one]))

@@ -1,0 +1,164 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import PQueue from 'p-queue'
+import { pairNames } from '../publish/pairs.ts'
+import { digestOf, type Plan, PublishError, planFor } from '../publish/plan.ts'
+import { publish as publishImage } from '../publish/publish.ts'
+import { type Context, clientCommand } from './client-command.ts'
+import { EXIT, FailedError, UsageError } from './command.ts'
+import { explain } from './explain.ts'
+
+/** Uploads at once, of a folder. */
+const AT_ONCE = 3
+
+export const publish = clientCommand({
+  meta: { name: 'publish', description: 'Import, upload and activate: an image, or every one of a folder' },
+  args: {
+    folder: {
+      type: 'positional',
+      required: false,
+      valueHint: 'FOLDER',
+      description: 'manifests with their files beside them: NAME.imgmanifest and NAME.zfs.gz, and the like',
+      complete: 'file',
+    },
+    manifest: {
+      type: 'string',
+      alias: 'm',
+      valueHint: 'FILE',
+      description: 'the manifest',
+      complete: 'file',
+    },
+    file: {
+      type: 'string',
+      alias: 'f',
+      valueHint: 'FILE',
+      description: 'the image file (default: the one beside the manifest)',
+      complete: 'file',
+    },
+  },
+  examples: [
+    'imgapi publish -m my-image-1.0.0.imgmanifest -f my-image-1.0.0.zfs.gz',
+    'imgapi publish -m my-image-1.0.0.imgmanifest',
+    'imgapi publish ./images/',
+  ],
+  async run({ folder, manifest, file, json, verbose }, context) {
+    if ((folder === undefined) === (manifest === undefined)) {
+      throw new UsageError('name a manifest with -m FILE, or a folder')
+    }
+    if (folder !== undefined && file !== undefined) throw new UsageError('-f goes with -m, not with a folder')
+    if (manifest !== undefined) {
+      const result = await publishOne(context, await plan(manifest, file))
+      if (json) context.print(result)
+      return
+    }
+    const results = await publishFolder(context, folder!, verbose)
+    if (json) context.print(results)
+    const failed = results.filter(({ error }) => error !== undefined)
+    if (failed.length === 0) return
+    const code = context.signal.aborted ? EXIT.interrupted : EXIT.failed
+    const whole = `${failed.length} of ${results.length} not published`
+    throw new FailedError([...failed.map(({ error }) => error!), whole].join('\n'), code)
+  },
+})
+
+interface Result {
+  uuid?: string
+  manifest: string
+  outcome: string
+  error?: string
+}
+
+const asFailure = (error: unknown) => {
+  throw error instanceof PublishError ? new FailedError(error.message) : error
+}
+
+const plan = (manifest: string, file?: string) => planFor(manifest, file).catch(asFailure) as Promise<Plan>
+
+async function publishOne(context: Context, { manifestPath, ...rest }: Plan): Promise<Result> {
+  const { client, progress, signal, say } = context
+  const { uuid, file, manifest } = rest
+  const reading = progress.start(file.path, 'reading', file.size)
+  let sending: ReturnType<typeof progress.start> | undefined
+  try {
+    const digested = await digestOf({ manifestPath, ...rest }, { onProgress: reading.update, signal })
+    reading.finish('read')
+    const outcome = await publishImage(client, { manifestPath, ...rest }, digested, {
+      signal,
+      onProgress: bytes => {
+        sending ??= progress.start(file.path, 'sending', file.size)
+        sending.update(bytes)
+      },
+    })
+    sending?.finish('sent')
+    say(`${spoken(outcome)}: ${uuid} (${manifest.name} ${manifest.version})`)
+    return { uuid, manifest: manifestPath, outcome }
+  } catch (error) {
+    sending?.fail()
+    if (!signal.aborted) asFailure(error)
+    throw new FailedError(`${manifestPath}: interrupted; publish again to complete it`, EXIT.interrupted)
+  }
+}
+
+const spoken = (outcome: string) => (outcome === 'already there' ? 'already there and identical' : outcome)
+
+/** Origins first; an image whose origin failed is not tried. */
+async function publishFolder(context: Context, folder: string, verbose: boolean): Promise<Result[]> {
+  const results: Result[] = []
+  const fail = (manifest: string, error: unknown) => {
+    const known = explain(error, { verbose, isInterrupted: context.signal.aborted })
+    const message = known instanceof Error ? known.message : String(known)
+    // Errors of the server name its address; which of many images it was for is said here.
+    const shown = message.includes(manifest) ? message : `${manifest}: ${message}`
+    results.push({ manifest, outcome: 'failed', error: shown })
+  }
+  const plans = await plansOf(folder, fail)
+  const queue = new PQueue({ concurrency: AT_ONCE })
+  const running = new Map<string, Promise<boolean>>()
+  const start = (one: Plan, path: readonly string[] = []): Promise<boolean> => {
+    const known = running.get(one.uuid)
+    if (known) return known
+    const origin = plans.find(({ uuid }) => uuid === one.manifest.origin && !path.includes(uuid))
+    const first = origin ? start(origin, [...path, one.uuid]) : Promise.resolve(true)
+    const done = first.then(async isThere => {
+      if (!isThere) {
+        fail(one.manifestPath, new FailedError(`its origin ${one.manifest.origin} was not published`))
+        return false
+      }
+      const attempt = async () => {
+        context.signal.throwIfAborted()
+        results.push(await publishOne(context, one))
+        return true
+      }
+      const failed = (error: unknown) => {
+        fail(one.manifestPath, error)
+        return false
+      }
+      return (await queue.add(() => attempt().catch(failed))) === true
+    })
+    running.set(one.uuid, done)
+    return done
+  }
+  await Promise.all(plans.map(one => start(one)))
+  return results
+}
+
+async function plansOf(folder: string, fail: (manifest: string, error: unknown) => void): Promise<Plan[]> {
+  if (!statSync(folder).isDirectory())
+    throw new UsageError(`${folder}: not a folder; name a manifest with -m`)
+  const { pairs, lonelyManifests } = pairNames(readdirSync(folder))
+  const plans: Plan[] = []
+  for (const { manifest } of [...pairs, ...lonelyManifests.map(manifest => ({ manifest }))]) {
+    const path = join(folder, manifest)
+    await plan(path)
+      .then(found => {
+        const twin = plans.find(({ uuid }) => uuid === found.uuid)
+        if (twin) throw new FailedError(`${path}: has the UUID of ${twin.manifestPath}`)
+        plans.push(found)
+      })
+      .catch(error => fail(path, error))
+  }
+  if (pairs.length + lonelyManifests.length === 0) {
+    throw new FailedError(`${folder}: there is no manifest with a file beside it`, EXIT.notFound)
+  }
+  return plans
+}

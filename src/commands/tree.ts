@@ -1,0 +1,96 @@
+import type { RemoteImage } from '../client/types.ts'
+import { clientCommand } from './client-command.ts'
+import { cellOf } from './columns.ts'
+import { EXIT, FailedError } from './command.ts'
+import { bold, dim } from './terminal.ts'
+import { readUuid, uuidArg } from './uuid-arg.ts'
+
+export const tree = clientCommand({
+  meta: { name: 'tree', description: 'Show an image with its origins and children, or every image so' },
+  args: { uuid: { ...uuidArg, required: false } },
+  examples: ['imgapi tree 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b', 'imgapi tree'],
+  async run({ uuid, json }, { client, print }) {
+    const images = await client.listImages({ state: 'all' })
+    const roots = uuid === undefined ? forest(images) : [branch(images, readUuid(uuid))]
+    if (json) return print(uuid === undefined ? roots : roots[0])
+    for (const root of roots) for (const line of render(root, uuid?.toLowerCase())) console.log(line)
+  },
+})
+
+interface Node {
+  uuid: string
+  /** Absent for an origin that is not on the server, or not shown to us. */
+  name?: string
+  version?: string
+  state?: string
+  children: Node[]
+}
+
+type Index = Map<string | undefined, RemoteImage[]>
+
+function childrenByOrigin(images: readonly RemoteImage[]): Index {
+  const index: Index = new Map()
+  for (const image of images) index.set(image.origin, [...(index.get(image.origin) ?? []), image])
+  return index
+}
+
+/** Each image stands once, so that origins in a circle end somewhere. */
+function nodeOf(image: RemoteImage, index: Index, path: readonly string[] = []): Node {
+  const { uuid, name, version, state } = image
+  const children = path.includes(uuid) ? [] : (index.get(uuid) ?? [])
+  return {
+    uuid,
+    name,
+    version,
+    ...(state !== undefined && { state }),
+    children: children.map(child => nodeOf(child, index, [...path, uuid])),
+  }
+}
+
+function forest(images: readonly RemoteImage[]): Node[] {
+  const index = childrenByOrigin(images)
+  const known = new Set(images.map(({ uuid }) => uuid))
+  const isRoot = ({ origin }: RemoteImage) => origin === undefined || !known.has(origin)
+  return images.filter(isRoot).map(image => above(image, index))
+}
+
+/** Under the origin that it names and that is not here. */
+const above = (image: RemoteImage, index: Index): Node =>
+  image.origin === undefined ? nodeOf(image, index) : { uuid: image.origin, children: [nodeOf(image, index)] }
+
+/** The image with its children, below its chain of origins; siblings are others' business. */
+function branch(images: readonly RemoteImage[], uuid: string): Node {
+  const byUuid = new Map(images.map(image => [image.uuid, image]))
+  const image = byUuid.get(uuid)
+  if (!image)
+    throw new FailedError(
+      `image ${uuid} not found; \`imgapi list state=all\` shows what is there`,
+      EXIT.notFound,
+    )
+  let node = nodeOf(image, childrenByOrigin(images))
+  const seen = new Set([uuid])
+  for (let { origin } = image; origin !== undefined && !seen.has(origin); ) {
+    seen.add(origin)
+    const parent = byUuid.get(origin)
+    node = parent ? { ...nodeOf(parent, new Map()), children: [node] } : { uuid: origin, children: [node] }
+    origin = parent?.origin
+  }
+  return node
+}
+
+function render(node: Node, wanted: string | undefined, prefix = '', childPrefix = ''): string[] {
+  const { uuid, name, version, state } = node
+  const image = { uuid, name: name ?? '', version: version ?? '' }
+  const label = name === undefined ? '(not here)' : `${cellOf(image, 'name')} ${cellOf(image, 'version')}`
+  const mark = uuid === wanted ? ' ←' : ''
+  const note = state !== undefined && state !== 'active' ? ` (${state})` : ''
+  const line = `${prefix}${uuid === wanted ? bold(label) : label}  ${dim(uuid)}${note}${mark}`
+  return [
+    line,
+    ...node.children.flatMap((child, index) => {
+      const isLast = index === node.children.length - 1
+      const [own, below] = isLast ? ['└─ ', '   '] : ['├─ ', '│  ']
+      return render(child, wanted, childPrefix + own, childPrefix + below)
+    }),
+  ]
+}

@@ -1,0 +1,33 @@
+import { clientCommand } from './client-command.ts'
+import { UsageError } from './command.ts'
+import { fieldsArg, parseFields, readJsonObject } from './fields.ts'
+import { readUuid, uuidArg } from './uuid-arg.ts'
+
+export const update = clientCommand({
+  meta: { name: 'update', description: 'Change fields of an image; objects such as tags are replaced whole' },
+  args: {
+    uuid: uuidArg,
+    field: { ...fieldsArg, description: 'what to change; an empty value takes the field away' },
+    manifest: {
+      type: 'string',
+      alias: 'm',
+      valueHint: 'FILE',
+      description: 'file with the changes, - for stdin; those on the command line win',
+      complete: 'file',
+    },
+  },
+  examples: [
+    'imgapi update 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b description="My first image" public=true',
+    'imgapi update 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b homepage= requirements.min_ram=512',
+  ],
+  async run({ uuid, field, manifest, json }, { client, print, say }) {
+    if (field.length === 0 && manifest === undefined) {
+      throw new UsageError('name the fields to change, or a file with them (-m FILE)')
+    }
+    const given = manifest === undefined ? {} : readJsonObject(manifest)
+    const body = { ...given, ...parseFields(field) }
+    const image = await client.act(readUuid(uuid), 'update', { body })
+    if (json) return print(image)
+    say(`updated ${image.uuid} (${image.name} ${image.version}): ${Object.keys(body).join(', ')}`)
+  },
+})

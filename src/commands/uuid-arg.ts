@@ -1,0 +1,12 @@
+import { UUID } from '../images/fields.ts'
+import { UsageError } from './command.ts'
+
+export const uuidArg = { type: 'positional', valueHint: 'UUID', description: 'the image' } as const
+export const uuidsArg = { ...uuidArg, rest: true, description: 'one or more images' } as const
+
+/** Before a request is made of it. Upper case is what people copy from other tools. */
+export function readUuid(given: string, what = 'the UUID of an image'): string {
+  const uuid = given.toLowerCase()
+  if (UUID.test(uuid)) return uuid
+  throw new UsageError(`${given}: expected ${what}`)
+}
