@@ -82,7 +82,7 @@ async function withContext(values: Values<typeof GLOBAL_ARGS>, run: (context: Co
       progress,
       signal,
       connect,
-      say: line => (values.quiet || values.json ? undefined : console.log(line)),
+      say: line => (values.quiet || values.json ? undefined : progress.say(line)),
       print: value => console.log(JSON.stringify(value, null, 2)),
     })
   } catch (error) {

@@ -51,6 +51,12 @@ export class Progress {
     else this.#stream.write(`${line}\n`)
   }
 
+  /** A result for stdout; where that is the terminal of the bars, it must not land among them. */
+  say(line: string) {
+    if (this.#bars && process.stdout.isTTY) this.#bars.log(`${line}\n`)
+    else console.log(line)
+  }
+
   /** Leaves the terminal as it was. */
   stop() {
     this.#bars?.update()
