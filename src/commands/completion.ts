@@ -12,7 +12,7 @@ export const completionFor = (commands: () => Record<string, Command>): Command 
     },
     examples: [
       'source <(imgapi completion bash)',
-      'imgapi completion zsh > "${fpath[1]}/_imgapi"',
+      'imgapi completion zsh > ~/.zfunc/_imgapi',
       'imgapi completion fish > ~/.config/fish/completions/imgapi.fish',
     ],
     async run({ shell }) {
@@ -134,7 +134,7 @@ function zsh(commands: Command[]): string {
     ].join('\n')
   })
   return `#compdef imgapi
-# imgapi completion for zsh: imgapi completion zsh > "\${fpath[1]}/_imgapi"
+# imgapi completion for zsh: imgapi completion zsh > ~/.zfunc/_imgapi
 _imgapi() {
   local -a commands
   commands=(

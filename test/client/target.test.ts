@@ -37,7 +37,7 @@ describe('the target is', () => {
     [
       'the flag before the environment, and never with the password of the config',
       { url: 'http://a', env: { IMGAPI_URL: 'http://b' } },
-      { url: 'http://a/', credentials: undefined },
+      { url: 'http://a/' },
     ],
     [
       'credentials of the URL, decoded, and not in the URL any more',
@@ -79,7 +79,12 @@ describe('the target is', () => {
       { insecure: true },
     ],
   ])('%s', (_name, options, expected) => {
-    expect(resolve(options)).toMatchObject(expected)
+    const target = resolve(options)
+    expect(target).toMatchObject(expected)
+    // Who we are is all that is expected, or nobody.
+    expect('credentials' in target && target.credentials !== undefined).toBe(
+      'credentials' in expected || options.readConfig !== undefined,
+    )
   })
 })
 

@@ -91,7 +91,7 @@ describe('nothing is sent to the server when', () => {
   })
 })
 
-function flipped(file: Buffer): Buffer {
+function flipped(file: Uint8Array) {
   const copy = Buffer.from(file)
   copy[copy.length - 1]! ^= 1
   return copy
