@@ -48,7 +48,9 @@ const ABOVE: Record<string, string[]> = {
   // Of the jobs it knows the record that it keeps.
   storage: ['http', 'auth', 'commands', 'sources', 'client', 'config.ts'],
   auth: ['http', 'storage', 'commands', 'jobs', 'sources', 'config.ts'],
-  http: ['storage', 'commands', 'config.ts'],
+  http: ['storage', 'commands', 'client', 'publish', 'config.ts'],
+  client: ['http', 'storage', 'auth', 'commands', 'jobs', 'publish', 'log.ts'],
+  publish: ['http', 'storage', 'auth', 'commands', 'jobs', 'sources', 'config.ts', 'log.ts'],
   'config.ts': ['http', 'storage', 'commands'],
 }
 

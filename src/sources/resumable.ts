@@ -70,7 +70,11 @@ const MOST_FAILURES = 200
  */
 export function download(client: Getter, url: URL, options: DownloadOptions): Readable {
   const sink = new PassThrough({ highWaterMark: 1024 * 1024 })
-  fill(client, url, sink, options).then(
+  // A reader that has had enough ends the transfer.
+  const left = new AbortController()
+  sink.once('close', () => left.abort())
+  const signal = AbortSignal.any([options.signal, left.signal])
+  fill(client, url, sink, { ...options, signal }).then(
     () => sink.end(),
     error => sink.destroy(error as Error),
   )
