@@ -62,14 +62,16 @@ export class HttpClient {
   }
 
   /**
-   * GET, following redirects. Credentials in the URL go to its own server and to no other. Throws SourceError;
-   * answers of any status but a redirect are returned.
+   * GET, following redirects. Credentials, in the URL or in the header `authorization`, go to its own server and
+   * to no other. Throws SourceError; answers of any status but a redirect are returned.
    */
   async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
+    const { authorization: shown, ...others } = headers
+    const credentials = shown ? { authorization: shown } : authorization(url)
     let target = url
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
       const isHome = target.origin === url.origin
-      const answer = await this.#send(target, { ...headers, ...(isHome && authorization(url)) }, signal)
+      const answer = await this.#send(target, { ...others, ...(isHome && credentials) }, signal)
       const { location } = answer.headers
       if (![301, 302, 303, 307, 308].includes(answer.status) || typeof location !== 'string') return answer
       await answer.body.dump()

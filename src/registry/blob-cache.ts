@@ -1,0 +1,148 @@
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { SourceError } from '../sources/http-client.ts'
+
+export interface Blob {
+  /** `sha256:...` */
+  digest: string
+  size: number
+}
+
+/** A blob that stays where it is until it is released. */
+export interface Lease {
+  path: string
+  release(): Promise<void>
+}
+
+const PARTIAL = '.partial'
+const nameOf = (digest: string) => digest.replace(':', '-')
+
+/**
+ * Blobs that were fetched, by their digest. What is in it is whole and right; what has not been used for the
+ * longest time goes first when there is not enough room. Only what is in use at this moment can make it larger
+ * than it may be.
+ */
+export class BlobCache {
+  readonly #folder: string
+  readonly #limit: number
+  readonly #held = new Map<string, number>()
+  readonly #fetching = new Map<string, Promise<string>>()
+  /** One at a time, so that none counts what another one is removing. */
+  #lastEviction: Promise<unknown> = Promise.resolve()
+
+  /** `limit`: bytes. */
+  constructor(folder: string, limit: number) {
+    this.#folder = folder
+    this.#limit = limit
+  }
+
+  /**
+   * The blob, fetched if it is not there: once, however many ask. `fetch`: its bytes from an offset on.
+   * Throws SourceError if they are not those of the digest.
+   */
+  async take(blob: Blob, fetch: (offset: number) => Readable): Promise<Lease> {
+    const name = nameOf(blob.digest)
+    this.#held.set(name, (this.#held.get(name) ?? 0) + 1)
+    let isReleased = false
+    const release = async () => {
+      if (isReleased) return
+      isReleased = true
+      const others = this.#held.get(name)! - 1
+      if (others === 0) this.#held.delete(name)
+      else this.#held.set(name, others)
+      await this.#evict(0)
+    }
+    try {
+      let fetching = this.#fetching.get(name)
+      if (!fetching) {
+        fetching = this.#bring(name, blob, fetch).finally(() => this.#fetching.delete(name))
+        this.#fetching.set(name, fetching)
+      }
+      return { path: await fetching, release }
+    } catch (error) {
+      await release()
+      throw error
+    }
+  }
+
+  async #bring(name: string, blob: Blob, fetch: (offset: number) => Readable): Promise<string> {
+    const path = join(this.#folder, name)
+    const found = await stat(path).catch(() => undefined)
+    if (found?.size === blob.size) {
+      const now = new Date()
+      await utimes(path, now, now)
+      return path
+    }
+    await mkdir(this.#folder, { recursive: true })
+    await this.#evict(blob.size)
+    const partial = path + PARTIAL
+    const before = (await stat(partial).catch(() => undefined))?.size ?? 0
+    const offset = before <= blob.size ? before : 0
+    const isRight = await receive(partial, blob, offset, fetch)
+    // What was left of an earlier attempt may have been wrong.
+    if (!isRight && !(offset > 0 && (await receive(partial, blob, 0, fetch)))) {
+      await rm(partial, { force: true })
+      throw new SourceError(`the registry sent other bytes than those of digest ${blob.digest}`)
+    }
+    await rename(partial, path)
+    return path
+  }
+
+  /** Removes what was not used for the longest time until there is room for so many bytes more. */
+  #evict(wanted: number): Promise<void> {
+    const evicted = this.#lastEviction.then(() => this.#makeRoom(wanted))
+    this.#lastEviction = evicted.catch(() => {})
+    return evicted
+  }
+
+  async #makeRoom(wanted: number) {
+    const names = await readdir(this.#folder).catch(() => [])
+    const entries = await Promise.all(
+      names.map(async name => {
+        const found = await stat(join(this.#folder, name)).catch(() => undefined)
+        return { name, size: found?.size ?? 0, used: found?.mtimeMs ?? 0 }
+      }),
+    )
+    let total = entries.reduce((sum, { size }) => sum + size, wanted)
+    for (const { name, size } of entries.sort((a, b) => a.used - b.used)) {
+      if (total <= this.#limit) return
+      if (this.#held.has(name.replace(PARTIAL, ''))) continue
+      await rm(join(this.#folder, name), { force: true })
+      total -= size
+    }
+  }
+}
+
+/** Writes the rest of a blob behind what is there; whether all of it is what the digest says. */
+async function receive(
+  path: string,
+  { digest, size }: Blob,
+  offset: number,
+  fetch: (offset: number) => Readable,
+): Promise<boolean> {
+  const hash = createHash('sha256')
+  const handle = await open(path, offset > 0 ? 'a' : 'w', 0o600)
+  try {
+    if (offset > 0) await addPart(hash, path, offset)
+    let position = offset
+    const source = fetch(offset)
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      if (position + chunk.length > size) return false
+      hash.update(chunk)
+      await handle.appendFile(chunk)
+      position += chunk.length
+    }
+    if (position < size) return false
+    await handle.datasync()
+  } finally {
+    await handle.close()
+  }
+  return `sha256:${hash.digest('hex')}` === digest
+}
+
+async function addPart(hash: Hash, path: string, size: number) {
+  for await (const chunk of createReadStream(path, { end: size - 1 })) hash.update(chunk as Buffer)
+}

@@ -1,0 +1,46 @@
+/** Names of docker images, as people type them and as registries take them. */
+
+export interface ImageName {
+  /** `host[:port]`, or `docker.io`. */
+  registry: string
+  /** With its namespace: `library/busybox`. */
+  repository: string
+}
+
+const HUB = 'docker.io'
+/** Components of the distribution specification. */
+const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
+const HOST = /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9-]+(?=:)|\[[0-9a-f:]+\])(?::\d{1,5})?$/i
+const TAG = /^\w[\w.-]{0,127}$/
+
+export const DIGEST = /^sha256:[0-9a-f]{64}$/
+
+export const isTag = (text: string) => TAG.test(text)
+
+/**
+ * The name without tag or digest. The first part is a registry if it has a dot or a colon or is `localhost`;
+ * otherwise Docker Hub is meant, whose official images have a short name. Throws an error for people.
+ */
+export function parseImageName(text: string): ImageName {
+  const slash = text.indexOf('/')
+  const first = text.slice(0, Math.max(slash, 0))
+  const hasRegistry = HOST.test(first)
+  const registry = !hasRegistry || /^(?:index\.|registry-1\.)?docker\.io$/i.test(first) ? HUB : first
+  const rest = hasRegistry ? text.slice(slash + 1) : text
+  const repository = registry === HUB && !rest.includes('/') ? `library/${rest}` : rest
+  if (!REPOSITORY.test(repository) || repository.length > 255) {
+    throw new Error(`"${text}" is not the name of a repository`)
+  }
+  return { registry, repository }
+}
+
+/** As people know it: without what is understood. */
+export const shortName = ({ registry, repository }: ImageName) =>
+  registry === HUB ? repository.replace(/^library\//, '') : `${registry}/${repository}`
+
+/** `docker.io/library/busybox`. */
+export const canonicalName = ({ registry, repository }: ImageName) => `${registry}/${repository}`
+
+/** Docker Hub answers the distribution API under another name. */
+export const registryUrl = (registry: string, scheme = 'https') =>
+  new URL(`${scheme}://${registry === HUB ? 'registry-1.docker.io' : registry}`)
