@@ -1,0 +1,59 @@
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import * as zlib from 'node:zlib'
+import { Decompress } from 'fzstd'
+
+/** Layers are tar archives, plain or compressed; their first bytes tell, whatever the manifest says. */
+
+const PIECE = 256 * 1024
+const GZIP = Buffer.from([0x1f, 0x8b])
+const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
+
+/** The bytes of the archive in a file. */
+export async function* readLayer(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const start = await firstBytes(path)
+  const file = createReadStream(path, { highWaterMark: PIECE, signal })
+  if (start.subarray(0, 2).equals(GZIP)) yield* through(file, zlib.createGunzip({ chunkSize: PIECE }))
+  else if (start.equals(ZSTD)) yield* unzstd(file)
+  else yield* file as AsyncIterable<Buffer>
+}
+
+async function firstBytes(path: string): Promise<Buffer> {
+  const handle = await open(path, 'r')
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}
+
+async function* through(file: NodeJS.ReadableStream, transform: zlib.Gunzip): AsyncGenerator<Buffer> {
+  file.on('error', error => transform.destroy(error))
+  file.pipe(transform)
+  try {
+    yield* transform as AsyncIterable<Buffer>
+  } finally {
+    transform.destroy()
+    ;(file as NodeJS.ReadableStream & { destroy(): void }).destroy()
+  }
+}
+
+type Zstd = { createZstdDecompress?(options: { chunkSize: number }): zlib.Gunzip }
+
+/** Node knows zstd from version 22.15 on. */
+async function* unzstd(file: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
+  const native = (zlib as Zstd).createZstdDecompress
+  if (native) {
+    yield* through(file, native({ chunkSize: PIECE }))
+    return
+  }
+  const ready: Buffer[] = []
+  const decompress = new Decompress(chunk => ready.push(Buffer.from(chunk)))
+  for await (const chunk of file as AsyncIterable<Buffer>) {
+    decompress.push(chunk)
+    yield* ready.splice(0)
+  }
+  decompress.push(new Uint8Array(0), true)
+  yield* ready.splice(0)
+}

@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process'
+import { rm } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+
+/** Everything belongs to root, for who reads it is not who wrote it; extended attributes are left out. */
+const OPTIONS = ['-all-root', '-no-progress', '-quiet']
+
+/** The most that is kept of what the converter says. */
+const MOST_WORDS = 64 * 1024
+
+/**
+ * Makes a file of squashfs of a tar archive with `sqfstar` (squashfs-tools). `options` take the place of
+ * `-no-xattrs`. Nothing is left behind by a failure. Throws the archive's error, or one with the converter's words.
+ */
+export async function makeSquashfs(
+  archive: Readable,
+  path: string,
+  signal: AbortSignal,
+  options: readonly string[] = ['-no-xattrs'],
+): Promise<void> {
+  signal.throwIfAborted()
+  await rm(path, { force: true })
+  const child = spawn('sqfstar', [...OPTIONS, ...options, path], { stdio: ['pipe', 'ignore', 'pipe'] })
+  let words = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    if (words.length < MOST_WORDS) words += text
+  })
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', error => reject(new Error(`cannot run sqfstar (squashfs-tools): ${error.message}`)))
+    child.on('close', resolve)
+  })
+  ended.catch(() => {})
+  try {
+    // What ends the converter ends the archive too; then its own words tell more.
+    const fed = await pipeline(archive, child.stdin, { signal }).catch((error: Error) => error)
+    if (fed && (fed as NodeJS.ErrnoException).code !== 'EPIPE') throw fed
+    const code = await ended
+    signal.throwIfAborted()
+    if (code !== 0 || fed) throw new Error(`sqfstar failed (${code}): ${lastLine(words)}`)
+  } catch (error) {
+    child.kill('SIGKILL')
+    await ended.catch(() => {})
+    await rm(path, { force: true })
+    throw error
+  }
+}
+
+const lastLine = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .at(-1)
+    ?.replace(/\p{Cc}/gu, ' ')
+    .slice(0, 300) || 'it gave no reason'
