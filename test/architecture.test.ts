@@ -51,6 +51,8 @@ const ABOVE: Record<string, string[]> = {
   http: ['storage', 'commands', 'client', 'publish', 'config.ts'],
   client: ['http', 'storage', 'auth', 'commands', 'jobs', 'publish', 'log.ts'],
   publish: ['http', 'storage', 'auth', 'commands', 'jobs', 'sources', 'config.ts', 'log.ts'],
+  registry: ['http', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts', 'log.ts'],
+  layers: ['http', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'registry', 'config.ts'],
   'config.ts': ['http', 'storage', 'commands'],
 }
 

@@ -218,5 +218,6 @@ function number(block: Buffer, start: number, length: number): number {
 function checkSum(block: Buffer) {
   let sum = 8 * 0x20
   for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += block[i]!
-  if (sum !== Number.parseInt(text(block, 148, 8).trim(), 8)) throw new TarError('this is not a tar archive, or a broken one')
+  if (sum !== Number.parseInt(text(block, 148, 8).trim(), 8))
+    throw new TarError('this is not a tar archive, or a broken one')
 }

@@ -13,7 +13,7 @@ import { squashfsContent, squashfsTree } from '../support/squashfs.ts'
 
 /** Layers, merged and made a file of squashfs by the real program, as the real program reads it. */
 
-const test = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools' })
+const test = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools', zstd: 'zstd' })
 
 const { signal } = new AbortController()
 
