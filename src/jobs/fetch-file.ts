@@ -4,7 +4,7 @@ import { fileTooBig } from '../images/files.ts'
 import type { Images } from '../images/images.ts'
 import type { ReceivedFile, ReceiveOptions } from '../images/ports.ts'
 import { type HttpClient, SourceError } from '../sources/http-client.ts'
-import { download, type RetryPolicy } from '../sources/resumable.ts'
+import { type DownloadOptions, download, type RetryPolicy } from '../sources/resumable.ts'
 
 /** Brings the bytes at a URL into the file store, and proves that they are the right ones. */
 
@@ -15,6 +15,7 @@ export interface Fetch {
   sha1?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
+  throttle?: DownloadOptions['throttle']
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }
@@ -38,7 +39,7 @@ export async function fetchFile(fetch: Fetch, receive: Receive): Promise<Receive
 }
 
 async function receiveOnce(fetch: Fetch, receive: Receive) {
-  const { client, url, size, sha1, signal, retry, onProgress, onRetry } = fetch
+  const { client, url, size, sha1, signal, retry, throttle, onProgress, onRetry } = fetch
   const ended = new AbortController()
   let failure: unknown
   let start = 0
@@ -50,6 +51,7 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
       isVerified: sha1 !== undefined,
       signal: AbortSignal.any([signal, ended.signal]),
       retry,
+      throttle,
       ...(onProgress && { onProgress }),
       ...(onRetry && { onRetry }),
     })

@@ -1,23 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { alreadyExists, importImage } from '../images/create.ts'
-import { type RemoteFile, readRemoteFiles, storeFetchedFile } from '../images/fetched-file.ts'
+import { type RemoteFile, readRemoteFiles } from '../images/fetched-file.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
-import { activateImage } from '../images/lifecycle.ts'
-import type { HttpClient } from '../sources/http-client.ts'
 import type { ImgapiSource } from '../sources/imgapi-source.ts'
-import { type RetryPolicy, withRetries } from '../sources/resumable.ts'
-import { fetchFile, fetchOptions } from './fetch-file.ts'
+import { withRetries } from '../sources/resumable.ts'
+import { bringImage, type ImportTools } from './bring-image.ts'
 import type { Job, JobStep } from './job.ts'
-import { beginImport, getManifest, type Manifest, missingManifests } from './missing.ts'
+import { getManifest, missingManifests } from './missing.ts'
 
 /** Brings an image here with all the origins that are missing, each of them complete before the next begins. */
-
-export interface ImportTools {
-  images: Images
-  client: HttpClient
-  retry: RetryPolicy
-}
 
 export interface Progress {
   /** Called after every change of the job that must survive a crash. */
@@ -46,9 +36,26 @@ export async function importChain(
   for (const manifest of manifests) {
     const step = job.steps.find(candidate => candidate.uuid === manifest.uuid)!
     Object.assign(step, { state: 'running', started_at: images.now().toISOString() })
-    await alone(images, step.uuid, signal, () =>
-      importOne(tools, source, job, manifest, files.get(manifest.uuid)!, step, signal, progress),
-    )
+    await bringImage(tools, source, {
+      uuid: step.uuid,
+      manifest,
+      files: files.get(manifest.uuid)!,
+      isOurs: job.made.includes(step.uuid),
+      channel: job.channel,
+      signal,
+      onPartial: name => {
+        if (job.partials.includes(name)) return Promise.resolve()
+        job.partials.push(name)
+        return progress.save()
+      },
+      beforeMaking: () => {
+        job.made.push(step.uuid)
+        return progress.save()
+      },
+      onProgress: (bytes, arrived) => progress.moved(step, bytes, arrived),
+      onRetry: error => progress.retried(error),
+    })
+    job.made = job.made.filter(uuid => uuid !== step.uuid)
     finishStep(step, images.now())
     await progress.save()
   }
@@ -72,83 +79,6 @@ export async function importChain(
 function finishStep(step: JobStep, now: Date) {
   Object.assign(step, { state: 'done', bytes_done: step.bytes_expected, finished_at: now.toISOString() })
 }
-
-/** Two jobs may need one origin: the second waits, and then finds it here. */
-async function alone<T>(
-  images: Images,
-  uuid: string,
-  signal: AbortSignal,
-  run: () => Promise<T>,
-): Promise<T> {
-  for (;;) {
-    const release = await beginImport(images, uuid)
-    if (!release) {
-      await sleep(200, undefined, { signal })
-      continue
-    }
-    try {
-      return await run()
-    } finally {
-      release()
-    }
-  }
-}
-
-async function importOne(
-  { images, client, retry }: ImportTools,
-  source: ImgapiSource,
-  job: Job,
-  manifest: Manifest,
-  files: RemoteFile[],
-  step: JobStep,
-  signal: AbortSignal,
-  progress: Progress,
-) {
-  const { uuid } = step
-  const here = await images.manifests.find(uuid)
-  if (here && isActivated(here.image)) return
-  if (here && !job.made.includes(uuid)) throw alreadyExists(uuid)
-  const received = []
-  let before = 0
-  for (const [index, file] of files.entries()) {
-    const start = before
-    before += file.size
-    // Stored before the server was stopped.
-    if (here?.image.files[index]?.sha1 === file.sha1) continue
-    const name = partialName(uuid, file)
-    if (!job.partials.includes(name)) {
-      job.partials.push(name)
-      // On record before the first byte: at a start, what no record names is swept.
-      await progress.save()
-    }
-    const fetched = await fetchFile(
-      {
-        client,
-        url: source.fileUrl(uuid, index),
-        size: file.size,
-        sha1: file.sha1,
-        signal,
-        retry,
-        onProgress: (bytes, arrived) => progress.moved(step, start + bytes, arrived),
-        onRetry: error => progress.retried(error),
-      },
-      open => images.files.resume(name, open, fetchOptions(images, file.size)),
-    )
-    received.push({ index, file, fetched })
-  }
-  const viewer = { authenticated: true, channel: job.channel }
-  if (!here) {
-    job.made.push(uuid)
-    await progress.save()
-    await importImage(images, uuid, manifest, viewer)
-  }
-  for (const { index, file, fetched } of received) await storeFetchedFile(images, uuid, index, file, fetched)
-  await activateImage(images, uuid)
-  job.made = job.made.filter(other => other !== uuid)
-}
-
-/** The same bytes asked for again, by this job or another, go on where the last attempt ended. */
-const partialName = (uuid: string, { sha1 }: RemoteFile) => `${uuid}-${sha1}`
 
 /** After a failure or a cancel: an image that was made and not finished goes; complete origins stay. */
 export async function removeUnfinished(images: Images, job: Job) {

@@ -5,11 +5,10 @@ import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
 import { SourceError } from '../sources/http-client.ts'
-import type { ImgapiSource } from '../sources/imgapi-source.ts'
+import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
+import { beginImport } from './bring-image.ts'
 
 /** What an import has to bring: the image and its origins, up to one that is here. */
-
-export type Manifest = Record<string, unknown> & { uuid: string }
 
 /** No honest chain is longer. */
 const LONGEST_CHAIN = 100
@@ -33,9 +32,6 @@ export async function getManifest(
 
 const originIsNotActive = (uuid: string) =>
   new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
-
-/** Who imports an image holds this, and lets go with the function. Undefined if somebody else does. */
-export const beginImport = ({ locks }: Images, uuid: string) => locks.tryAcquire(`import ${uuid}`)
 
 async function isBeingImported(images: Images, uuid: string) {
   const release = await beginImport(images, uuid)

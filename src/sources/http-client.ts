@@ -28,15 +28,22 @@ export class SourceError extends Error {
   /** Whether the same may work a little later. */
   readonly isTemporary: boolean
   readonly status: number | undefined
+  /** The code in the other server's error, if it speaks the Image API. */
+  readonly code: string | undefined
 
   constructor(
     message: string,
-    { isTemporary = false, status }: { isTemporary?: boolean; status?: number } = {},
+    {
+      isTemporary = false,
+      status,
+      code,
+    }: { isTemporary?: boolean; status?: number; code?: string | undefined } = {},
     cause?: unknown,
   ) {
     super(message, { cause })
     this.isTemporary = isTemporary
     this.status = status
+    this.code = code
   }
 }
 
@@ -161,17 +168,22 @@ function decoded(text: string): string {
   }
 }
 
-/** The most text that is read: no manifest and no error is longer. */
+/** No manifest and no error is longer. */
 const LONGEST_TEXT = 4 * 1024 * 1024
 
 /** A body as text. Throws SourceError if it breaks off or has no end. */
-export async function readText(body: Readable, url: URL, signal?: AbortSignal): Promise<string> {
+export async function readText(
+  body: Readable,
+  url: URL,
+  signal?: AbortSignal,
+  longest = LONGEST_TEXT,
+): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       size += chunk.length
-      if (size > LONGEST_TEXT) throw new SourceError(`${withoutCredentials(url)} answers with too much`)
+      if (size > longest) throw new SourceError(`${withoutCredentials(url)} answers with too much`)
       chunks.push(chunk)
     }
   } catch (error) {

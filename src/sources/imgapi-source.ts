@@ -1,6 +1,18 @@
+import { UUID } from '../images/fields.ts'
 import { isObject } from '../images/rules.ts'
 import { type HttpClient, readText, SourceError, withoutCredentials } from './http-client.ts'
-import { remoteMessage } from './resumable.ts'
+import { remoteError } from './resumable.ts'
+
+/** As another server answers with it: of the rest of its fields nothing is known yet. */
+export type Manifest = Record<string, unknown> & { uuid: string }
+
+const isManifest = (value: unknown): value is Manifest =>
+  isObject(value) && typeof value.uuid === 'string' && UUID.test(value.uuid)
+
+/** So many images the reference server lists at once at most. */
+const PAGE = 1000
+/** Some servers know no pages, and their manifests are a few kilobytes each. */
+const LONGEST_LIST = 256 * 1024 * 1024
 
 /** Another Image API, as a place that images come from. */
 export class ImgapiSource {
@@ -20,23 +32,57 @@ export class ImgapiSource {
   async getManifest(
     uuid: string,
     { signal, account }: { signal?: AbortSignal; account?: string } = {},
-  ): Promise<Record<string, unknown>> {
-    const url = this.#at(`/images/${uuid}`, { account })
-    const headers = { accept: 'application/json', 'accept-version': '~2' }
-    const { status, body } = await this.#client.get(url, headers, signal)
-    const text = await readText(body, url, signal)
-    if (status !== 200) {
-      const message = remoteMessage(text) ?? `HTTP ${status}`
-      throw new SourceError(message, { isTemporary: status >= 500, status })
-    }
-    const manifest = parse(text)
+  ): Promise<Manifest> {
+    const manifest = await this.#getJson(this.#at(`/images/${uuid}`, { account }), signal)
     if (!isObject(manifest)) throw new SourceError(`${this.label} does not answer with a manifest`)
-    if (manifest.uuid === uuid) return manifest
+    if (isManifest(manifest) && manifest.uuid === uuid) return manifest
     throw new SourceError(`${this.label} answers with the manifest of another image`)
+  }
+
+  /** Undefined if the source says, in the words of the Image API, that it has no such image. Throws SourceError. */
+  async findManifest(uuid: string, signal?: AbortSignal): Promise<Manifest | undefined> {
+    return this.getManifest(uuid, signal ? { signal } : {}).catch(error => {
+      // Anything may answer 404: a proxy, or a wrong path.
+      if (error instanceof SourceError && error.code === 'ResourceNotFound') return undefined
+      throw error
+    })
+  }
+
+  /**
+   * Every image that the source lists for us, of any state that it tells us of. Sources may give them all at
+   * once, or pages, or may not know markers. Throws SourceError.
+   */
+  async listManifests(signal?: AbortSignal): Promise<Manifest[]> {
+    const found = new Map<string, Manifest>()
+    for (let marker: string | undefined; ; ) {
+      const limit = String(PAGE)
+      const url = this.#at('/images', { state: 'all', limit, marker })
+      const page = await this.#getJson(url, signal, LONGEST_LIST)
+      if (!Array.isArray(page)) throw new SourceError(`${this.label} does not answer with a list of images`)
+      const fresh = page.filter(isManifest).filter(({ uuid }) => !found.has(uuid))
+      for (const manifest of fresh) found.set(manifest.uuid, manifest)
+      marker = fresh.at(-1)?.uuid
+      if (page.length < PAGE || marker === undefined) return [...found.values()]
+    }
   }
 
   fileUrl(uuid: string, index = 0): URL {
     return this.#at(`/images/${uuid}/file`, { index: index === 0 ? undefined : String(index) })
+  }
+
+  iconUrl(uuid: string): URL {
+    return this.#at(`/images/${uuid}/icon`, {})
+  }
+
+  async #getJson(url: URL, signal?: AbortSignal, longest?: number): Promise<unknown> {
+    const headers = { accept: 'application/json', 'accept-version': '~2' }
+    const { status, body } = await this.#client.get(url, headers, signal)
+    const text = await readText(body, url, signal, longest)
+    if (status !== 200) {
+      const { code, message = `HTTP ${status}` } = remoteError(text)
+      throw new SourceError(message, { isTemporary: status >= 500, status, code })
+    }
+    return parse(text)
   }
 
   #at(path: string, parameters: Record<string, string | undefined>): URL {

@@ -19,6 +19,8 @@ export interface DownloadOptions {
   etag?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
+  /** Resolves when so many more bytes may be taken. */
+  throttle?: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined
   /** Told the number of bytes that are there, those before `offset` included, and how many of them came now. */
   onProgress?(bytes: number, arrived: number): void
   /** Told of each failure that is going to be retried. */
@@ -139,6 +141,7 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
       offset += wanted.length
       options.onProgress?.(offset, wanted.length)
       if (!sink.write(wanted)) await once(sink, 'drain', { signal })
+      await options.throttle?.(wanted.length, signal)
     }
     if (expectedSize !== undefined && offset < expectedSize) {
       throw new SourceError(`${label} sent ${offset} of ${expectedSize} bytes`, { isTemporary: true })
@@ -165,19 +168,20 @@ const rangeHeaders = (offset: number, validator: string | undefined): Record<str
 /** What another server said instead of the file. */
 export function statusError(url: URL, status: number, body: string): SourceError {
   const isTemporary = status >= 500 || status === 408 || status === 429
-  const message = remoteMessage(body)
+  const { code, message } = remoteError(body)
   return new SourceError(`HTTP ${status} from ${withoutCredentials(url)}${message ? `: ${message}` : ''}`, {
     isTemporary,
     status,
+    code,
   })
 }
 
-/** The message in an error body of the Image API. */
-export function remoteMessage(body: string): string | undefined {
+/** What an error body of the Image API says. */
+export function remoteError(body: string): { code?: string; message?: string } {
   try {
-    const { message } = JSON.parse(body)
-    return typeof message === 'string' ? message : undefined
+    const { code, message } = JSON.parse(body)
+    return { ...(typeof code === 'string' && { code }), ...(typeof message === 'string' && { message }) }
   } catch {
-    return undefined
+    return {}
   }
 }

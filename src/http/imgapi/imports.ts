@@ -5,9 +5,9 @@ import type { Image } from '../../images/image.ts'
 import { findImage } from '../../images/images.ts'
 import { requireOperator, type Viewer } from '../../images/visibility.ts'
 import type { Job } from '../../jobs/job.ts'
-import { getManifest, type Manifest, missingManifests } from '../../jobs/missing.ts'
+import { getManifest, missingManifests } from '../../jobs/missing.ts'
 import { SourceError } from '../../sources/http-client.ts'
-import { ImgapiSource } from '../../sources/imgapi-source.ts'
+import { ImgapiSource, type Manifest } from '../../sources/imgapi-source.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Service } from '../service.ts'
@@ -71,7 +71,7 @@ export async function importFromDatacenter(
     throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
   }
   if (await images.manifests.find(uuid)) throw alreadyExists(uuid)
-  await checkOrigins(request.service, source, { ...manifest, uuid }, account)
+  await checkOrigins(request.service, source, manifest, account)
   const { channel } = viewer
   const job = await jobs.submit({ task: 'import-dc-image', image_uuid: uuid, source: url, channel })
   return jobAnswer(request, job)
@@ -109,7 +109,7 @@ async function checkOrigins({ images }: Service, source: ImgapiSource, top: Mani
       throw error.code === 'ResourceNotFound' ? foreign(uuid) : error
     })
     if (manifest.owner !== account) throw foreign(uuid)
-    return { ...manifest, uuid }
+    return manifest
   }
   await missingManifests(images, get, top.uuid)
 }
