@@ -3,28 +3,15 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { type ParseError, parse as parseLeniently } from 'jsonc-parser'
 import { z } from 'zod'
+import { choice, text, url, whole } from './config-rules.ts'
 import { UUID } from './images/fields.ts'
+import { MirrorList } from './mirror/settings.ts'
 
 /**
  * The config file: every key, its default and its meaning. The keys of the predecessor (`datadir`, `port`,
  * `host`, `userdb`) mean what they meant there; the others are named as the reference server names them
  * where it has them.
  */
-
-const whole = (from: number, to: number, unit = '') =>
-  z
-    .int({ error: `a whole number from ${from} to ${to}${unit}` })
-    .min(from, { error: `a whole number from ${from} to ${to}${unit}` })
-    .max(to, { error: `a whole number from ${from} to ${to}${unit}` })
-
-const text = z.string({ error: 'text' }).min(1, { error: 'text that is not empty' })
-
-const url = text.refine(value => URL.canParse(value) && /^https?:/.test(value), {
-  error: 'an http or https URL',
-})
-
-const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
-  z.enum(values, { error: `one of ${values.map(value => `"${value}"`).join(', ')}` })
 
 const User = z.strictObject(
   {
@@ -164,6 +151,12 @@ export const Schema = z.strictObject(
     imports: Imports.prefault({}).describe(
       'how imports run: how many at once, and how often a failure is retried',
     ),
+    mirrors: MirrorList.default([]).describe('other servers whose images are kept here too, and how'),
+    incoming: text
+      .optional()
+      .describe(
+        'drop folder: images that are put there are published; default: `<datadir>/incoming`, if it is there',
+      ),
     datacenterName: text.optional().describe('name of this datacenter'),
     imgapiUrlFromDatacenter: z
       .record(text, url, { error: 'an object {DATACENTER: URL}' })
@@ -200,6 +193,7 @@ export function readConfig(path: string): Config {
     ...config,
     datadir: fromHere(config.datadir),
     sources: config.sources.map(source => ({ ...source, ...(source.ca && { ca: fromHere(source.ca) }) })),
+    ...(config.incoming && { incoming: fromHere(config.incoming) }),
     ...(config.tls && { tls: { cert: fromHere(config.tls.cert), key: fromHere(config.tls.key) } }),
   }
 }
@@ -233,7 +227,7 @@ function whereBroken(json: string): string {
 /** `path` is only named in messages. */
 export function parseConfig(value: unknown, path: string): Config {
   const result = Schema.safeParse(value, { reportInput: true })
-  if (result.success) return result.data
+  if (result.success) return checkMirrors(result.data, path)
   throw new ConfigError(
     result.error.issues
       .flatMap(describeIssue)
@@ -242,7 +236,22 @@ export function parseConfig(value: unknown, path: string): Config {
   )
 }
 
-/** Where, what was found, what is expected. Nothing of a user is repeated: it may hold the password. */
+/** Throws ConfigError for a mirror whose images would go into no channel. */
+function checkMirrors(config: Config, path: string): Config {
+  const { channels, mirrors } = config
+  const goesInto = (name: string | undefined) =>
+    channels.some(channel => (name === undefined ? channel.default : channel.name === name))
+  const problems = mirrors.flatMap(({ channel }, index) => {
+    if (channels.length === 0 || goesInto(channel)) return []
+    const found = channel === undefined ? 'nothing' : JSON.stringify(channel)
+    const names = channels.map(({ name }) => `"${name}"`).join(', ')
+    return [`${path}: mirrors[${index}].channel: found ${found}, expected one of ${names}`]
+  })
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'))
+  return config
+}
+
+/** Where, what was found, what is expected. Nothing that may hold a password is repeated. */
 function describeIssue(issue: z.core.$ZodIssue): string[] {
   const where = issue.path
     .map((key, index) =>
@@ -254,7 +263,8 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     const known = where ? '' : `; the keys are ${Object.keys(Schema.shape).join(', ')}`
     return issue.keys.map(key => `${prefix}${key}: unknown key${known}`)
   }
-  const isSecret = issue.path[0] === 'userdb'
+  const [key, , name] = issue.path
+  const isSecret = key === 'userdb' || (key === 'mirrors' && (name === undefined || name === 'source'))
   const found =
     issue.input === undefined ? 'nothing' : isSecret ? typeName(issue.input) : withoutUserinfo(issue.input)
   return [`${where || 'the config'}: found ${found}, expected ${issue.message}`]

@@ -44,8 +44,21 @@ test('the domain knows nothing of HTTP, files and databases', () => {
 
 /** Layers that a layer must not know of. Those above it, and those beside it. */
 const ABOVE: Record<string, string[]> = {
-  images: ['http', 'storage', 'auth', 'commands', 'jobs', 'sources', 'client', 'config.ts', 'log.ts'],
-  // Of the jobs it knows the record that it keeps.
+  images: [
+    'http',
+    'storage',
+    'auth',
+    'commands',
+    'jobs',
+    'mirror',
+    'sources',
+    'client',
+    'config.ts',
+    'log.ts',
+  ],
+  mirror: ['http', 'storage', 'auth', 'commands', 'client', 'config.ts', 'log.ts'],
+  jobs: ['mirror'],
+  // Of jobs and mirrors it knows the records that it keeps.
   storage: ['http', 'auth', 'commands', 'sources', 'client', 'config.ts'],
   auth: ['http', 'storage', 'commands', 'jobs', 'sources', 'config.ts'],
   http: ['storage', 'commands', 'client', 'publish', 'config.ts'],

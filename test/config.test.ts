@@ -135,3 +135,37 @@ test('relative paths count from the folder of the config file, absolute ones sta
     sources: [{ ca: join(folder, 'etc', 'ca.pem') }],
   })
 })
+
+describe('mirrors', () => {
+  const source = 'https://eve:s4711@images.example.com/'
+
+  test('have defaults, and each source stands once, whatever its credentials', () => {
+    const { mirrors } = parseConfig({ ...PREDECESSOR, mirrors: [{ source }] }, 'FILE')
+    expect(mirrors).toEqual([{ source, include: [], exclude: [], interval: 3600, onDelete: 'keep' }])
+    const twice = [{ source }, { source: 'https://images.example.com' }]
+    expect(problems({ ...PREDECESSOR, mirrors: twice })).toEqual([
+      'FILE: mirrors: found a list, expected a list in which each source stands once',
+    ])
+    const apart = [{ source }, { source: `${source}?channel=dev` }]
+    expect(problems({ ...PREDECESSOR, mirrors: apart })).toEqual([])
+  })
+
+  test.each([
+    [{ source: 'ftp://eve:s4711@x/' }, 'FILE: mirrors[0].source: found text, expected an http or https URL'],
+    [{ source, onDelete: 'drop' }, /mirrors\[0\]\.onDelete: found "drop", expected one of "keep", "disable"/],
+    [{ source, include: [{ newest: 0 }] }, /include\[0\]\.newest: found 0, expected a whole number from 1/],
+    [{ source, include: [{ nmae: 'x' }] }, 'FILE: mirrors[0].include[0].nmae: unknown key'],
+    [{ source, exclude: [{ newest: 1 }] }, 'FILE: mirrors[0].exclude[0].newest: unknown key'],
+    [
+      { source, include: [{ publishedAfter: 'May' }] },
+      /publishedAfter: found "May", expected a date such as/,
+    ],
+    [{ source, channel: 'qa' }, 'FILE: mirrors[0].channel: found "qa", expected one of "dev", "release"'],
+    [{ source }, 'FILE: mirrors[0].channel: found nothing, expected one of "dev", "release"'],
+  ])('%j', (mirror, expected) => {
+    const channels = [{ name: 'dev' }, { name: 'release' }]
+    const lines = problems({ ...PREDECESSOR, channels, mirrors: [mirror] })
+    expect(lines).toEqual([typeof expected === 'string' ? expected : expect.stringMatching(expected)])
+    expect(lines.join()).not.toContain('4711')
+  })
+})

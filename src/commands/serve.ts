@@ -1,6 +1,5 @@
 import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
-import { v4 } from 'uuid'
 import { Authenticator } from '../auth/authenticator.ts'
 import { KeyRing } from '../auth/key-ring.ts'
 import { type Config, readConfig } from '../config.ts'
@@ -8,7 +7,7 @@ import { createApp } from '../http/app.ts'
 import { readCertificate } from '../http/certificate.ts'
 import { type HttpServer, startServer } from '../http/server.ts'
 import type { Service } from '../http/service.ts'
-import type { Images } from '../images/images.ts'
+import { uuidOfPartial } from '../jobs/bring-image.ts'
 import { Jobs } from '../jobs/jobs.ts'
 import { createLog } from '../log.ts'
 import { HttpClient } from '../sources/http-client.ts'
@@ -16,6 +15,7 @@ import { type Datadir, openDatadir } from '../storage/local/datadir.ts'
 import { keyFolder } from '../storage/local/layout.ts'
 import { VERSION } from '../version.ts'
 import { command, configArg, FailedError } from './command.ts'
+import { createImages, createMirrors } from './compose.ts'
 
 export const serve = command({
   meta: { name: 'serve', description: 'Serve the images of a data directory' },
@@ -58,6 +58,7 @@ async function runServer(configPath: string) {
   })
   reloadNow = () => reload(configPath, service, server)
   announce(config, datadir, log, address, server.port)
+  service.mirrors.start()
   await stop
   await server.close(config.shutdownTimeout * 1000)
   await stopService(service, datadir)
@@ -68,6 +69,9 @@ async function runServer(configPath: string) {
 async function compose(config: Config, datadir: Datadir, log: Logger): Promise<Service> {
   try {
     const service = createService(config, datadir, log)
+    await service.mirrors.load().catch(error => {
+      throw new FailedError((error as Error).message)
+    })
     await service.jobs.start()
     return service
   } catch (error) {
@@ -86,15 +90,8 @@ function checkCertificate({ tls }: Config) {
 }
 
 function createService(config: Config, datadir: Datadir, log: Logger): Service {
-  const { mode, anonymous, channels, adminUuid, maxImageSize } = config
-  const images: Images = {
-    policy: { mode, anonymous, channels, adminUuid, maxImageSize, stallTimeout: config.stallTimeout * 1000 },
-    manifests: datadir.manifests,
-    files: datadir.files,
-    locks: datadir.locks,
-    now: () => new Date(),
-    newUuid: () => v4(),
-  }
+  const { mode } = config
+  const images = createImages(config, datadir)
   const auth = new Authenticator({
     users: config.userdb,
     keys: new KeyRing(config.authKeys, keyFolder(config.datadir), message => log.warn(message)),
@@ -114,18 +111,21 @@ function createService(config: Config, datadir: Datadir, log: Logger): Service {
   const datacenterClient = new HttpClient({ ...clientOptions, allowPrivate: true })
   const { concurrency, ...retry } = config.imports
   const clients = { 'import-remote-image': client, 'import-dc-image': datacenterClient }
-  const jobs = new Jobs({ images, clients, store: datadir.jobs, log, retry, concurrency })
+  const mirrors = createMirrors(config, datadir, images, log)
+  const keeps = (partial: string) => mirrors.isBringing(uuidOfPartial(partial))
+  const jobs = new Jobs({ images, clients, store: datadir.jobs, log, retry, concurrency, keeps })
   const datacenters = {
     own: config.datacenterName,
     urls: config.imgapiUrlFromDatacenter,
     client: datacenterClient,
   }
   const { publicUrl, accel } = config
-  return { images, auth, jobs, client, retry, log, serverName, publicUrl, accel, datacenters }
+  return { images, auth, jobs, mirrors, client, retry, log, serverName, publicUrl, accel, datacenters }
 }
 
 /** The storage goes last: what is being imported still writes to it. */
-async function stopService({ jobs, client, datacenters }: Service, datadir: Datadir) {
+async function stopService({ jobs, mirrors, client, datacenters }: Service, datadir: Datadir) {
+  await mirrors.close()
   await jobs.close()
   await client.close()
   await datacenters.client.close()

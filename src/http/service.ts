@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Images } from '../images/images.ts'
 import type { Jobs } from '../jobs/jobs.ts'
+import type { Mirrors } from '../mirror/mirrors.ts'
 import type { HttpClient } from '../sources/http-client.ts'
 import type { RetryPolicy } from '../sources/resumable.ts'
 import type { Accel } from './accel.ts'
@@ -11,6 +12,7 @@ export interface Service {
   images: Images
   auth: Authenticator
   jobs: Jobs
+  mirrors: Mirrors
   /** How this server fetches from others. */
   client: HttpClient
   retry: RetryPolicy

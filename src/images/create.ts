@@ -90,7 +90,7 @@ export const alreadyExists = (uuid: string) =>
   new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
 
 /** Public and private servers have no owners to keep: there everything belongs to nobody. */
-function importedOwner({ policy }: Images, owner: unknown) {
+export function importedOwner({ policy }: Images, owner: unknown) {
   if (policy.mode === 'public' || policy.mode === 'private') return NO_OWNER
   const given = owner ?? NO_OWNER
   return policy.mode === 'dc' && given === NO_OWNER ? (policy.adminUuid ?? NO_OWNER) : given

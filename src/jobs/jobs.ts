@@ -17,6 +17,8 @@ export interface JobsOptions {
   retry: RetryPolicy
   /** How many run at once. */
   concurrency: number
+  /** Whether somebody else needs what the file store has under that name of what a job fetches. */
+  keeps(partial: string): boolean
 }
 
 export interface ImportRequest {
@@ -61,7 +63,7 @@ export class Jobs {
     for (const job of await store.list()) this.#jobs.set(job.uuid, job)
     await this.#forgetOld()
     const partials = new Set(this.list().flatMap(job => job.partials))
-    await store.sweep(name => partials.has(name))
+    await store.sweep(name => partials.has(name) || this.#options.keeps(name))
     for (const job of this.list().reverse()) if (isLive(job)) this.#enqueue(job)
   }
 
@@ -238,8 +240,9 @@ export class Jobs {
   async #forgetPartials(job: Job) {
     const names = job.partials
     job.partials = []
+    const { images, keeps } = this.#options
     const wanted = new Set(this.list().flatMap(({ partials }) => partials))
-    for (const name of names) if (!wanted.has(name)) await this.#options.images.files.forget(name)
+    for (const name of names) if (!wanted.has(name) && !keeps(name)) await images.files.forget(name)
   }
 
   async #forgetOld() {

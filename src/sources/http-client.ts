@@ -16,6 +16,8 @@ export interface SourceSettings {
 
 export interface HttpClientOptions {
   allowPrivate: boolean
+  /** Of the config, by origin: these may be on private addresses, which where they redirect to may not. */
+  trusted?: ReadonlySet<string>
   /** Milliseconds without a byte. */
   stallTimeout: number
   userAgent: string
@@ -58,7 +60,7 @@ const CONNECT_TIMEOUT = 15_000
 
 export class HttpClient {
   readonly #options: HttpClientOptions
-  readonly #agents = new Map<SourceSettings | undefined, Agent>()
+  readonly #agents = new Map<string, Agent>()
 
   constructor(options: HttpClientOptions) {
     this.#options = options
@@ -99,7 +101,7 @@ export class HttpClient {
 
   async #send(url: URL, headers: Record<string, string>, signal?: AbortSignal): Promise<SourceAnswer> {
     try {
-      if (!this.#options.allowPrivate) refusePrivateLiteral(url)
+      if (!this.#mayBePrivate(url)) refusePrivateLiteral(url)
       const answer = await request(`${url.origin}${url.pathname}${url.search}`, {
         method: 'GET',
         headers: { 'user-agent': this.#options.userAgent, ...headers },
@@ -113,10 +115,16 @@ export class HttpClient {
     }
   }
 
+  #mayBePrivate({ origin }: URL): boolean {
+    return this.#options.allowPrivate || this.#options.trusted?.has(origin) === true
+  }
+
   #agentFor(url: URL): Dispatcher {
-    const { sources, stallTimeout, allowPrivate } = this.#options
+    const { sources, stallTimeout } = this.#options
     const settings = sources.find(source => isBelow(url, new URL(source.url)))
-    let agent = this.#agents.get(settings)
+    const mayBePrivate = this.#mayBePrivate(url)
+    const key = `${settings?.url ?? ''} ${mayBePrivate}`
+    let agent = this.#agents.get(key)
     if (!agent) {
       agent = new Agent({
         headersTimeout: stallTimeout,
@@ -125,10 +133,10 @@ export class HttpClient {
           timeout: CONNECT_TIMEOUT,
           ...(settings?.ca && { ca: readFileSync(settings.ca) }),
           ...(settings?.insecure && { rejectUnauthorized: false }),
-          ...(!allowPrivate && { lookup: publicLookup }),
+          ...(!mayBePrivate && { lookup: publicLookup }),
         },
       })
-      this.#agents.set(settings, agent)
+      this.#agents.set(key, agent)
     }
     return agent
   }
@@ -140,7 +148,7 @@ function isBelow({ origin, pathname }: URL, place: URL): boolean {
 }
 
 /** Parameters of the Image API; what others are for nobody knows: a signed URL has its key in one. */
-const SHOWN_PARAMETERS = new Set(['channel', 'index', 'account'])
+const SHOWN_PARAMETERS = new Set(['channel', 'index', 'account', 'state', 'limit', 'marker'])
 
 /** For records, logs and messages. */
 export function withoutCredentials(url: URL): string {

@@ -15,6 +15,7 @@ import { refuseTritonOnly } from './imports.ts'
 import { cancelJob, getJob, listImageJobs, listJobs } from './jobs.ts'
 import { listChannels } from './list-channels.ts'
 import { listImages } from './list-images.ts'
+import { listMirrors, runMirrors } from './mirrors.ts'
 import { ping } from './ping.ts'
 import { getState, updateState } from './state.ts'
 
@@ -58,6 +59,8 @@ export const OPERATIONS: readonly Operation[] = [
   listJobs,
   getJob,
   cancelJob,
+  listMirrors,
+  runMirrors,
   listDatasets,
   getDataset,
 ]

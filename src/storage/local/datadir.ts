@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Files, Locks, Manifests } from '../../images/ports.ts'
 import type { JobStore } from '../../jobs/job.ts'
+import type { MirrorStore } from '../../mirror/record.ts'
 import { guard } from '../guard.ts'
 import { LocalLocks } from '../locks.ts'
 import { LocalFiles } from './files.ts'
@@ -10,6 +11,7 @@ import { cachePath, layoutOf } from './layout.ts'
 import { emptyFolder, loadDatadir } from './load.ts'
 import { lockDatadir } from './lock.ts'
 import { LocalManifests } from './manifests.ts'
+import { LocalMirrors } from './mirrors.ts'
 import { sweepLeftovers } from './sweep.ts'
 
 /** Milliseconds that a start waits for leftovers to be swept; with few images that is all of them. */
@@ -21,6 +23,7 @@ export interface Datadir {
   files: Files
   locks: Locks
   jobs: JobStore
+  mirrors: MirrorStore
   /** How many images were found. */
   count: number
   /** Images that cannot be served, each in a sentence. */
@@ -59,6 +62,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
       files: guard(files),
       locks: new LocalLocks(),
       jobs: new LocalJobs(layout),
+      mirrors: new LocalMirrors(layout),
       count: manifests.count,
       problems: [...loaded.unreadable.values(), ...damaged],
       close: async () => {

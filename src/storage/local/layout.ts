@@ -10,14 +10,17 @@ import { join } from 'node:path'
  *     <datadir>/.tmp/                        uploads in flight, folders being made or deleted; emptied at start
  *     <datadir>/.cache/<uuid>.json           what can be made again: the md5 of files that came without
  *     <datadir>/.jobs/<uuid>.json            records of imports, and `<name>.partial`, what they have so far
+ *     <datadir>/.mirrors/<source>.json       what came from each mirrored source, made with the first run
  *     <datadir>/.lock/                       the sockets by which one server knows of another
  *     <datadir>/etc/authkeys/local/          SSH keys of users, `<user>.keys`; put there by the operator
+ *     <datadir>/incoming/                    images to publish, if the operator made it
  */
 export interface Layout {
   root: string
   tmp: string
   cache: string
   jobs: string
+  mirrors: string
   lock: string
 }
 
@@ -26,18 +29,21 @@ export const layoutOf = (root: string): Layout => ({
   tmp: join(root, '.tmp'),
   cache: join(root, '.cache'),
   jobs: join(root, '.jobs'),
+  mirrors: join(root, '.mirrors'),
   lock: join(root, '.lock'),
 })
 
 export const keyFolder = (root: string) => join(root, 'etc', 'authkeys', 'local')
+export const incomingFolder = (root: string) => join(root, 'incoming')
 
 /** What else is in a data directory by right. */
-export const OPERATORS_FOLDERS = new Set(['etc'])
+export const OPERATORS_FOLDERS = new Set(['etc', 'incoming'])
 
 export const folderOf = ({ root }: Layout, uuid: string) => join(root, uuid)
 export const manifestPath = ({ root }: Layout, uuid: string) => join(root, uuid, MANIFEST)
 export const filePath = ({ root }: Layout, uuid: string, name: string) => join(root, uuid, name)
 export const jobPath = ({ jobs }: Layout, uuid: string) => join(jobs, `${uuid}.json`)
+export const mirrorPath = ({ mirrors }: Layout, name: string) => join(mirrors, `${name}.json`)
 export const partialPath = ({ jobs }: Layout, name: string) => join(jobs, `${name}.partial`)
 export const cachePath = ({ cache }: Layout, uuid: string) => join(cache, `${uuid}.json`)
 

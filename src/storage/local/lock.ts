@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,6 +44,10 @@ export async function lockDatadir(folder: string): Promise<DatadirLock> {
     await sleep(20 + Math.random() * 80)
   }
 }
+
+/** Whether a living process holds it. */
+export const isLocked = async (folder: string): Promise<boolean> =>
+  existsSync(folder) && (await findLivingHolder(folder, '')) !== undefined
 
 /**
  * Runs `use` with a short path to the folder: a socket's path may have some hundred characters at most, and

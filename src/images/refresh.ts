@@ -1,0 +1,30 @@
+import { importedOwner } from './create.ts'
+import type { Image } from './image.ts'
+import { isActivated } from './image.ts'
+import { changeImage, type Images } from './images.ts'
+import { readManifest, sortFields } from './intake.ts'
+import { requireDockerId } from './lifecycle.ts'
+import { validateManifest } from './validate.ts'
+
+/**
+ * Takes over what the server that an image came from says of it now: every field, those we do not know too.
+ * What is this server's own matter stays: files, icon, state, channels, and the origin that the files need.
+ */
+export async function refreshImage(images: Images, uuid: string, body: unknown): Promise<Image> {
+  const { fields, extra } = sortFields(readManifest(body), 'import')
+  return changeImage(images, uuid, image => {
+    const { files, icon, state, disabled, origin, channels } = image
+    const candidate = {
+      public: false,
+      ...fields,
+      ...{ uuid, state, disabled, origin, channels },
+      owner: importedOwner(images, fields.owner),
+      published_at: fields.published_at ?? image.published_at,
+    }
+    const rules = { mode: images.policy.mode, channels: channels !== undefined }
+    const valid = validateManifest(candidate, rules)
+    const next = { ...valid, files, icon, ...(Object.keys(extra).length > 0 && { extra }) }
+    if (isActivated(next)) requireDockerId(next)
+    return next
+  })
+}

@@ -1,0 +1,78 @@
+import PQueue from 'p-queue'
+import { isActivated, toManifest } from '../images/image.ts'
+import type { Images } from '../images/images.ts'
+import { readManifest } from '../images/intake.ts'
+import { imagesOf } from '../images/listing.ts'
+import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
+import { type RetryPolicy, withRetries } from '../sources/resumable.ts'
+import type { Local, Upstream } from './plan.ts'
+import type { MirrorRecord } from './record.ts'
+import { select } from './select.ts'
+import type { MirrorSettings } from './settings.ts'
+
+/** Looks at what there is, there and here. */
+
+/** A source that is down should be told about soon; the next run comes anyway. */
+const MOST_RETRIES = 2
+/** Questions about single images at a time. */
+const AT_ONCE = 4
+
+export interface SurveyTools {
+  source: ImgapiSource
+  retry: RetryPolicy
+  signal: AbortSignal
+}
+
+/**
+ * The images that the source lists, and those that it does not list and that matter all the same: origins, which
+ * may be disabled, and what came from it before. Throws SourceError.
+ */
+export async function surveyUpstream(
+  { source, retry, signal }: SurveyTools,
+  settings: Pick<MirrorSettings, 'include' | 'exclude'>,
+  record: MirrorRecord,
+): Promise<Upstream> {
+  const policy = { ...retry, retries: Math.min(retry.retries, MOST_RETRIES) }
+  const ask = <T>(question: () => Promise<T>) => withRetries(question, { retry: policy, signal })
+  const listed = await ask(() => source.listManifests(signal))
+  const images = new Map(listed.map(manifest => [manifest.uuid, understand(manifest)]))
+  const gone = new Set<string>()
+  const queue = new PQueue({ concurrency: AT_ONCE })
+  const askFor = async (uuids: Iterable<string>) => {
+    const unknown = [...new Set(uuids)].filter(uuid => !images.has(uuid) && !gone.has(uuid))
+    await queue.addAll(
+      unknown.map(uuid => async () => {
+        const manifest = await ask(() => source.findManifest(uuid, signal))
+        if (manifest) images.set(uuid, understand(manifest))
+        else gone.add(uuid)
+      }),
+    )
+  }
+  await askFor([...Object.keys(record.images), ...record.making])
+  let next: Manifest[] = select(images.values(), settings)
+  const looked = new Set<unknown>()
+  while (next.length > 0) {
+    const origins = next.flatMap(({ origin }) =>
+      typeof origin === 'string' && !looked.has(origin) ? [origin] : [],
+    )
+    for (const origin of origins) looked.add(origin)
+    await askFor(origins)
+    next = [...images.values()].filter(({ uuid }) => origins.includes(String(uuid)))
+  }
+  return { images, gone }
+}
+
+/** As this server would take it. */
+const understand = (manifest: Manifest): Manifest => ({ ...readManifest(manifest), uuid: manifest.uuid })
+
+/** Every image that is here. */
+export async function surveyLocal(images: Images): Promise<Local> {
+  const runs = await images.manifests.list({ state: 'all', tags: [], billingTags: [], order: 'asc' })
+  const view = { operatorFields: true, channels: false, adminFields: false }
+  return new Map(
+    imagesOf(runs).map(image => [
+      image.uuid,
+      { manifest: { ...toManifest(image, view), uuid: image.uuid }, isActivated: isActivated(image) },
+    ]),
+  )
+}

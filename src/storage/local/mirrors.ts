@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import type { MirrorRecord, MirrorStore } from '../../mirror/record.ts'
+import { type Document, readDocument, writeDocument } from './document.ts'
+import { syncFolder } from './durable.ts'
+import { type Layout, mirrorPath, temporaryPath } from './layout.ts'
+
+/** What mirrors remember, a document for each source. */
+export class LocalMirrors implements MirrorStore {
+  readonly #layout: Layout
+  /** For each source the write under way and the one that follows it, if somebody asked for one. */
+  readonly #writes = new Map<string, { running: Promise<void>; next?: Promise<void> }>()
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+  }
+
+  async load(source: string): Promise<MirrorRecord | undefined> {
+    const path = this.#pathOf(source)
+    if (!existsSync(path)) return undefined
+    try {
+      const { images, removed, making, ...rest } = readDocument(path) as unknown as MirrorRecord
+      if (typeof images !== 'object' || !Array.isArray(removed) || !Array.isArray(making)) {
+        throw new Error('it is not the record of a mirror')
+      }
+      return { ...rest, images, removed, making }
+    } catch (error) {
+      // Without it the mirror would not know its own images from others.
+      const why = (error as Error).message
+      throw new Error(`${path} cannot be read: ${why}; correct it, or remove it to begin anew`)
+    }
+  }
+
+  async save(record: MirrorRecord) {
+    const { source } = record
+    const current = this.#writes.get(source)
+    if (current) {
+      current.next ??= current.running.catch(() => {}).then(() => this.#write(record))
+      return current.next
+    }
+    return this.#write(record)
+  }
+
+  #write(record: MirrorRecord): Promise<void> {
+    const { source } = record
+    const entry: { running: Promise<void>; next?: Promise<void> } = { running: this.#writeNow(record) }
+    this.#writes.set(source, entry)
+    const done = () => {
+      if (this.#writes.get(source) === entry && !entry.next) this.#writes.delete(source)
+    }
+    entry.running.then(done, done)
+    return entry.running
+  }
+
+  async #writeNow(record: MirrorRecord) {
+    const { mirrors, root } = this.#layout
+    if (!existsSync(mirrors)) {
+      await mkdir(mirrors, { recursive: true })
+      await syncFolder(root)
+    }
+    const document = { ...record } as unknown as Document
+    await writeDocument(this.#pathOf(record.source), () => temporaryPath(this.#layout), document)
+  }
+
+  /** Named for people, with a part that tells apart what the name does not. */
+  #pathOf(source: string): string {
+    const { host } = new URL(source)
+    const digest = createHash('sha1').update(source).digest('hex').slice(0, 8)
+    return mirrorPath(this.#layout, `${host.replace(/[^a-z0-9.-]+/g, '-')}-${digest}`)
+  }
+}
