@@ -2,9 +2,11 @@ import type { Logger } from 'pino'
 import { v4 } from 'uuid'
 import type { Config } from '../config.ts'
 import type { Images } from '../images/images.ts'
+import { DropFolder } from '../incoming/drop-folder.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
 import { HttpClient } from '../sources/http-client.ts'
 import type { Datadir } from '../storage/local/datadir.ts'
+import { incomingFolder } from '../storage/local/layout.ts'
 import { VERSION } from '../version.ts'
 
 /** The parts that more than one command puts together, each in its one way. */
@@ -32,4 +34,9 @@ export function createMirrors(config: Config, datadir: Datadir, images: Images, 
     sources: config.sources,
   })
   return new Mirrors(config.mirrors, { images, client, store: datadir.mirrors, log, retry, concurrency })
+}
+
+export function createDropFolder(config: Config, images: Images, log: Logger): DropFolder {
+  const channel = images.policy.channels.find(candidate => candidate.default)?.name
+  return new DropFolder({ folder: config.incoming ?? incomingFolder(config.datadir), images, log, channel })
 }

@@ -15,7 +15,7 @@ import { type Datadir, openDatadir } from '../storage/local/datadir.ts'
 import { keyFolder } from '../storage/local/layout.ts'
 import { VERSION } from '../version.ts'
 import { command, configArg, FailedError } from './command.ts'
-import { createImages, createMirrors } from './compose.ts'
+import { createDropFolder, createImages, createMirrors } from './compose.ts'
 
 export const serve = command({
   meta: { name: 'serve', description: 'Serve the images of a data directory' },
@@ -59,8 +59,11 @@ async function runServer(configPath: string) {
   reloadNow = () => reload(configPath, service, server)
   announce(config, datadir, log, address, server.port)
   service.mirrors.start()
+  const dropFolder = createDropFolder(config, service.images, log)
+  dropFolder.start()
   await stop
   await server.close(config.shutdownTimeout * 1000)
+  await dropFolder.close()
   await stopService(service, datadir)
   log.info('stopped')
 }

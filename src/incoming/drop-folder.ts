@@ -1,0 +1,227 @@
+import { constants, type Stats } from 'node:fs'
+import { lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { ImgapiError } from '../images/errors.ts'
+import { FIELDS } from '../images/fields.ts'
+import type { Images } from '../images/images.ts'
+import { readManifest } from '../images/intake.ts'
+import { type Pair, pairUp } from './pairs.ts'
+import { publishImage, type Source } from './publish.ts'
+
+/**
+ * A folder into which people copy images, with whatever they copy with. What is complete is published and taken
+ * out; what is wrong is moved to `failed/`, with the reason beside it; what is not complete is waited for.
+ */
+
+export interface DropFolderOptions {
+  folder: string
+  images: Images
+  log: Logger
+  /** The channel that images go into. */
+  channel: string | undefined
+}
+
+/** Milliseconds between two looks. File systems of other machines do not tell of changes. */
+const INTERVAL = 1000
+/** Milliseconds without a change after which nobody is writing any more. */
+const SETTLED = 3000
+
+/** No manifest is longer. */
+const LONGEST_MANIFEST = 4 * 1024 * 1024
+
+const FAILED = 'failed'
+
+/** A link would publish what whoever put it there cannot read himself. */
+const openFile = (path: string) => open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+
+const lookOf = ({ size, mtimeMs, ino }: Stats) => `${size} ${mtimeMs} ${ino}`
+
+export class DropFolder {
+  readonly #options: DropFolderOptions
+  /** For each name how it looked, and since when it has not changed. */
+  readonly #seen = new Map<string, { look: string; since: number }>()
+  /** What is waited for, so that it is said once. */
+  readonly #waiting = new Map<string, string>()
+  /** How a pair looked when its bytes were found to be wrong: perhaps they are still being written. */
+  readonly #wrong = new Map<string, { look: string; error: Error }>()
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+  #isClosed = false
+  #problem: string | undefined
+
+  constructor(options: DropFolderOptions) {
+    this.#options = options
+  }
+
+  start() {
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#look()
+        .catch(error => this.#complain(error))
+        .finally(() => {
+          if (!this.#isClosed) this.start()
+        })
+    }, INTERVAL)
+  }
+
+  async close() {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    await this.#looking
+  }
+
+  /** Once for each reason, not at each look. */
+  #complain(error: unknown) {
+    const { message } = error as Error
+    if (message === this.#problem) return
+    this.#problem = message
+    this.#options.log.error({ err: error }, `drop folder: ${message}`)
+  }
+
+  async #look() {
+    const { folder } = this.#options
+    const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+      if (error.code === 'ENOENT') return []
+      throw error
+    })
+    for (const name of [...this.#seen.keys()]) if (!names.includes(name)) this.#forget(name)
+    const found = new Map<string, Stats>()
+    for (const pair of pairUp(names)) {
+      for (const name of [pair.manifest, ...pair.files]) {
+        const stats = await lstat(join(folder, name)).catch(() => undefined)
+        if (!stats?.isFile()) continue
+        found.set(name, stats)
+        const look = lookOf(stats)
+        if (this.#seen.get(name)?.look !== look) this.#seen.set(name, { look, since: performance.now() })
+      }
+    }
+    let problem: Error | undefined
+    // Whoever waits for an origin gets it in the same look.
+    for (let isNews = true; isNews && !this.#isClosed; ) {
+      isNews = false
+      for (const pair of pairUp([...found.keys()])) {
+        if (this.#isClosed) return
+        const hasLeft = await this.#consider(pair, found).catch(error => {
+          problem = error as Error
+          return false
+        })
+        if (!hasLeft) continue
+        for (const name of [pair.manifest, ...pair.files]) found.delete(name)
+        isNews = true
+      }
+    }
+    if (problem) throw problem
+    this.#problem = undefined
+  }
+
+  /** True if the pair has left the folder. */
+  async #consider(pair: Pair, found: ReadonlyMap<string, Stats>): Promise<boolean> {
+    const manifest = await this.#read(pair)
+    if (manifest instanceof Error) {
+      return pair.files.length > 0 && this.#isSettled(pair.manifest) && this.#fail(pair, manifest)
+    }
+    const promised = Array.isArray(manifest.files) ? manifest.files[0] : undefined
+    const result = FIELDS.files.rule.safeParse(promised === undefined ? [] : [promised])
+    const [file] = result.success ? result.data : []
+    const name =
+      pair.files.length === 1 ? pair.files[0]! : pair.files.find(each => found.get(each)?.size === file?.size)
+    if (name === undefined) return this.#wait(pair, 'waits for its file')
+    if (!result.success)
+      return (
+        this.#isSettled(pair.manifest) &&
+        this.#fail(pair, new Error('the manifest has "files" that cannot be understood'))
+      )
+    const size = found.get(name)!.size
+    const isQuiet = this.#isSettled(name) && this.#isSettled(pair.manifest)
+    if (!file && !isQuiet) return false
+    if (file && size < file.size)
+      return this.#wait(pair, `waits for the rest of ${name}, ${size} of ${file.size} bytes`)
+    if (file && size > file.size) {
+      return isQuiet && this.#fail(pair, new Error(`${name} has ${size} bytes, not ${file.size}`))
+    }
+    const { origin } = manifest
+    if (typeof origin === 'string' && !(await this.#options.images.manifests.find(origin))) {
+      return this.#wait(pair, `waits for its origin ${origin}`)
+    }
+    const look = `${this.#seen.get(name)?.look} ${this.#seen.get(pair.manifest)?.look}`
+    const before = this.#wrong.get(pair.manifest)
+    if (before?.look === look) return isQuiet && this.#fail(pair, before.error)
+    return this.#publish(pair, name, { manifest, file }, look)
+  }
+
+  /** An error for what cannot be understood, which perhaps is still being written. */
+  async #read({ manifest }: Pair): Promise<Record<string, unknown> | Error> {
+    const handle = await openFile(join(this.#options.folder, manifest))
+    try {
+      if ((await handle.stat()).size > LONGEST_MANIFEST) return new Error('the manifest is too long')
+      return readManifest(JSON.parse(await handle.readFile('utf8')))
+    } catch (error) {
+      return error instanceof ImgapiError ? error : new Error('the manifest is not JSON')
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #publish(pair: Pair, name: string, source: Omit<Source, 'channel' | 'open'>, look: string) {
+    const { folder, images, log, channel } = this.#options
+    try {
+      const open = async () => (await openFile(join(folder, name))).createReadStream()
+      const { image, wasHere } = await publishImage(images, { ...source, channel, open })
+      for (const each of [name, pair.manifest]) await this.#takeOut(each)
+      const what = `${image.uuid} (${image.name} ${image.version})`
+      const said = wasHere ? `${what} was here already` : `published ${what}`
+      log.info({ image: image.uuid, file: name }, `drop folder: ${said}`)
+      return true
+    } catch (error) {
+      // A full disk, or an upload under way, is not the image's fault.
+      const isTheirs = error instanceof ImgapiError && error.status < 500 && error.status !== 409
+      const isTaken = error instanceof ImgapiError && error.code === 'ImageUuidAlreadyExists'
+      if (!isTheirs && !isTaken) throw error
+      this.#wrong.set(pair.manifest, { look, error: error as Error })
+      return false
+    }
+  }
+
+  /** What has come under that name since it was looked at is something new. */
+  async #takeOut(name: string) {
+    const path = join(this.#options.folder, name)
+    const stats = await lstat(path).catch(() => undefined)
+    if (stats && lookOf(stats) === this.#seen.get(name)?.look) await rm(path, { force: true })
+    this.#forget(name)
+  }
+
+  /** What is not complete yet. Always false. */
+  #wait({ manifest }: Pair, what: string): false {
+    const kind = what.replace(/\d+ of/, '')
+    if (this.#waiting.get(manifest) !== kind && this.#isSettled(manifest)) {
+      this.#waiting.set(manifest, kind)
+      this.#options.log.info(`drop folder: ${manifest} ${what}`)
+    }
+    return false
+  }
+
+  /** Moves a pair aside, with the reason beside it. Always true. */
+  async #fail({ manifest, files }: Pair, error: Error): Promise<true> {
+    const { folder, log } = this.#options
+    const aside = join(folder, FAILED)
+    await mkdir(aside, { recursive: true })
+    await writeFile(join(aside, `${manifest}.error`), `${error.message}\n`)
+    for (const name of [...files, manifest]) {
+      await rename(join(folder, name), join(aside, name))
+      this.#forget(name)
+    }
+    log.error(`drop folder: ${manifest}: ${error.message}; moved to ${aside}`)
+    return true
+  }
+
+  #isSettled(name: string): boolean {
+    const seen = this.#seen.get(name)
+    return seen !== undefined && performance.now() - seen.since >= SETTLED
+  }
+
+  #forget(name: string) {
+    this.#seen.delete(name)
+    this.#waiting.delete(name)
+    this.#wrong.delete(name)
+  }
+}
