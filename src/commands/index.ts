@@ -11,6 +11,7 @@ import { create } from './create.ts'
 import { deleteCommand } from './delete.ts'
 import { disable } from './disable.ts'
 import { enable } from './enable.ts'
+import { gc } from './gc.ts'
 import { get } from './get.ts'
 import { getFile } from './get-file.ts'
 import { importCommand } from './import.ts'
@@ -28,6 +29,7 @@ import { update } from './update.ts'
 const ALL: readonly Command[] = [
   serve,
   check,
+  gc,
   passwd,
   ping,
   list,

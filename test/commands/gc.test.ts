@@ -1,7 +1,7 @@
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { bytes, call, create, publish } from '../support/api.ts'
+import { bytes, call, create, uuid as newUuid, publish } from '../support/api.ts'
 import { namesIn, treeOf } from '../support/folders.ts'
 import { runProgram } from '../support/program.ts'
 import { startServer } from '../support/server.ts'
@@ -21,16 +21,20 @@ async function prepare() {
     const then = new Date(Date.now() - 40 * DAY)
     utimesSync(join(datadir, uuid, 'manifest.json'), then, then)
   }
-  writeFileSync(join(datadir, 'stray.zfs'), bytes(100))
+  const lost = newUuid()
+  mkdirSync(join(datadir, lost))
+  writeFileSync(join(datadir, lost, 'image.gz'), bytes(100))
+  // What somebody put there is not ours to remove.
+  writeFileSync(join(datadir, 'config.json'), '{}')
   writeFileSync(join(datadir, active.uuid, 'notes.txt'), bytes(50))
   mkdirSync(join(datadir, 'incoming'))
   writeFileSync(join(datadir, 'incoming', 'x.zfs'), bytes(10))
   const gc = (...flags: string[]) => runProgram('gc', '-c', server.configPath, ...flags)
-  return { server, datadir, active, fresh, old, origin, child, gc }
+  return { server, datadir, active, fresh, old, origin, child, lost, gc }
 }
 
 test('it lists orphans and images never activated, touches nothing, and works beside a running server', async () => {
-  const { datadir, old, active, gc } = await prepare()
+  const { datadir, old, active, lost, gc } = await prepare()
   const before = treeOf(datadir)
   const { code, stdout } = await gc('--json')
   expect(code).toBe(0)
@@ -38,7 +42,7 @@ test('it lists orphans and images never activated, touches nothing, and works be
   expect(deleted).toBe(false)
   const found = garbage.map(({ path, kind }: { path: string; kind: string }) => `${kind} ${path}`).sort()
   expect(found).toEqual(
-    [`orphan ${active.uuid}/notes.txt`, 'orphan stray.zfs', `unactivated ${old.uuid}`].sort(),
+    [`orphan ${active.uuid}/notes.txt`, `orphan ${lost}`, `unactivated ${old.uuid}`].sort(),
   )
   expect(total).toBeGreaterThan(150)
   expect((await gc()).stdout).toContain('found 3 thing(s)')
@@ -47,14 +51,19 @@ test('it lists orphans and images never activated, touches nothing, and works be
 })
 
 test('with --delete it deletes them, and only with the server stopped', async () => {
-  const { server, datadir, active, fresh, old, origin, child, gc } = await prepare()
+  const { server, datadir, active, fresh, old, origin, child, lost, gc } = await prepare()
   const refused = await gc('--delete')
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`process ${server.pid}`) })
-  expect(namesIn(datadir)).toContain('stray.zfs')
+  expect(namesIn(datadir)).toContain(lost)
   await server.stop()
-  expect(await gc('--delete')).toMatchObject({ code: 0, stdout: expect.stringContaining('deleted 3 thing(s)') })
+  expect(await gc('--delete')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('deleted 3 thing(s)'),
+  })
   const visible = namesIn(datadir).filter(name => !name.startsWith('.'))
-  expect(visible).toEqual(['incoming', ...[active, fresh, origin, child].map(({ uuid }) => uuid)].sort())
+  expect(visible).toEqual(
+    ['config.json', 'incoming', ...[active, fresh, origin, child].map(({ uuid }) => uuid)].sort(),
+  )
   expect(namesIn(join(datadir, '.tmp'))).toEqual([])
   expect(await gc('--delete')).toMatchObject({ code: 0, stdout: 'deleted 0 thing(s), 0 bytes\n' })
   const again = await startServer({ folder: server.folder })

@@ -3,9 +3,10 @@ import { rename, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isActivated } from '../../images/image.ts'
 import { syncFolder } from './durable.ts'
-import { findStrays, findStrayFiles } from './inspect.ts'
+import { findStrayFiles, findStrays } from './inspect.ts'
 import { cachePath, folderOf, type Layout, manifestPath, temporaryPath } from './layout.ts'
 import { emptyFolder, readImages } from './load.ts'
+import { isUuid } from './record.ts'
 
 /** What a data directory could do without. */
 
@@ -20,13 +21,15 @@ export interface Garbage {
 }
 
 /**
- * What nothing needs, as `check` finds it, and images that were begun before `deadline` and never activated.
- * An image whose manifest cannot be read is not garbage: its file may be the only copy.
+ * What nothing needs in the folders of images and in folders that are named like one, and images that were
+ * begun before `deadline` and never activated. An image whose manifest cannot be read is not garbage: its file
+ * may be the only copy. What else is in the data directory somebody put there; `check` names it.
  */
 export function findGarbage(layout: Layout, deadline: Date): Garbage[] {
   const { images } = readImages(layout)
   const origins = new Set(images.map(({ image }) => image.origin))
-  const strays = [...findStrays(layout), ...images.flatMap(({ image }) => findStrayFiles(layout, image))]
+  const folders = findStrays(layout).filter(({ subject }) => isUuid(subject))
+  const strays = [...folders, ...images.flatMap(({ image }) => findStrayFiles(layout, image))]
   const orphans = strays.map(({ stray, message }): Garbage => {
     const path = stray!
     return { path: relative(layout.root, path), kind: 'orphan', bytes: bytesIn(path), message }

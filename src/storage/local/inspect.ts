@@ -133,7 +133,7 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
 }
 
 /** What is in the data directory and is neither an image nor ours. Names with a dot are not looked at. */
-function findStrays(layout: Layout): Problem[] {
+export function findStrays(layout: Layout): Problem[] {
   return readdirSync(layout.root)
     .filter(name => !name.startsWith('.') && !OPERATORS_FOLDERS.has(name))
     .filter(name => !(isUuid(name) && existsSync(manifestPath(layout, name))))
@@ -148,7 +148,7 @@ function findStrays(layout: Layout): Problem[] {
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
-function findStrayFiles(layout: Layout, image: Image): Problem[] {
+export function findStrayFiles(layout: Layout, image: Image): Problem[] {
   const path = folderOf(layout, image.uuid)
   const wanted = new Set([MANIFEST, ...image.files.map(file => file.name), image.icon?.name])
   return (existsSync(path) ? readdirSync(path) : [])

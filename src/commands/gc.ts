@@ -1,0 +1,67 @@
+import { existsSync } from 'node:fs'
+import { readConfig } from '../config.ts'
+import { findGarbage, type Garbage, removeGarbage } from '../storage/local/garbage.ts'
+import { layoutOf } from '../storage/local/layout.ts'
+import { emptyFolder } from '../storage/local/load.ts'
+import { lockDatadir } from '../storage/local/lock.ts'
+import { command, configArg, FailedError, UsageError } from './command.ts'
+import { table } from './table.ts'
+
+const DAY = 24 * 3600 * 1000
+
+export const gc = command({
+  meta: { name: 'gc', description: 'List what a data directory could do without, or delete it' },
+  args: {
+    config: configArg,
+    days: {
+      type: 'string',
+      valueHint: 'N',
+      default: '30',
+      description: 'days after which an image that was never activated is garbage',
+    },
+    delete: { type: 'boolean', description: 'delete it; the server must be stopped' },
+    json: { type: 'boolean', description: 'print the findings as JSON' },
+  },
+  examples: [
+    'imgapi gc -c config.json',
+    'imgapi gc -c config.json --days 7 --json',
+    'imgapi gc -c config.json --delete',
+  ],
+  async run({ config: path, days: given, delete: isForReal, json }) {
+    const days = Number(given)
+    if (!/^\d+$/.test(given) || !Number.isSafeInteger(days)) {
+      throw new UsageError('--days must be a whole number')
+    }
+    const { datadir } = readConfig(path)
+    if (!existsSync(datadir)) throw new FailedError(`${datadir}: there is no such directory`)
+    const layout = layoutOf(datadir)
+    const deadline = new Date(Date.now() - days * DAY)
+    if (!isForReal) return print(findGarbage(layout, deadline), json, false)
+    const lock = await lockDatadir(layout.lock).catch(error => {
+      throw new FailedError((error as Error).message)
+    })
+    try {
+      // Nobody else is here: what uploads left behind goes too.
+      emptyFolder(layout.tmp)
+      const garbage = findGarbage(layout, deadline)
+      await removeGarbage(layout, garbage)
+      print(garbage, json, true)
+    } finally {
+      lock.release()
+    }
+  },
+})
+
+function print(garbage: readonly Garbage[], json: boolean, isDeleted: boolean) {
+  const bytes = garbage.reduce((total, one) => total + one.bytes, 0)
+  if (json) {
+    console.log(JSON.stringify({ deleted: isDeleted, bytes, garbage }, null, 2))
+    return
+  }
+  if (garbage.length > 0) {
+    const rows = garbage.map(one => [one.path, one.kind, String(one.bytes), one.message])
+    console.log(table(['PATH', 'KIND', 'BYTES', 'WHY'], rows))
+  }
+  const hint = isDeleted || garbage.length === 0 ? '' : '; --delete deletes this'
+  console.log(`${isDeleted ? 'deleted' : 'found'} ${garbage.length} thing(s), ${bytes} bytes${hint}`)
+}
