@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { isObject } from '../images/rules.ts'
-import type { Manifest } from '../sources/imgapi-source.ts'
 
 /** What counts as a change of a manifest. */
 
@@ -17,18 +16,18 @@ function canonical(value: unknown): string {
   return `{${entries.join()}}`
 }
 
-const compared = (manifest: Manifest) =>
+const compared = (manifest: Record<string, unknown>) =>
   Object.fromEntries(
     Object.entries(manifest).filter(([key, value]) => !NOT_COMPARED.has(key) && value !== null),
   )
 
-export const digestOf = (manifest: Manifest) =>
+export const digestOf = (manifest: Record<string, unknown>) =>
   createHash('sha1')
     .update(canonical(compared(manifest)))
     .digest('hex')
 
 /** The fields in which two manifests differ. */
-export function changedFields(a: Manifest, b: Manifest): string[] {
+export function changedFields(a: Record<string, unknown>, b: Record<string, unknown>): string[] {
   const first: Record<string, unknown> = compared(a)
   const second: Record<string, unknown> = compared(b)
   const keys = new Set([...Object.keys(first), ...Object.keys(second)])

@@ -6,11 +6,11 @@ import { select } from '../../src/mirror/select.ts'
 import type { Manifest } from '../../src/sources/imgapi-source.ts'
 import { fc } from '../support/properties.ts'
 
-const ALL = { include: [], exclude: [], onDelete: 'delete' } as const
+const ALL: Parameters<typeof makePlan>[3] = { include: [], exclude: [], onDelete: 'delete' }
 
 const uuidOf = (index: number) => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`
 
-const image = (index: number, changes: Manifest = {}): Manifest => ({
+const image = (index: number, changes: Record<string, unknown> = {}): Manifest => ({
   uuid: uuidOf(index),
   name: `name${index % 3}`,
   version: String(index),
