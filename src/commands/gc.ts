@@ -16,8 +16,7 @@ export const gc = command({
     days: {
       type: 'string',
       valueHint: 'N',
-      default: '30',
-      description: 'days after which an image that was never activated is garbage',
+      description: 'days after which an image that was never activated is garbage (default: 30)',
     },
     delete: { type: 'boolean', description: 'delete it; the server must be stopped' },
     json: { type: 'boolean', description: 'print the findings as JSON' },
@@ -27,7 +26,7 @@ export const gc = command({
     'imgapi gc -c config.json --days 7 --json',
     'imgapi gc -c config.json --delete',
   ],
-  async run({ config: path, days: given, delete: isForReal, json }) {
+  async run({ config: path, days: given = '30', delete: isForReal, json }) {
     const days = Number(given)
     if (!/^\d+$/.test(given) || !Number.isSafeInteger(days)) {
       throw new UsageError('--days must be a whole number')

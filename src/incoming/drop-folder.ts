@@ -6,7 +6,7 @@ import { ImgapiError } from '../images/errors.ts'
 import { FIELDS } from '../images/fields.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
-import { type Pair, pairUp } from './pairs.ts'
+import { isImageFileName, isManifestName, stemOf } from '../publish/pairs.ts'
 import { publishImage, type Source } from './publish.ts'
 
 /**
@@ -31,6 +31,21 @@ const SETTLED = 3000
 const LONGEST_MANIFEST = 4 * 1024 * 1024
 
 const FAILED = 'failed'
+
+interface Pair {
+  manifest: string
+  /** Those that its file may have; the manifest tells which, if there are several. */
+  files: string[]
+}
+
+/** Every manifest, with what is there for it. Names that begin with a dot are those of copies under way. */
+function pairUp(names: readonly string[]): Pair[] {
+  const visible = names.filter(name => !name.startsWith('.')).sort()
+  const files = visible.filter(isImageFileName)
+  return visible
+    .filter(isManifestName)
+    .map(manifest => ({ manifest, files: files.filter(name => stemOf(name) === stemOf(manifest)) }))
+}
 
 /** A link would publish what whoever put it there cannot read himself. */
 const openFile = (path: string) => open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
