@@ -118,7 +118,16 @@ export class ImgapiClient {
   addFile(
     uuid: string,
     stream: Readable,
-    { size, ...query }: { size: number; compression: string; sha1: string; index?: string | undefined },
+    {
+      size,
+      ...query
+    }: {
+      size: number
+      compression: string
+      sha1: string
+      index?: string | undefined
+      dataset_guid?: string | undefined
+    },
   ) {
     const headers = { 'content-length': String(size), 'content-type': 'application/octet-stream' }
     return this.#json<RemoteImage>('PUT', `/images/${uuid}/file`, { query, headers, stream })

@@ -2,6 +2,7 @@ import { acl } from './acl.ts'
 import { activate } from './activate.ts'
 import { addFile } from './add-file.ts'
 import { addIcon } from './add-icon.ts'
+import { bundle } from './bundle.ts'
 import { channelAdd } from './channel-add.ts'
 import { channels } from './channels.ts'
 import { check } from './check.ts'
@@ -40,6 +41,7 @@ const ALL: readonly Command[] = [
   lint,
   importCommand,
   jobs,
+  bundle,
   create,
   addFile,
   addIcon,

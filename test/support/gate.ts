@@ -1,8 +1,9 @@
 import { Agent, request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
 import { startSource, type TestSource } from './source.ts'
 
-/** A way to a server on which only so many files pass: what comes after waits until more are let through. */
+/** A way to a server on which only so many files pass, in or out: what comes after waits for the gate to open. */
 export interface Gate extends TestSource {
   /** Lets so many more files through. */
   open(files: number): void
@@ -15,25 +16,29 @@ export async function startGate(to: { url: string }): Promise<Gate> {
   onTestFinished(() => agent.destroy())
   const queue = new Set<() => void>()
   let free = 0
-  const pass = (request: IncomingMessage, response: ServerResponse) => {
-    const { method, headers } = request
-    const forwarded = ask(to.url + request.url, { method: method!, headers, agent }, answer => {
+  const pass = ({ method, headers, url }: IncomingMessage, body: Buffer, response: ServerResponse) => {
+    const forwarded = ask(to.url + url, { method: method!, headers, agent }, answer => {
       response.writeHead(answer.statusCode!, answer.headers)
       answer.pipe(response)
     })
     forwarded.on('error', () => response.destroy())
-    forwarded.end()
+    forwarded.end(body)
   }
-  const source = await startSource((request, response) => {
-    if (!request.url!.includes('/file')) return pass(request, response)
+  const receive = async (request: IncomingMessage, response: ServerResponse) => {
+    // All of it first: the end of a connection that nobody reads from is not noticed.
+    const body = await buffer(request)
+    const go = () => pass(request, body, response)
+    if (!request.url!.includes('/file')) return go()
     if (free > 0) {
       free--
-      return pass(request, response)
+      return go()
     }
-    const go = () => pass(request, response)
     queue.add(go)
     // Who was killed while it waited takes nobody's place.
     response.on('close', () => queue.delete(go))
+  }
+  const source = await startSource((request, response) => {
+    receive(request, response).catch(() => response.destroy())
   })
   return {
     ...source,

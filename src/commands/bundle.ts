@@ -1,0 +1,131 @@
+import { createReadStream, statSync } from 'node:fs'
+import { BundleError } from '../bundle/bundle-error.ts'
+import { collect } from '../bundle/collect.ts'
+import type { BundledFile } from '../bundle/contents.ts'
+import { importBundle } from '../bundle/read.ts'
+import { writeBundle } from '../bundle/write.ts'
+import { type Context, clientCommand } from './client-command.ts'
+import { EXIT, FailedError, UsageError } from './command.ts'
+import type { Transfer } from './progress.ts'
+import { readUuid } from './uuid-arg.ts'
+
+/** Failures in a row, each a little longer after the one before: half a minute in all. */
+const RETRY = { retries: 5, firstDelay: 1000, longestDelay: 15_000 }
+
+const ACTIONS = ['create', 'import'] as const
+
+export const bundle = clientCommand({
+  meta: {
+    name: 'bundle',
+    description: 'Put images and their origins into one file, or bring such a file to a server',
+  },
+  args: {
+    action: { type: 'positional', valueHint: 'create|import', description: 'what to do', complete: ACTIONS },
+    file: { type: 'positional', valueHint: 'FILE', description: 'the bundle, a tar', complete: 'file' },
+    uuid: {
+      type: 'positional',
+      rest: true,
+      required: false,
+      valueHint: 'UUID',
+      description: 'UUIDs of images, for create; their origins come by themselves',
+    },
+  },
+  examples: [
+    'imgapi bundle create images.tar 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b -u https://images.smartos.org',
+    'imgapi bundle create images.tar $(imgapi list -H -o uuid name=base)',
+    'imgapi bundle import images.tar',
+  ],
+  async run({ action, file, uuid: given, json }, context) {
+    const uuids = (given ?? []).map(uuid => readUuid(uuid))
+    const hint = `\`imgapi bundle ${action}\` goes on when it is run again`
+    if (action === 'create') {
+      if (uuids.length === 0) throw new UsageError('name the UUID of at least one image')
+      await explained(context, file, hint, () => create(context, file, uuids, json))
+    } else if (action === 'import') {
+      if (uuids.length > 0) throw new UsageError(`unexpected argument: ${uuids[0]}`)
+      await explained(context, file, hint, () => importFile(context, file, json))
+    } else throw new UsageError(`${action}: expected create or import`)
+  },
+})
+
+async function create(context: Context, path: string, uuids: string[], json: boolean) {
+  const { client, progress, signal, say, print } = context
+  const transfers = new Transfers(context)
+  const images = await writeBundle(client, await collect(client, uuids), {
+    path,
+    retry: RETRY,
+    signal,
+    onProgress: (file, bytes) => transfers.update(file, bytes, 'fetching'),
+    onDone: file => transfers.finish(file, 'fetched'),
+    onRetry: error => progress.note(`${error.message}; trying again`),
+  }).catch(transfers.failed)
+  const { size } = statSync(path)
+  if (json) {
+    const contents = images.map(({ manifest, manifestName, files }) => ({
+      uuid: manifest.uuid,
+      name: manifest.name,
+      version: manifest.version,
+      manifest: manifestName,
+      files: files.map(({ name }) => name),
+    }))
+    return print({ file: path, size, images: contents })
+  }
+  for (const { manifest } of images) say(`${manifest.uuid} (${manifest.name} ${manifest.version})`)
+  say(`${path}: ${images.length} images, ${size} bytes`)
+}
+
+async function importFile(context: Context, path: string, json: boolean) {
+  const { client, signal, say, print } = context
+  const transfers = new Transfers(context)
+  const results: { uuid: string; name: string; version: string; outcome: string }[] = []
+  await importBundle(client, createReadStream(path, { highWaterMark: 1024 * 1024 }), {
+    signal,
+    onProgress: (file, bytes, isSent) => transfers.update(file, bytes, isSent ? 'sending' : 'verifying'),
+    onDone: file => transfers.finish(file),
+    onImage: ({ uuid, name, version }, outcome) => {
+      results.push({ uuid, name, version, outcome })
+      const spoken = outcome === 'already there' ? 'already there and identical' : outcome
+      say(`${spoken}: ${uuid} (${name} ${version})`)
+    },
+  }).catch(transfers.failed)
+  if (json) print({ file: path, images: results })
+}
+
+/** The bars of the files, each of which begins with its first bytes. */
+class Transfers {
+  readonly #context: Context
+  readonly #running = new Map<string, Transfer>()
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  update({ name, size }: BundledFile, bytes: number, verb: string) {
+    let transfer = this.#running.get(name)
+    if (!transfer) {
+      transfer = this.#context.progress.start(name, verb, size, verb === 'fetching' ? bytes : 0)
+      this.#running.set(name, transfer)
+    }
+    transfer.update(bytes)
+  }
+
+  finish({ name }: BundledFile, word?: string) {
+    this.#running.get(name)?.finish(word)
+    this.#running.delete(name)
+  }
+
+  readonly failed = (error: unknown): never => {
+    for (const transfer of this.#running.values()) transfer.fail()
+    throw error
+  }
+}
+
+async function explained(context: Context, path: string, hint: string, run: () => Promise<unknown>) {
+  try {
+    await run()
+  } catch (error) {
+    if (context.signal.aborted) throw new FailedError(`${path}: interrupted; ${hint}`, EXIT.interrupted)
+    if (!(error instanceof BundleError)) throw error
+    throw new FailedError(`${path}: ${error.message}`, error.isNotFound ? EXIT.notFound : EXIT.failed)
+  }
+}
