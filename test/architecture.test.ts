@@ -68,6 +68,7 @@ const ABOVE: Record<string, string[]> = {
   publish: ['http', 'storage', 'auth', 'commands', 'jobs', 'sources', 'config.ts', 'log.ts'],
   registry: ['http', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts', 'log.ts'],
   layers: ['http', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'registry', 'config.ts'],
+  bundle: ['http', 'storage', 'auth', 'commands', 'jobs', 'mirror', 'config.ts', 'log.ts'],
   'config.ts': ['http', 'storage', 'commands'],
 }
 

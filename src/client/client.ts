@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher, request } from 'undici'
 import type { SourceAnswer } from '../sources/http-client.ts'
+import { listPages } from '../sources/pages.ts'
 import { type Authorize, authorizer } from './authorization.ts'
 import { answerError, connectionError } from './client-error.ts'
-import { listPages } from './pages.ts'
 import type { Target } from './target.ts'
-import type { Channel, JobRecord, Pong, RemoteImage } from './types.ts'
+import type { Channel, JobRecord, MirrorPlan, MirrorRecord, Pong, RemoteImage } from './types.ts'
 
 /** The Image API, as functions. Everything that goes wrong is a ClientError. */
 
@@ -152,6 +152,23 @@ export class ImgapiClient {
 
   cancelJob(uuid: string) {
     return this.#json<JobRecord>('DELETE', `/jobs/${uuid}`)
+  }
+
+  /** `actions`: with what the last run did, or the one under way. */
+  listMirrors({ source, actions = false }: { source?: string | undefined; actions?: boolean } = {}) {
+    const query = { source, actions: actions ? 'true' : undefined }
+    return this.#json<MirrorRecord[]>('GET', '/mirrors', { query })
+  }
+
+  /** Starts a run of each mirror, or of that source; what is running goes on. */
+  runMirrors(source?: string) {
+    return this.#json<MirrorRecord[]>('POST', '/mirrors', { query: { action: 'run', source } })
+  }
+
+  /** What a run would do. */
+  planMirrors(source?: string) {
+    const query = { action: 'run', dry_run: 'true', source }
+    return this.#json<MirrorPlan[]>('POST', '/mirrors', { query })
   }
 
   /** Where an image's file is. */

@@ -61,4 +61,52 @@ export interface JobRecord {
   images: JobStep[]
 }
 
+/** Something that a run of a mirror does, would do, or has done. */
+export interface MirrorAction {
+  action: 'import' | 'update' | 'disable' | 'delete' | 'skip'
+  uuid: string
+  name: string
+  version: string
+  /** Bytes of its files, of an import. */
+  size?: number
+  /** The fields that change. */
+  fields?: string[]
+  reason?: string
+  result?: 'done' | 'failed' | 'skipped'
+  error?: string
+}
+
+export interface MirrorPlan {
+  source: string
+  actions: MirrorAction[]
+}
+
+export interface MirrorRun {
+  started_at: string
+  finished_at: string
+  state: 'succeeded' | 'failed' | 'stopped'
+  error?: string
+  imported: number
+  updated: number
+  disabled: number
+  deleted: number
+  failed: number
+  bytes: number
+}
+
+export interface MirrorRecord {
+  source: string
+  state: 'idle' | 'running'
+  progress?: {
+    planned: number
+    done: number
+    bytes_expected: number
+    bytes_done: number
+    /** What is arriving at the moment. */
+    images: { uuid: string; name: string; bytes_done: number; bytes_expected: number }[]
+  }
+  last_run?: MirrorRun
+  actions?: MirrorAction[]
+}
+
 export const isOver = ({ state }: JobRecord) => state !== 'queued' && state !== 'running'

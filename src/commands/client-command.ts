@@ -55,12 +55,21 @@ export function clientCommand<const T extends Args>({ meta, args, examples, run 
     meta,
     args: { ...args, ...GLOBAL_ARGS },
     examples,
-    run: values =>
-      withContext(values as Values<typeof GLOBAL_ARGS>, context => run(values as never, context)),
+    run: values => withContext(values as GlobalValues, context => run(values as never, context)),
   })
 }
 
-async function withContext(values: Values<typeof GLOBAL_ARGS>, run: (context: Context) => Promise<unknown>) {
+const withContext = (values: GlobalValues, run: (context: Context) => Promise<unknown>) =>
+  withTerminal(values, async context =>
+    run({ ...context, client: context.connect(await findTarget(values)) }),
+  )
+
+/** What a command has that may do without a server. */
+export type Terminal = Omit<Context, 'client'>
+
+export type GlobalValues = Values<typeof GLOBAL_ARGS>
+
+export async function withTerminal(values: GlobalValues, run: (context: Terminal) => Promise<unknown>) {
   const controller = new AbortController()
   const interrupt = () => controller.abort()
   // A second one is not caught: it ends the program at once.
@@ -76,9 +85,7 @@ async function withContext(values: Values<typeof GLOBAL_ARGS>, run: (context: Co
     return client
   }
   try {
-    const client = connect(await findTarget(values))
     await run({
-      client,
       progress,
       signal,
       connect,
@@ -102,7 +109,8 @@ function endQuietly(error: NodeJS.ErrnoException) {
   process.exit(0)
 }
 
-async function findTarget({ url, config, channel }: Values<typeof GLOBAL_ARGS>): Promise<Target> {
+/** The server that flags, environment or config name. Throws UsageError. */
+export async function findTarget({ url, config, channel }: GlobalValues): Promise<Target> {
   try {
     const target = resolveTarget({
       url,

@@ -19,6 +19,7 @@ import { importCommand } from './import.ts'
 import { jobs } from './jobs.ts'
 import { lint } from './lint.ts'
 import { list } from './list.ts'
+import { mirror } from './mirror.ts'
 import { passwd } from './passwd.ts'
 import { ping } from './ping.ts'
 import { publish } from './publish.ts'
@@ -41,6 +42,7 @@ const ALL: readonly Command[] = [
   lint,
   importCommand,
   jobs,
+  mirror,
   bundle,
   create,
   addFile,

@@ -1,6 +1,7 @@
 import { UUID } from '../images/fields.ts'
 import { isObject } from '../images/rules.ts'
 import { type HttpClient, readText, SourceError, withoutCredentials } from './http-client.ts'
+import { listPages } from './pages.ts'
 import { remoteError } from './resumable.ts'
 
 /** As another server answers with it: of the rest of its fields nothing is known yet. */
@@ -9,8 +10,6 @@ export type Manifest = Record<string, unknown> & { uuid: string }
 const isManifest = (value: unknown): value is Manifest =>
   isObject(value) && typeof value.uuid === 'string' && UUID.test(value.uuid)
 
-/** So many images the reference server lists at once at most. */
-const PAGE = 1000
 /** Some servers know no pages, and their manifests are a few kilobytes each. */
 const LONGEST_LIST = 256 * 1024 * 1024
 
@@ -48,22 +47,16 @@ export class ImgapiSource {
     })
   }
 
-  /**
-   * Every image that the source lists for us, of any state that it tells us of. Sources may give them all at
-   * once, or pages, or may not know markers. Throws SourceError.
-   */
+  /** Every image that the source lists for us, of any state that it tells us of. Throws SourceError. */
   async listManifests(signal?: AbortSignal): Promise<Manifest[]> {
-    const found = new Map<string, Manifest>()
-    for (let marker: string | undefined; ; ) {
-      const limit = String(PAGE)
-      const url = this.#at('/images', { state: 'all', limit, marker })
-      const page = await this.#getJson(url, signal, LONGEST_LIST)
-      if (!Array.isArray(page)) throw new SourceError(`${this.label} does not answer with a list of images`)
-      const fresh = page.filter(isManifest).filter(({ uuid }) => !found.has(uuid))
-      for (const manifest of fresh) found.set(manifest.uuid, manifest)
-      marker = fresh.at(-1)?.uuid
-      if (page.length < PAGE || marker === undefined) return [...found.values()]
+    const found: Manifest[] = []
+    const fetchPage = async (page: { limit: string; marker?: string }) => {
+      const list = await this.#getJson(this.#at('/images', { state: 'all', ...page }), signal, LONGEST_LIST)
+      if (Array.isArray(list) && list.every(isObject)) return list as Manifest[]
+      throw new SourceError(`${this.label} does not answer with a list of images`)
     }
+    for await (const page of listPages(fetchPage)) found.push(...page.filter(isManifest))
+    return found
   }
 
   fileUrl(uuid: string, index = 0): URL {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { authorizer } from '../../src/client/authorization.ts'
-import { listPages, PAGE } from '../../src/client/pages.ts'
 import { resolveTarget, type TargetOptions } from '../../src/client/target.ts'
+import { listPages, PAGE } from '../../src/sources/pages.ts'
 
 /** Which server, and who we are there. */
 

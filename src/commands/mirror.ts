@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { MirrorAction, MirrorRecord } from '../client/types.ts'
+import { readConfig } from '../config.ts'
+import { layoutOf } from '../storage/local/layout.ts'
+import { isLocked } from '../storage/local/lock.ts'
+import { findTarget, GLOBAL_ARGS, type GlobalValues, type Terminal, withTerminal } from './client-command.ts'
+import { command, EXIT, FailedError } from './command.ts'
+import { bytes } from './format.ts'
+import { inDatadir, type MirrorRunner, onServer } from './mirror-runner.ts'
+import type { Transfer } from './progress.ts'
+import { table } from './table.ts'
+import { terminalWidth } from './terminal.ts'
+
+export const mirror = command({
+  meta: { name: 'mirror', description: 'Bring the images of the mirrored servers here, once and now' },
+  args: {
+    'dry-run': { type: 'boolean', alias: 'n', description: 'only say what would be done' },
+    source: {
+      type: 'string',
+      valueHint: 'URL',
+      description: 'this mirror alone (default: all of the config)',
+    },
+    ...GLOBAL_ARGS,
+  },
+  examples: [
+    'imgapi mirror -c config.json --dry-run',
+    'imgapi mirror -c config.json',
+    'imgapi mirror -u http://admin@images.example.com:8080 --json',
+  ],
+  run: values =>
+    withTerminal(values, async context => {
+      const runner = await findRunner(values, context)
+      try {
+        if (values['dry-run']) await showPlan(runner, values.json, context)
+        else await runToTheEnd(runner, values.json, context)
+      } finally {
+        await runner.close()
+      }
+    }),
+})
+
+/** A server does it, if one is named or has the data directory of the config; otherwise we do. */
+async function findRunner(values: GlobalValues & { source: string | undefined }, { connect }: Terminal) {
+  const { url, config: path, source } = values
+  if (url === undefined && !process.env.IMGAPI_URL) {
+    const config = readConfig(path)
+    if (config.mirrors.length === 0) throw new FailedError(`${path}: it names no mirrors`)
+    if (!(await isLocked(layoutOf(config.datadir).lock))) return inDatadir(config, source)
+  }
+  return onServer(connect(await findTarget(values)), source)
+}
+
+async function showPlan(runner: MirrorRunner, json: boolean, { print, say }: Terminal) {
+  const plans = await runner.plan()
+  if (json) return print(plans)
+  for (const { source, actions } of plans) {
+    if (actions.length > 0) say(describe(actions))
+    const size = actions.reduce((total, one) => total + (one.size ?? 0), 0)
+    const planned = actions.filter(({ action }) => action !== 'skip').length
+    say(`${source}: ${planned} to do, ${bytes(size)} to fetch`)
+  }
+}
+
+async function runToTheEnd(runner: MirrorRunner, json: boolean, context: Terminal) {
+  const { signal, print, say } = context
+  const mirrors = await follow(runner, context).catch(error => {
+    if (!signal.aborted) throw error
+    throw new FailedError(`interrupted; ${runner.whenInterrupted}`, EXIT.interrupted)
+  })
+  if (json) print(mirrors)
+  else for (const one of mirrors) say(summary(one))
+  const failures = mirrors.flatMap(({ source, last_run: run }) =>
+    run && run.state !== 'succeeded'
+      ? [`mirror of ${source} ${run.state}: ${run.error ?? 'run it again'}`]
+      : [],
+  )
+  if (failures.length > 0) throw new FailedError(failures.join('\n'))
+}
+
+/** Milliseconds between two looks. */
+const INTERVAL = 200
+
+/** Shows a bar for each image that is arriving, until the run is over. */
+async function follow(runner: MirrorRunner, { progress, signal }: Terminal): Promise<MirrorRecord[]> {
+  const transfers = new Map<string, Transfer>()
+  await runner.start()
+  for (;;) {
+    const mirrors = await runner.look()
+    const arriving = mirrors.flatMap(one => one.progress?.images ?? [])
+    for (const { uuid, name, bytes_done, bytes_expected } of arriving) {
+      const transfer = transfers.get(uuid) ?? progress.start(name, 'importing', bytes_expected, bytes_done)
+      transfers.set(uuid, transfer)
+      transfer.update(bytes_done)
+    }
+    const done = new Set(
+      mirrors
+        .flatMap(({ actions = [] }) => actions.filter(one => one.result === 'done'))
+        .map(one => one.uuid),
+    )
+    for (const [uuid, transfer] of transfers) {
+      if (arriving.some(one => one.uuid === uuid)) continue
+      if (done.has(uuid)) transfer.finish('imported')
+      else transfer.fail()
+      transfers.delete(uuid)
+    }
+    if (mirrors.every(({ state }) => state === 'idle')) return mirrors
+    await sleep(INTERVAL, undefined, { signal })
+  }
+}
+
+function summary({ source, actions = [], last_run: run }: MirrorRecord): string {
+  const rows = actions.length > 0 ? [describe(actions)] : []
+  const counts = run
+    ? `${run.imported} imported, ${run.updated} updated, ${run.disabled} disabled, ${run.deleted} deleted, ${run.failed} failed; ${bytes(run.bytes)}`
+    : 'it did not run'
+  return [...rows, `${source}: ${counts}`].join('\n')
+}
+
+function describe(actions: readonly MirrorAction[]): string {
+  const rows = actions.map(({ action, uuid, name, version, result, error, reason, fields }) => [
+    action,
+    uuid,
+    `${name} ${version}`,
+    result ?? 'planned',
+    error ?? reason ?? fields?.join(', ') ?? '',
+  ])
+  return table(['ACTION', 'UUID', 'IMAGE', 'RESULT', 'WHY'], rows, { width: terminalWidth() })
+}
