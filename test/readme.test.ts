@@ -4,9 +4,11 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import packageJson from '../package.json' with { type: 'json' }
 import { parseConfig, Schema } from '../src/config.ts'
+import { namesIn } from './support/folders.ts'
 import { needsAll } from './support/programs.ts'
 import { run } from './support/run.ts'
 import { PROGRAM, startServer } from './support/server.ts'
+import { until } from './support/until.ts'
 
 /** The README shows what can be pasted, so it is pasted here. Its blocks say by their info string where to. */
 
@@ -29,7 +31,9 @@ test('every block says what it is', () => {
 needsAll({ curl: 'curl', openssl: 'openssl' })(
   'what it shows with curl and imgapi works as pasted',
   async () => {
-    const server = await startServer({ config: { ...EXAMPLE, port: 0 } })
+    const source = await startServer()
+    const mirrors = [{ source: source.url }]
+    const server = await startServer({ config: { ...EXAMPLE, port: 0, mirrors } })
     const { folder } = server
     mkdirSync(join(folder, 'bin'))
     symlinkSync(PROGRAM, join(folder, 'bin/imgapi'))
@@ -42,6 +46,7 @@ needsAll({ curl: 'curl', openssl: 'openssl' })(
       input: script,
       cwd: folder,
       env: { PATH: [join(folder, 'bin'), process.env.PATH].join(delimiter) },
+      timeout: 120_000,
     })
     expect({ code, stdout }, stderr).toMatchObject({ code: 0 })
     expect(stdout).toContain('$scrypt$ln=15,')
@@ -49,7 +54,12 @@ needsAll({ curl: 'curl', openssl: 'openssl' })(
     const { uuid } = /"uuid": "(?<uuid>.*)"/.exec(stdout)!.groups!
     const fetched = readFileSync(join(folder, `.imgadm-downloads/${uuid}.file`))
     expect(fetched.equals(readFileSync(join(folder, 'my-image.zfs.gz')))).toBe(true)
+    expect(stdout).toContain(`${source.url}/: 0 imported, `)
+    expect(stdout).toContain('imgadm install -m db-1.0.0-')
+    await until('the drop folder is empty', () => namesIn(join(folder, 'imgapi-data/incoming')).length === 0)
     await server.stop()
+    const dropped = server.log().filter(({ msg }) => msg.startsWith('drop folder: '))
+    expect(dropped.map(({ msg }) => msg)).toEqual([expect.stringContaining('(web 1.0.0) was here already')])
     const answers = server
       .log()
       .flatMap(({ route, res }) =>
@@ -60,8 +70,9 @@ needsAll({ curl: 'curl', openssl: 'openssl' })(
     expect(refused).toEqual([{ route: 'GetImage', status: 404 }])
     const times = (name: string) => answers.filter(({ route }) => route === name).length
     expect([times('CreateImage'), times('AdminImportImage'), times('ActivateImage')]).toEqual([2, 1, 3])
-    expect([times('AddImageFile'), times('GetImageFile'), times('DeleteImage')]).toEqual([3, 2, 2])
+    expect([times('AddImageFile'), times('GetImageFile'), times('DeleteImage')]).toEqual([3, 3, 2])
   },
+  150_000,
 )
 
 test('the two commands for a clone are there, and the first starts the server of the example', () => {

@@ -6,13 +6,13 @@ import { test } from 'vitest'
  * Tests that need a real program. Where it is missing the test is left out and the end of the run says how to
  * get it; under CI=true nothing may be left out, and the test fails.
  */
-export type Test = (name: string, body: () => unknown) => void
+export type Test = (name: string, body: () => unknown, timeout?: number) => void
 
 export const needs = (program: string, debianPackage: string): Test =>
   requires(isInstalled(program), `${program} is not installed: apt-get install ${debianPackage}`)
 
 export function requires(isThere: boolean, howToGetIt: string): Test {
-  if (isThere) return (name, body) => test(name, () => body() as Promise<void>)
+  if (isThere) return (name, body, timeout) => test(name, () => body() as Promise<void>, timeout)
   return name =>
     test(name, context => {
       if (process.env.CI === 'true') throw new Error(howToGetIt)
@@ -23,7 +23,9 @@ export function requires(isThere: boolean, howToGetIt: string): Test {
 /** The tests that every one of some programs is needed for. */
 export function needsAll(programs: Record<string, string>): Test {
   const missing = Object.entries(programs).find(([program]) => !isInstalled(program))
-  return missing ? needs(...missing) : (name, body) => test(name, () => body() as Promise<void>)
+  return missing
+    ? needs(...missing)
+    : (name, body, timeout) => test(name, () => body() as Promise<void>, timeout)
 }
 
 function isInstalled(program: string): boolean {

@@ -12,13 +12,15 @@ export interface RunOptions {
   input?: string
   cwd?: string
   env?: Record<string, string>
+  /** Milliseconds; default half a minute. */
+  timeout?: number
 }
 
-/** Runs a program to its end, and never for more than half a minute. */
+/** Runs a program to its end, and never for longer than the timeout. */
 export function run(program: string, args: string[], options: RunOptions = {}): Promise<Outcome> {
-  const { input = '', cwd, env } = options
+  const { input = '', cwd, env, timeout = 30_000 } = options
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, timeout: 30_000 })
+    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, timeout })
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', chunk => {
