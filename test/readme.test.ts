@@ -28,7 +28,7 @@ test('every block says what it is', () => {
   expect(BLOCKS.length).toBeGreaterThan(15)
 })
 
-needsAll({ curl: 'curl', openssl: 'openssl' })(
+needsAll({ curl: 'curl', openssl: 'openssl', tar: 'tar' })(
   'what it shows with curl and imgapi works as pasted',
   async () => {
     const source = await startServer()

@@ -1,11 +1,11 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { bytes, call, create, sha1 } from '../support/api.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { askImport, importFrom, jobOf, startImporter } from '../support/imports.ts'
-import { startServer, temporaryFolder } from '../support/server.ts'
+import { startServer } from '../support/server.ts'
 import { imgapi, remoteManifest, sendContent, sendJson, sendPart, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
@@ -175,16 +175,7 @@ test('what is no manifest, an image that is not there and an inactive origin are
 })
 
 test('a certificate that nobody vouches for is refused, unless the config trusts it', async () => {
-  const folder = temporaryFolder()
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  execFileSync(
-    'openssl',
-    ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject],
-    {
-      stdio: 'ignore',
-    },
-  )
+  const { cert, key } = selfSigned()
   const manifest = remoteManifest(CONTENT)
   const source = await startSource(
     imgapi([manifest], (request, response) => sendContent(CONTENT, request, response)),

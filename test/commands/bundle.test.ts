@@ -6,6 +6,7 @@ import { addFile, bytes, call, create, type Manifest, publish, sha1 } from '../s
 import { cli, credentials, done } from '../support/cli.ts'
 import { namesIn } from '../support/folders.ts'
 import { startGate } from '../support/gate.ts'
+import { needs, needsAll } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { PROGRAM, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
@@ -49,33 +50,36 @@ function start(server: { url: string }, args: string[]) {
   return { ended, signal: (name: NodeJS.Signals) => child.kill(name) }
 }
 
-test('a bundle holds the manifests and files of images and their origins, origins first, as tar and imgadm take them', async () => {
-  const { source, base, top, file, made } = await prepare()
-  expect(made.stderr).toMatch(/^base-1\.0-[0-9a-f]{8}\.zfs: fetched, 195 KiB in /m)
-  expect(made.stdout).toContain(`${file}: 2 images, ${statSync(file).size} bytes\n`)
-  const folder = temporaryFolder()
-  expect(await run('tar', ['xf', file], { cwd: folder })).toMatchObject({ code: 0, stderr: '' })
-  const names = [`base-1.0-${base.uuid.slice(0, 8)}`, `top-image-2.0-b-${top.uuid.slice(0, 8)}`]
-  expect((await run('tar', ['tf', file])).stdout.trim().split('\n')).toEqual([
-    'README.txt',
-    'SHA1SUMS',
-    ...names.map(name => `${name}.imgmanifest`),
-    ...names.map(name => `${name}.zfs`),
-  ])
-  for (const [index, { uuid }] of [base, top].entries()) {
-    const manifest = JSON.parse(readFileSync(join(folder, `${names[index]}.imgmanifest`), 'utf8'))
-    expect(manifest).toEqual((await call(source, 'GET', `/images/${uuid}`)).body)
-    expect(sha1(readFileSync(join(folder, `${names[index]}.zfs`)))).toBe(manifest.files[0].sha1)
-  }
-  const readme = readFileSync(join(folder, 'README.txt'), 'utf8')
-  const commands = readme.split('\n').filter(line => /^ {2}(tar|imgadm) /.test(line))
-  expect(commands).toEqual([
-    '  tar xf images.tar',
-    ...names.map(name => `  imgadm install -m ${name}.imgmanifest -f ${name}.zfs`),
-  ])
-  expect((await run('sha1sum', ['-c', 'SHA1SUMS'], { cwd: folder })).code).toBe(0)
-  expect(existsSync(`${file}.partial`)).toBe(false)
-})
+needsAll({ tar: 'tar', sha1sum: 'coreutils' })(
+  'a bundle holds the manifests and files of images and their origins, origins first, as tar and imgadm take them',
+  async () => {
+    const { source, base, top, file, made } = await prepare()
+    expect(made.stderr).toMatch(/^base-1\.0-[0-9a-f]{8}\.zfs: fetched, 195 KiB in /m)
+    expect(made.stdout).toContain(`${file}: 2 images, ${statSync(file).size} bytes\n`)
+    const folder = temporaryFolder()
+    expect(await run('tar', ['xf', file], { cwd: folder })).toMatchObject({ code: 0, stderr: '' })
+    const names = [`base-1.0-${base.uuid.slice(0, 8)}`, `top-image-2.0-b-${top.uuid.slice(0, 8)}`]
+    expect((await run('tar', ['tf', file])).stdout.trim().split('\n')).toEqual([
+      'README.txt',
+      'SHA1SUMS',
+      ...names.map(name => `${name}.imgmanifest`),
+      ...names.map(name => `${name}.zfs`),
+    ])
+    for (const [index, { uuid }] of [base, top].entries()) {
+      const manifest = JSON.parse(readFileSync(join(folder, `${names[index]}.imgmanifest`), 'utf8'))
+      expect(manifest).toEqual((await call(source, 'GET', `/images/${uuid}`)).body)
+      expect(sha1(readFileSync(join(folder, `${names[index]}.zfs`)))).toBe(manifest.files[0].sha1)
+    }
+    const readme = readFileSync(join(folder, 'README.txt'), 'utf8')
+    const commands = readme.split('\n').filter(line => /^ {2}(tar|imgadm) /.test(line))
+    expect(commands).toEqual([
+      '  tar xf images.tar',
+      ...names.map(name => `  imgadm install -m ${name}.imgmanifest -f ${name}.zfs`),
+    ])
+    expect((await run('sha1sum', ['-c', 'SHA1SUMS'], { cwd: folder })).code).toBe(0)
+    expect(existsSync(`${file}.partial`)).toBe(false)
+  },
+)
 
 test('an import brings what is missing, passes over what is there, and is the same again', async () => {
   const { source, base, top, file, images } = await prepare()
@@ -148,7 +152,7 @@ test('what was left of another bundle, or was torn, does not get into this one',
   }
   writeFileSync(`${file}.partial`, good)
   await done(cli(source, ['bundle', 'create', file, base.uuid]))
-  expect((await run('tar', ['tf', file])).stdout).not.toContain('top-image')
+  expect(readFileSync(file).includes('top-image')).toBe(false)
 })
 
 test('an import that was killed in the middle goes on when it is run again', async () => {
@@ -272,4 +276,22 @@ test('mistakes are told, each with its exit code, and no password is', async () 
   expect(await bundle('import', `${file}.none`)).toMatchObject({ code: 1, stderr: stderrOf('ENOENT') })
   const { stderr } = await bundle('import', file, '-u', 'http://127.0.0.1:1')
   expect(stderr).not.toContain('correct')
+})
+
+needs('script', 'bsdutils')('on a terminal there is a bar for each file, of both commands', async () => {
+  const { file, top, source } = await prepare()
+  const server = await startServer()
+  const onTerminal = async (to: { url: string }, ...words: string[]) => {
+    const command = [process.execPath, PROGRAM, 'bundle', ...words].join(' ')
+    const env = { ...credentials(to), TERM: 'xterm' }
+    const { code, stdout } = await run('script', ['-qec', `stty cols 90; ${command}`, '/dev/null'], { env })
+    expect(code, stdout).toBe(0)
+    return stdout
+  }
+  const created = await onTerminal(source, 'create', `${file}.2`, top.uuid)
+  expect(created).toMatch(/base-1\.0-[^\r\n]* \[={20}\] fetched, 195 KiB/)
+  expect(created).toMatch(/top-image-2[^\r\n]* \[={20}\] fetched, 2\.93 KiB/)
+  const imported = await onTerminal(server, 'import', `${file}.2`)
+  expect(imported).toMatch(/base-1\.0-[^\r\n]* \[={20}\] done, 195 KiB/)
+  expect(imported).toContain(`imported: ${top.uuid}`)
 })

@@ -1,11 +1,14 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { bytes, call, type Manifest, publish, sha1 } from '../support/api.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { writeImage } from '../support/datadir.ts'
 import { namesIn } from '../support/folders.ts'
 import { startGate } from '../support/gate.ts'
 import { runProgram } from '../support/program.ts'
+import { needs } from '../support/programs.ts'
 import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import { imgapi, remoteManifest, sendContent, sendJson, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
@@ -59,6 +62,18 @@ async function action(server: TestServer, uuid: string, name: string, body?: unk
 const remove = async (server: TestServer, uuid: string) =>
   expect((await call(server, 'DELETE', `/images/${uuid}`)).status).toBe(204)
 
+/** A source that lists that image, too. */
+function oneImage(
+  manifest: Record<string, unknown>,
+  sendFile: Parameters<typeof imgapi>[1],
+): RequestListener {
+  const answer = imgapi([manifest], sendFile)
+  return (request, response) => {
+    if (request.url!.startsWith('/images?')) sendJson(response, 200, [manifest])
+    else answer(request, response)
+  }
+}
+
 test('three hundred images in chains, killed five times on the way, end exactly as they are at the source', async () => {
   const folder = temporaryFolder()
   const uuids: string[] = []
@@ -81,7 +96,7 @@ test('three hundred images in chains, killed five times on the way, end exactly 
   let server = await startServer({ config, keep: true })
   for (let kill = 1; kill <= 5; kill++) {
     gate.open(45)
-    await until(`kill ${kill}`, () => gate.waiting() > 0, 30_000)
+    await until(`kill ${kill}`, () => gate.waiting() > 0, 60_000)
     await server.kill()
     await until('nobody waits any more', () => gate.waiting() === 0)
     server = await startServer({ folder: server.folder, config, keep: kill < 5 })
@@ -90,7 +105,7 @@ test('three hundred images in chains, killed five times on the way, end exactly 
   expect(onTheWay).toBeGreaterThan(100)
   expect(onTheWay).toBeLessThanOrEqual(5 * 45)
   gate.open(10_000)
-  await until('the end', async () => (await stateOf(server)).last_run?.state === 'succeeded', 30_000)
+  await until('the end', async () => (await stateOf(server)).last_run?.state === 'succeeded', 60_000)
   expect(await listOf(server)).toEqual(await listOf(source))
   for (const uuid of uuids) {
     const file = await call(server, 'GET', `/images/${uuid}/file`)
@@ -105,21 +120,18 @@ test('three hundred images in chains, killed five times on the way, end exactly 
   await server.stop()
   const checked = await runProgram('check', '-c', server.configPath)
   expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining('no problem found') })
-})
+}, 200_000)
 
 test('a file that was half here when the server was killed goes on from there, to the same bytes', async () => {
   const content = bytes(20_000_000)
   const manifest = remoteManifest(content)
   let isHeld = true
-  const one = imgapi([manifest], (request, response) => {
+  const listener = oneImage(manifest, (request, response) => {
     if (!isHeld) return sendContent(content, request, response)
     response.writeHead(200, { 'content-length': content.length })
     response.write(content.subarray(0, 5_000_000))
   })
-  const source = await startSource((request, response) => {
-    if (request.url!.startsWith('/images?')) sendJson(response, 200, [manifest])
-    else one(request, response)
-  })
+  const source = await startSource(listener)
   const config = mirrorOf(source)
   const server = await startServer({ config, keep: true })
   const jobs = join(server.datadir, '.jobs')
@@ -150,6 +162,36 @@ test('a source of the config may be on a private network; where it sends us from
     last_error: expect.stringContaining('not a public address'),
   })
   expect(secret.requests).toEqual([])
+})
+
+needs('openssl', 'openssl')('a source over TLS has to show a certificate that is trusted', async () => {
+  const { cert, key } = selfSigned()
+  const content = bytes(1000)
+  const manifest = remoteManifest(content)
+  const listener = oneImage(manifest, (request, response) => sendContent(content, request, response))
+  const source = await startSource(listener, {
+    cert: readFileSync(cert, 'utf8'),
+    key: readFileSync(key, 'utf8'),
+  })
+  const strict = await startMirror(source)
+  expect(await stateOf(strict)).toMatchObject({
+    images: 0,
+    last_run: { state: 'failed', error: expect.stringMatching(/certificate/i) },
+  })
+  const config = { ...mirrorOf(source), sources: [{ url: source.url, ca: cert }] }
+  const trusting = await startServer({ config })
+  await firstRun(trusting)
+  expect(await stateOf(trusting)).toMatchObject({ images: 1, last_run: { state: 'succeeded' } })
+})
+
+test('images go into the channel of the settings', async () => {
+  const source = await startServer()
+  const { uuid } = await publish(source)
+  const channels = [{ name: 'release', default: true }, { name: 'dev' }]
+  const server = await startServer({ config: { ...mirrorOf(source, { channel: 'dev' }), channels } })
+  await firstRun(server)
+  expect((await call(server, 'GET', '/images')).body).toEqual([])
+  expect((await call(server, 'GET', '/images?channel=dev')).body).toMatchObject([{ uuid }])
 })
 
 test('every field, the icon and the state arrive, and later changes of them follow; edits made here stay until then', async () => {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** Looks again and again until it holds; a test that waits in vain fails with what it waited for. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, milliseconds = 10_000) {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, milliseconds = 30_000) {
   const deadline = Date.now() + milliseconds
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`waited ${milliseconds} ms in vain for: ${what}`)
