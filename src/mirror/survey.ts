@@ -3,6 +3,7 @@ import { isActivated, toManifest } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
 import { imagesOf } from '../images/listing.ts'
+import { SourceError } from '../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
 import { type RetryPolicy, withRetries } from '../sources/resumable.ts'
 import type { Local, Upstream } from './plan.ts'
@@ -35,6 +36,10 @@ export async function surveyUpstream(
   const policy = { ...retry, retries: Math.min(retry.retries, MOST_RETRIES) }
   const ask = <T>(question: () => Promise<T>) => withRetries(question, { retry: policy, signal })
   const listed = await ask(() => source.listManifests(signal))
+  // A server that was started on the wrong directory has nothing; that is no reason to do the same.
+  if (listed.length === 0 && Object.keys(record.images).length > 0) {
+    throw new SourceError(`${source.label} lists no image at all`)
+  }
   const images = new Map(listed.map(manifest => [manifest.uuid, understand(manifest)]))
   const gone = new Set<string>()
   const queue = new PQueue({ concurrency: AT_ONCE })

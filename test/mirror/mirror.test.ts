@@ -93,13 +93,14 @@ test('three hundred images in chains, killed five times on the way, end exactly 
   const source = await startServer({ folder })
   const gate = await startGate(source)
   const config = mirrorOf(gate)
-  let server = await startServer({ config, keep: true })
+  const mirrorFolder = temporaryFolder()
+  let server = await startServer({ folder: mirrorFolder, config })
   for (let kill = 1; kill <= 5; kill++) {
     gate.open(45)
     await until(`kill ${kill}`, () => gate.waiting() > 0, 60_000)
     await server.kill()
     await until('nobody waits any more', () => gate.waiting() === 0)
-    server = await startServer({ folder: server.folder, config, keep: kill < 5 })
+    server = await startServer({ folder: mirrorFolder, config })
   }
   const onTheWay = (await listOf(server)).filter(({ state }) => state === 'active').length
   expect(onTheWay).toBeGreaterThan(100)
@@ -133,7 +134,7 @@ test('a file that was half here when the server was killed goes on from there, t
   })
   const source = await startSource(listener)
   const config = mirrorOf(source)
-  const server = await startServer({ config, keep: true })
+  const server = await startServer({ folder: temporaryFolder(), config })
   const jobs = join(server.datadir, '.jobs')
   const partials = () => namesIn(jobs).filter(name => name.endsWith('.partial'))
   await until('a part is on disk', () => partials().some(name => statSync(join(jobs, name)).size > 0))
@@ -320,47 +321,47 @@ test('filters choose by name, os, type, date and number; origins come with what 
 })
 
 test('while the source is down everything is served on, the state and the log say so, and later it goes on', async () => {
-  const source = await startServer({ keep: true })
+  const source = await startServer()
+  const gate = await startGate(source)
+  gate.open(2)
   const image = await publish(source, bytes(100))
-  const server = await startMirror(source, { onDelete: 'delete' })
-  await source.kill()
+  const server = await startMirror(gate, { onDelete: 'delete' })
+  gate.instead(request => request.socket.destroy())
   const state = await again(server)
   expect(state).toMatchObject({
     images: 1,
     last_run: { state: 'failed' },
-    last_error: expect.stringContaining(source.url),
+    last_error: expect.stringContaining(gate.url),
   })
   expect(state.last_success < state.last_run.started_at).toBe(true)
   expect((await call(server, 'GET', `/images/${image.uuid}/file`)).status).toBe(200)
-  const said = server.log().find(({ level, msg }) => level === 50 && msg.includes('is served on'))
-  expect(said?.msg).toContain(source.url)
-  const back = await startServer({ folder: source.folder, config: { port: source.port } })
-  await publish(back, bytes(100))
+  await until('the log says so', () =>
+    server
+      .log()
+      .some(({ level, msg }) => level === 50 && /is served on$/.test(msg) && msg.includes(gate.url)),
+  )
+  gate.instead(undefined)
+  await publish(source, bytes(100))
   const after = await again(server)
   expect(after).toMatchObject({ images: 2, last_run: { state: 'succeeded', imported: 1 } })
   expect(after.last_error).toBeUndefined()
 })
 
-test('a source that answers 404 without being an Image API deletes nothing here', async () => {
+test.each([
+  ['nothing at all', [], { code: 'ResourceNotFound', message: 'no such image' }],
+  ['other images, and to questions as no Image API does', [remoteManifest(bytes(10))], 'Not Found'],
+])('a source that answers with %s deletes nothing here', async (_, list, answer) => {
   const source = await startServer()
   await publish(source, bytes(100))
-  const server = await startMirror(source, { onDelete: 'delete' })
-  await source.stop()
-  const http = await import('node:http')
-  const impostor = http.createServer((request, response) => {
-    const isList = request.url!.startsWith('/images?')
-    response
-      .writeHead(isList ? 200 : 404, { 'content-type': 'application/json' })
-      .end(isList ? '[]' : 'Not Found')
+  const gate = await startGate(source)
+  gate.open(1)
+  const server = await startMirror(gate, { onDelete: 'delete' })
+  gate.instead((request, response) => {
+    if (request.url!.startsWith('/images?')) sendJson(response, 200, list)
+    else sendJson(response, 404, answer)
   })
-  await new Promise<void>(resolve => impostor.listen(source.port, '127.0.0.1', resolve))
-  try {
-    expect(await again(server)).toMatchObject({ images: 1, last_run: { state: 'failed', deleted: 0 } })
-    expect(await listOf(server)).toHaveLength(1)
-  } finally {
-    impostor.closeAllConnections()
-    impostor.close()
-  }
+  expect(await again(server)).toMatchObject({ images: 1, last_run: { state: 'failed', deleted: 0 } })
+  expect(await listOf(server)).toHaveLength(1)
 })
 
 test('no more bytes a second are taken than the limit allows, and the file is whole', async () => {

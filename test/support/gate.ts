@@ -1,6 +1,5 @@
-import { Agent, request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import { request as ask, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { buffer } from 'node:stream/consumers'
-import { onTestFinished } from 'vitest'
 import { startSource, type TestSource } from './source.ts'
 
 /** A way to a server on which only so many files pass, in or out: what comes after waits for the gate to open. */
@@ -9,15 +8,16 @@ export interface Gate extends TestSource {
   open(files: number): void
   /** How many files are being asked for and have to wait. */
   waiting(): number
+  /** What answers in place of the server, from now on; nothing: the server again. */
+  instead(listener: RequestListener | undefined): void
 }
 
 export async function startGate(to: { url: string }): Promise<Gate> {
-  const agent = new Agent({ keepAlive: true })
-  onTestFinished(() => agent.destroy())
   const queue = new Set<() => void>()
   let free = 0
+  let impostor: RequestListener | undefined
   const pass = ({ method, headers, url }: IncomingMessage, body: Buffer, response: ServerResponse) => {
-    const forwarded = ask(to.url + url, { method: method!, headers, agent }, answer => {
+    const forwarded = ask(to.url + url, { method: method!, headers }, answer => {
       response.writeHead(answer.statusCode!, answer.headers)
       answer.pipe(response)
     })
@@ -38,6 +38,7 @@ export async function startGate(to: { url: string }): Promise<Gate> {
     response.on('close', () => queue.delete(go))
   }
   const source = await startSource((request, response) => {
+    if (impostor) return impostor(request, response)
     receive(request, response).catch(() => response.destroy())
   })
   return {
@@ -52,5 +53,8 @@ export async function startGate(to: { url: string }): Promise<Gate> {
       }
     },
     waiting: () => queue.size,
+    instead: listener => {
+      impostor = listener
+    },
   }
 }
