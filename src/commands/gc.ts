@@ -5,7 +5,9 @@ import { layoutOf } from '../storage/local/layout.ts'
 import { emptyFolder } from '../storage/local/load.ts'
 import { lockDatadir } from '../storage/local/lock.ts'
 import { command, configArg, FailedError, UsageError } from './command.ts'
+import { bytes } from './format.ts'
 import { table } from './table.ts'
+import { terminalWidth } from './terminal.ts'
 
 const DAY = 24 * 3600 * 1000
 
@@ -52,15 +54,15 @@ export const gc = command({
 })
 
 function print(garbage: readonly Garbage[], json: boolean, isDeleted: boolean) {
-  const bytes = garbage.reduce((total, one) => total + one.bytes, 0)
+  const total = garbage.reduce((sum, one) => sum + one.bytes, 0)
   if (json) {
-    console.log(JSON.stringify({ deleted: isDeleted, bytes, garbage }, null, 2))
+    console.log(JSON.stringify({ deleted: isDeleted, bytes: total, garbage }, null, 2))
     return
   }
   if (garbage.length > 0) {
-    const rows = garbage.map(one => [one.path, one.kind, String(one.bytes), one.message])
-    console.log(table(['PATH', 'KIND', 'BYTES', 'WHY'], rows))
+    const rows = garbage.map(one => [one.path, one.kind, bytes(one.bytes), one.message])
+    console.log(table(['PATH', 'KIND', 'SIZE', 'WHY'], rows, { width: terminalWidth() }))
   }
   const hint = isDeleted || garbage.length === 0 ? '' : '; --delete deletes this'
-  console.log(`${isDeleted ? 'deleted' : 'found'} ${garbage.length} thing(s), ${bytes} bytes${hint}`)
+  console.log(`${isDeleted ? 'deleted' : 'found'} ${garbage.length} thing(s), ${bytes(total)}${hint}`)
 }

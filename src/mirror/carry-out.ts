@@ -120,6 +120,7 @@ class Steps {
     const { images, source, channel, signal, log, transfers } = this.#tools
     const { uuid } = action
     const manifest = this.#manifest(uuid)
+    const files = readRemoteFiles(images, manifest)
     const transfer = {
       name: `${action.name} ${action.version}`,
       bytes_done: 0,
@@ -127,8 +128,7 @@ class Steps {
     }
     transfers.set(uuid, transfer)
     const isNew = await bringImage(this.#tools, source, {
-      ...{ uuid, manifest, channel, signal },
-      files: readRemoteFiles(images, manifest),
+      ...{ uuid, manifest, files, channel, signal },
       isOurs: isBegun,
       onProgress: bytes => {
         transfer.bytes_done = bytes

@@ -22,7 +22,6 @@ export interface MirrorTools {
 
 /** Milliseconds from the start of the server to the first run. */
 const SOON = 500
-const SAVE_INTERVAL = 1000
 
 /** One source, kept in step with. */
 export class Mirror {
@@ -177,13 +176,10 @@ export class Mirror {
     }
   }
 
-  /** Notes down what is done now and then: what a crash leaves out is found again by what was to be made. */
+  /** What a crash leaves out is found again by what was to be made. */
   #saver(record: MirrorRecord): () => void {
     const { store, log } = this.#tools
-    let savedAt = Date.now()
     return () => {
-      if (Date.now() - savedAt < SAVE_INTERVAL) return
-      savedAt = Date.now()
       store.save(record).catch(error => log.warn({ err: error }, 'mirror: its progress is not saved'))
     }
   }

@@ -65,7 +65,7 @@ test('with --delete it deletes them, and only with the server stopped', async ()
     ['config.json', 'incoming', ...[active, fresh, origin, child].map(({ uuid }) => uuid)].sort(),
   )
   expect(namesIn(join(datadir, '.tmp'))).toEqual([])
-  expect(await gc('--delete')).toMatchObject({ code: 0, stdout: 'deleted 0 thing(s), 0 bytes\n' })
+  expect(await gc('--delete')).toMatchObject({ code: 0, stdout: 'deleted 0 thing(s), 0 B\n' })
   const again = await startServer({ folder: server.folder })
   expect((await call(again, 'GET', `/images/${active.uuid}/file`)).status).toBe(200)
   expect((await call(again, 'GET', `/images/${old.uuid}`)).status).toBe(404)
