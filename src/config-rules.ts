@@ -1,12 +1,12 @@
 import { z } from 'zod'
 
-/** What values of the config file may be; each says what it expects. */
+/** What values of the config file may be, with errors that say what is expected. */
 
-export const whole = (from: number, to: number, unit = '') =>
-  z
-    .int({ error: `a whole number from ${from} to ${to}${unit}` })
-    .min(from, { error: `a whole number from ${from} to ${to}${unit}` })
-    .max(to, { error: `a whole number from ${from} to ${to}${unit}` })
+/** `unit` as it stands in the error: ` (seconds)`. */
+export const whole = (from: number, to: number, unit = '') => {
+  const error = `a whole number from ${from} to ${to}${unit}`
+  return z.int({ error }).min(from, { error }).max(to, { error })
+}
 
 export const text = z.string({ error: 'text' }).min(1, { error: 'text that is not empty' })
 
@@ -14,5 +14,10 @@ export const url = text.refine(value => URL.canParse(value) && /^https?:/.test(v
   error: 'an http or https URL',
 })
 
+export const flag = z.boolean({ error: 'true or false' })
+
 export const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, { error: `one of ${values.map(value => `"${value}"`).join(', ')}` })
+
+/** Below which the paths of something are: "/stored-images". */
+export const pathPrefix = text.regex(/^(\/[A-Za-z0-9._~-]+)+$/, { error: 'a path such as "/stored-images"' })

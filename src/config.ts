@@ -3,7 +3,9 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { type ParseError, parse as parseLeniently } from 'jsonc-parser'
 import { z } from 'zod'
-import { choice, text, url, whole } from './config-rules.ts'
+import { choice, flag, pathPrefix, text, url, whole } from './config-rules.ts'
+import type { GatewayKind } from './gateways/gateway.ts'
+import * as GATEWAYS from './gateways/registry.ts'
 import { UUID } from './images/fields.ts'
 import { MirrorList } from './mirror/settings.ts'
 
@@ -28,10 +30,7 @@ const Channel = z.strictObject(
       .regex(/^[a-z][a-z0-9_-]*$/, { error: 'lower-case letters, digits, "_" and "-", a letter first' })
       .describe('as clients name it'),
     description: z.string({ error: 'text' }).default('').describe('shown to clients'),
-    default: z
-      .boolean({ error: 'true or false' })
-      .optional()
-      .describe('used by requests that name no channel'),
+    default: flag.optional().describe('used by requests that name no channel'),
   },
   { error: 'an object {"name": ..., "description": ..., "default": true}' },
 )
@@ -40,7 +39,7 @@ const Source = z.strictObject(
   {
     url: url.describe('the sources whose URLs begin so'),
     ca: text.optional().describe('file with the certificate of the authority to trust, PEM'),
-    insecure: z.boolean({ error: 'true or false' }).optional().describe('trust any certificate'),
+    insecure: flag.optional().describe('trust any certificate'),
   },
   { error: 'an object {"url": ..., "ca": FILE, "insecure": false}' },
 )
@@ -65,9 +64,7 @@ const Accel = z.strictObject(
       .regex(/^[A-Za-z0-9-]+$/, { error: 'the name of a header' })
       .default('X-Accel-Redirect')
       .describe('header that tells the front which file to send'),
-    prefix: text
-      .regex(/^(\/[A-Za-z0-9._~-]+)+$/, { error: 'a path such as "/stored-images"' })
-      .describe('where the front has the data directory, for itself alone'),
+    prefix: pathPrefix.describe('where the front has the data directory, for itself alone'),
   },
   { error: 'an object {"header": ..., "prefix": ...}' },
 )
@@ -78,6 +75,14 @@ const Tls = z.strictObject(
     key: text.describe('file with the private key, PEM'),
   },
   { error: 'an object {"cert": FILE, "key": FILE}' },
+)
+
+/** Each gateway says itself what its settings are. */
+const Gateways = z.strictObject(
+  Object.fromEntries(
+    Object.entries<GatewayKind>(GATEWAYS).map(([name, { schema }]) => [name, schema.optional()]),
+  ),
+  { error: `an object {"${Object.keys(GATEWAYS)[0]}": ...}` },
 )
 
 export const Schema = z.strictObject(
@@ -138,8 +143,7 @@ export const Schema = z.strictObject(
     accel: Accel.optional().describe(
       'let the nginx through which every request comes send the bytes of files: support-files/nginx-accel.conf',
     ),
-    allowPrivateSources: z
-      .boolean({ error: 'true or false' })
+    allowPrivateSources: flag
       .default(false)
       .describe('let imports fetch from loopback, link-local and private addresses'),
     sources: z
@@ -157,6 +161,9 @@ export const Schema = z.strictObject(
       .describe(
         'drop folder: images that are put there are published; default: `<datadir>/incoming`, if it is there',
       ),
+    gateways: Gateways.prefault({}).describe(
+      'other protocols over the same images; off unless they are named here',
+    ),
     datacenterName: text.optional().describe('name of this datacenter'),
     imgapiUrlFromDatacenter: z
       .record(text, url, { error: 'an object {DATACENTER: URL}' })
@@ -264,7 +271,11 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     return issue.keys.map(key => `${prefix}${key}: unknown key${known}`)
   }
   const [key, , name] = issue.path
-  const isSecret = key === 'userdb' || (key === 'mirrors' && (name === undefined || name === 'source'))
+  // What a gateway's settings hold is its own affair.
+  const isSecret =
+    key === 'userdb' ||
+    (key === 'mirrors' && (name === undefined || name === 'source')) ||
+    (key === 'gateways' && typeof issue.input === 'object')
   const found =
     issue.input === undefined ? 'nothing' : isSecret ? typeName(issue.input) : withoutUserinfo(issue.input)
   return [`${where || 'the config'}: found ${found}, expected ${issue.message}`]

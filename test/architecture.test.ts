@@ -46,6 +46,7 @@ test('the domain knows nothing of HTTP, files and databases', () => {
 const ABOVE: Record<string, string[]> = {
   images: [
     'http',
+    'gateways',
     'storage',
     'auth',
     'commands',
@@ -57,18 +58,30 @@ const ABOVE: Record<string, string[]> = {
     'config.ts',
     'log.ts',
   ],
-  mirror: ['http', 'storage', 'auth', 'commands', 'client', 'config.ts', 'log.ts'],
-  incoming: ['http', 'storage', 'auth', 'commands', 'client', 'mirror', 'config.ts', 'log.ts'],
-  jobs: ['mirror', 'incoming'],
+  mirror: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'config.ts', 'log.ts'],
+  incoming: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'mirror', 'config.ts', 'log.ts'],
   // Of jobs and mirrors it knows the records that it keeps.
-  storage: ['http', 'auth', 'commands', 'sources', 'client', 'incoming', 'config.ts'],
-  auth: ['http', 'storage', 'commands', 'jobs', 'sources', 'config.ts'],
-  http: ['storage', 'commands', 'client', 'publish', 'config.ts'],
-  client: ['http', 'storage', 'auth', 'commands', 'jobs', 'publish', 'log.ts'],
-  publish: ['http', 'storage', 'auth', 'commands', 'jobs', 'sources', 'config.ts', 'log.ts'],
-  registry: ['http', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts', 'log.ts'],
-  layers: ['http', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'registry', 'config.ts'],
-  bundle: ['http', 'storage', 'auth', 'commands', 'jobs', 'mirror', 'config.ts', 'log.ts'],
+  storage: ['http', 'gateways', 'auth', 'commands', 'sources', 'client', 'incoming', 'config.ts'],
+  auth: ['http', 'gateways', 'storage', 'commands', 'jobs', 'sources', 'config.ts'],
+  http: ['gateways', 'storage', 'commands', 'client', 'publish', 'config.ts'],
+  client: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'publish', 'log.ts'],
+  publish: [
+    'http',
+    'gateways',
+    'storage',
+    'auth',
+    'commands',
+    'jobs',
+    'sources',
+    'config.ts',
+    'log.ts',
+  ],
+  jobs: ['http', 'gateways', 'storage', 'auth', 'commands', 'mirror', 'incoming', 'config.ts'],
+  sources: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'config.ts'],
+  registry: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts'],
+  layers: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'registry', 'config.ts'],
+  bundle: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'mirror', 'config.ts', 'log.ts'],
+  gateways: ['storage', 'commands', 'client', 'publish', 'config.ts'],
   'config.ts': ['http', 'storage', 'commands'],
 }
 
@@ -81,6 +94,13 @@ test('only the executable imports commands', () => {
   const importers = IMPORTS.filter(({ to }) => layer(to) === 'commands').map(({ from }) => from)
   const others = importers.filter(file => layer(file) !== 'commands' && file !== 'imgapi.ts')
   expect(others).toEqual([])
+})
+
+test('a gateway is its folder and one line: nobody else knows of it, not even another gateway', () => {
+  const home = (file: string) => /^gateways\/[^/]+\//.exec(file)?.[0]
+  const outside = IMPORTS.filter(({ from, to }) => home(to) && home(from) !== home(to))
+  const gateways = new Set(FILES.flatMap(file => home(file) ?? []))
+  expect(outside.map(show)).toEqual([...gateways].map(folder => `gateways/registry.ts → ${folder}index.ts`))
 })
 
 test('no file is longer than 500 lines', () => {

@@ -1,8 +1,11 @@
 import { networkInterfaces } from 'node:os'
+import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { Authenticator } from '../auth/authenticator.ts'
 import { KeyRing } from '../auth/key-ring.ts'
 import { type Config, readConfig } from '../config.ts'
+import type { House } from '../gateways/gateway.ts'
+import { Gateways } from '../gateways/gateways.ts'
 import { createApp } from '../http/app.ts'
 import { readCertificate } from '../http/certificate.ts'
 import { type HttpServer, startServer } from '../http/server.ts'
@@ -49,37 +52,55 @@ async function runServer(configPath: string) {
   const datadir = await openDatadir(config.datadir).catch(error => {
     throw new FailedError((error as Error).message)
   })
-  const service = await compose(config, datadir, log)
+  const { service, gateways } = await compose(config, configPath, datadir, log)
   const address = addressToBind(config)
-  const server = await listen(config, service, address).catch(async error => {
-    await stopService(service, datadir)
-    const where = `${address ?? 'all interfaces'}, port ${config.port}`
-    throw new FailedError(`cannot listen on ${where}: ${(error as Error).message}`)
+  const server = await listen(config, service, gateways, address).catch(async error => {
+    await stopService(service, gateways, datadir)
+    throw new FailedError((error as Error).message)
   })
-  reloadNow = () => reload(configPath, service, server)
+  reloadNow = () => reload(configPath, service, server, gateways)
   announce(config, datadir, log, address, server.port)
   service.mirrors.start()
   const dropFolder = createDropFolder(config, service.images, log)
   dropFolder.start()
+  gateways.announce()
   await stop
-  await server.close(config.shutdownTimeout * 1000)
+  const timeout = config.shutdownTimeout * 1000
+  await Promise.all([server.close(timeout), gateways.close(timeout)])
   await dropFolder.close()
-  await stopService(service, datadir)
+  await stopService(service, gateways, datadir)
   log.info('stopped')
 }
 
-/** Lets go of the data directory if the rest of the server cannot be made. */
-async function compose(config: Config, datadir: Datadir, log: Logger): Promise<Service> {
+/** Lets go of the data directory if the rest of the server cannot be made. Throws FailedError. */
+async function compose(config: Config, configPath: string, datadir: Datadir, log: Logger) {
   try {
-    const service = createService(config, datadir, log)
-    await service.mirrors.load().catch(error => {
+    const parts = createService(config, datadir, log)
+    await parts.mirrors.load().catch(error => {
       throw new FailedError((error as Error).message)
     })
+    const resolvePath = (path: string) => resolve(dirname(configPath), path)
+    const house = { ...parts, datadir: config.datadir, resolve: resolvePath }
+    const gateways = openGateways(config, house)
+    const service: Service = { ...parts, gateways: () => gateways.health() }
     await service.jobs.start()
-    return service
+    await gateways.start().catch(async error => {
+      await service.jobs.close()
+      throw new FailedError((error as Error).message)
+    })
+    return { service, gateways }
   } catch (error) {
     await datadir.close()
     throw error
+  }
+}
+
+/** Throws FailedError. */
+function openGateways({ gateways }: Config, house: House): Gateways {
+  try {
+    return new Gateways(gateways, house)
+  } catch (error) {
+    throw new FailedError((error as Error).message)
   }
 }
 
@@ -92,7 +113,7 @@ function checkCertificate({ tls }: Config) {
   }
 }
 
-function createService(config: Config, datadir: Datadir, log: Logger): Service {
+function createService(config: Config, datadir: Datadir, log: Logger): Omit<Service, 'gateways'> {
   const { mode } = config
   const images = createImages(config, datadir)
   const auth = new Authenticator({
@@ -127,7 +148,12 @@ function createService(config: Config, datadir: Datadir, log: Logger): Service {
 }
 
 /** The storage goes last: what is being imported still writes to it. */
-async function stopService({ jobs, mirrors, client, datacenters }: Service, datadir: Datadir) {
+async function stopService(
+  { jobs, mirrors, client, datacenters }: Service,
+  gateways: Gateways,
+  datadir: Datadir,
+) {
+  await gateways.stop()
   await mirrors.close()
   await jobs.close()
   await client.close()
@@ -135,13 +161,20 @@ async function stopService({ jobs, mirrors, client, datacenters }: Service, data
   await datadir.close()
 }
 
-function listen(config: Config, service: Service, address: string | undefined) {
-  return startServer(createApp(service), service, {
-    address,
-    port: config.port,
-    tls: config.tls,
-    stallTimeout: config.stallTimeout * 1000,
+/** Throws an error for the operator, and then nothing listens. */
+async function listen(config: Config, service: Service, gateways: Gateways, address: string | undefined) {
+  const { port, tls } = config
+  const app = gateways.mount(createApp(service))
+  const stallTimeout = config.stallTimeout * 1000
+  const server = await startServer(app, service.log, { address, port, tls, stallTimeout }).catch(error => {
+    const where = `${address ?? 'all interfaces'}, port ${port}`
+    throw new Error(`cannot listen on ${where}: ${(error as Error).message}`)
   })
+  await gateways.listen({ address, tls }).catch(async error => {
+    await server.close(0)
+    throw error
+  })
+  return server
 }
 
 function announce(config: Config, datadir: Datadir, log: Logger, address: string | undefined, port: number) {
@@ -170,10 +203,11 @@ function announce(config: Config, datadir: Datadir, log: Logger, address: string
 }
 
 /** SIGHUP: users with their keys, log level and certificate are read again; a config that is wrong changes nothing. */
-function reload(configPath: string, { auth, log }: Service, server: HttpServer) {
+function reload(configPath: string, { auth, log }: Service, server: HttpServer, gateways: Gateways) {
   try {
     const config = readConfig(configPath)
     server.reloadCertificate()
+    gateways.reloadCertificates()
     auth.setUsers(config.userdb, config.authKeys)
     log.level = config.logLevel
     log.info('config reloaded: users, log level and certificate')

@@ -2,16 +2,17 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import { ImgapiError } from '../images/errors.ts'
 import { type ApiContext, ApiRequest } from './api-request.ts'
-import type { Exchange } from './exchange.ts'
+import { type Exchange, targetPath } from './exchange.ts'
 import { OPERATIONS } from './imgapi/index.ts'
 import type { Operation } from './operation.ts'
 import { emptyResponse, errorResponse } from './respond.ts'
+import type { Handler } from './server.ts'
 import type { Service } from './service.ts'
 
 const CORS_HEADERS = 'accept, accept-version, content-type, request-id, origin, x-api-version, x-request-id'
 
 /** The whole HTTP side of a server: it listens to nothing and reads no config. */
-export function createApp(service: Service) {
+export function createApp(service: Service): Handler {
   const app = new Hono<{ Bindings: Exchange }>({ getPath })
   const operations = OPERATIONS.filter(operation => operation.isOffered?.(service) ?? true)
   for (const operation of operations) {
@@ -19,7 +20,7 @@ export function createApp(service: Service) {
   }
   const others = otherwise(service, operations)
   app.notFound(({ env, req }) => others.fetch(req.raw, env))
-  return async (request: Request, exchange: Exchange): Promise<Response> => {
+  return async (request, exchange) => {
     await app.fetch(request, exchange)
     // Every answer is written by its operation. Hono makes another of it for HEAD, which must not be sent too.
     return RESPONSE_ALREADY_SENT
@@ -50,11 +51,7 @@ function otherwise(service: Service, operations: readonly Operation[]) {
  * double slashes and append them; neither makes another resource.
  */
 function getPath(request: Request, options?: { env?: Exchange }): string {
-  const target = options?.env?.incoming.url ?? request.url
-  const question = target.indexOf('?')
-  const sent = question === -1 ? target : target.slice(0, question)
-  // A proxy's client sends the whole URL.
-  const path = sent.startsWith('/') ? sent : sent.replace(/^[a-z]+:\/\/[^/]*/i, '') || '/'
+  const path = targetPath(options?.env?.incoming ?? request)
   if (!path.includes('//') && (path.length === 1 || !path.endsWith('/'))) return path
   return path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
 }

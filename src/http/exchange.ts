@@ -36,3 +36,10 @@ export const beginExchange = (incoming: IncomingMessage, outgoing: ServerRespons
 
 /** Whole milliseconds since it began. */
 export const elapsed = ({ started }: Exchange) => Math.round(performance.now() - started)
+
+/** The path as it was sent, without the query and, where a proxy's client sends the whole URL, without the host. */
+export function targetPath({ url = '/' }: Pick<IncomingMessage, 'url'>): string {
+  const question = url.indexOf('?')
+  const sent = question === -1 ? url : url.slice(0, question)
+  return sent.startsWith('/') ? sent : sent.replace(/^[a-z]+:\/\/[^/]*/i, '') || '/'
+}

@@ -2,12 +2,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import type { Logger } from 'pino'
 import { logExchange } from './access-log.ts'
-import type { createApp } from './app.ts'
 import { type CertificateFiles, readCertificate } from './certificate.ts'
 import { Connections } from './connections.ts'
-import { beginExchange } from './exchange.ts'
-import type { Service } from './service.ts'
+import { beginExchange, type Exchange } from './exchange.ts'
+
+/** Answers one request, whatever happens: it never rejects. */
+export type Handler = (request: Request, exchange: Exchange) => Promise<Response>
 
 export interface ServerOptions {
   /** Undefined is every interface. */
@@ -31,19 +33,15 @@ const KEEP_ALIVE = 75_000
 const MAX_HEADER_SIZE = 16 * 1024
 
 /** Listens. Rejects with the system's error if it cannot. */
-export async function startServer(
-  app: ReturnType<typeof createApp>,
-  service: Service,
-  options: ServerOptions,
-): Promise<HttpServer> {
+export async function startServer(handle: Handler, log: Logger, options: ServerOptions): Promise<HttpServer> {
   const { stallTimeout, tls, address, port } = options
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = env as HttpBindings
       connections.begin(outgoing)
       const exchange = beginExchange(incoming, outgoing)
-      outgoing.once('close', () => logExchange(service.log, exchange))
-      return isWithoutHost(incoming) ? badRequest() : app(request, exchange)
+      outgoing.once('close', () => logExchange(log, exchange))
+      return isWithoutHost(incoming) ? badRequest() : handle(request, exchange)
     },
     { hostname: 'localhost', overrideGlobalObjects: true, errorHandler: () => badRequest() },
   )

@@ -25,4 +25,6 @@ export interface Service {
   accel?: Accel | undefined
   /** Other datacenters by name, the name of this one, and how they are reached. */
   datacenters: { own: string | undefined; urls: Readonly<Record<string, string>>; client: HttpClient }
+  /** The other protocols that this server speaks, by name: `ok`, or what is wrong. */
+  gateways(): Promise<Record<string, string>>
 }

@@ -8,7 +8,7 @@ export const getState: Operation = {
   path: '/state',
   async handle(request) {
     await request.authenticate()
-    const { log } = request.service
+    const { log, gateways } = request.service
     const memory = process.memoryUsage.rss()
     return request.json({
       cache: {},
@@ -16,6 +16,7 @@ export const getState: Operation = {
       storageTypes: ['local'],
       uptime: Math.round(process.uptime()),
       memory: { rss: memory },
+      gateways: await gateways(),
     })
   },
 }
