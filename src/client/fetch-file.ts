@@ -72,7 +72,7 @@ async function fetchRest(client: Getter, options: FetchOptions, offset: number):
     expectedSize: expected.size,
     isVerified: true,
     // The servers that know ranges have the file's SHA-1 for its ETag.
-    etag: `"${expected.sha1}"`,
+    validator: `"${expected.sha1}"`,
     signal,
     retry,
     ...(onRetry && { onRetry }),

@@ -11,6 +11,8 @@ import { readCertificate } from '../http/certificate.ts'
 import { type HttpServer, startServer } from '../http/server.ts'
 import type { Service } from '../http/service.ts'
 import { uuidOfPartial } from '../jobs/bring-image.ts'
+import { fetchImageTask } from '../jobs/fetch-image.ts'
+import { importTask } from '../jobs/import-chain.ts'
 import { Jobs } from '../jobs/jobs.ts'
 import { createLog } from '../log.ts'
 import { HttpClient } from '../sources/http-client.ts'
@@ -134,10 +136,14 @@ function createService(config: Config, datadir: Datadir, log: Logger): Omit<Serv
   // The operator has said where these are, which is on a private network as a rule.
   const datacenterClient = new HttpClient({ ...clientOptions, allowPrivate: true })
   const { concurrency, ...retry } = config.imports
-  const clients = { 'import-remote-image': client, 'import-dc-image': datacenterClient }
   const mirrors = createMirrors(config, datadir, images, log)
   const keeps = (partial: string) => mirrors.isBringing(uuidOfPartial(partial))
-  const jobs = new Jobs({ images, clients, store: datadir.jobs, log, retry, concurrency, keeps })
+  const tasks = {
+    'import-remote-image': importTask({ images, client, retry }),
+    'import-dc-image': importTask({ images, client: datacenterClient, retry }),
+    'fetch-image': fetchImageTask({ images, client, retry }),
+  }
+  const jobs = new Jobs({ images, tasks, store: datadir.jobs, log, concurrency, keeps })
   const datacenters = {
     own: config.datacenterName,
     urls: config.imgapiUrlFromDatacenter,

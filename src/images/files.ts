@@ -45,7 +45,6 @@ export async function addImageFile(
   const claimed = readCompression(options.compression)
   checkStorage(options.storage, viewer)
   const index = fileIndex(image, options.index)
-  checkSize(images, incoming.size)
   const release = await holdUpload(images, uuid)
   try {
     const { received, compression } = await receiveImageFile(images, claimed, incoming)
@@ -69,11 +68,13 @@ export async function holdUpload({ locks }: Images, uuid: string): Promise<() =>
   return release
 }
 
-async function receiveImageFile(
+/** Takes a file in, whatever image it will belong to, and tells its compression. Throws Upload or InvalidParameter. */
+export async function receiveImageFile(
   images: Images,
   claimed: ImageFile['compression'] | undefined,
   incoming: IncomingFile,
 ) {
+  checkSize(images, incoming.size)
   const { maxImageSize, stallTimeout } = images.policy
   let compression = claimed
   const received = await images.files.receive(incoming.open(), {

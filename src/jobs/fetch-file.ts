@@ -4,7 +4,7 @@ import { fileTooBig } from '../images/files.ts'
 import type { Images } from '../images/images.ts'
 import type { ReceivedFile, ReceiveOptions } from '../images/ports.ts'
 import { type HttpClient, SourceError } from '../sources/http-client.ts'
-import { type DownloadOptions, download, type RetryPolicy } from '../sources/resumable.ts'
+import { type DownloadOptions, download, type RetryPolicy, type Told } from '../sources/resumable.ts'
 
 /** Brings the bytes at a URL into the file store, and proves that they are the right ones. */
 
@@ -13,9 +13,12 @@ export interface Fetch {
   url: URL
   size?: number | undefined
   sha1?: string | undefined
+  /** Where there is no digest: of the version that an earlier attempt has a part of. */
+  validator?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
   throttle?: DownloadOptions['throttle']
+  onAnswer?(told: Told): void
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }
@@ -39,7 +42,8 @@ export async function fetchFile(fetch: Fetch, receive: Receive): Promise<Receive
 }
 
 async function receiveOnce(fetch: Fetch, receive: Receive) {
-  const { client, url, size, sha1, signal, retry, throttle, onProgress, onRetry } = fetch
+  const { client, url, size, sha1, validator, signal, retry, throttle } = fetch
+  const { onAnswer, onProgress, onRetry } = fetch
   const ended = new AbortController()
   let failure: unknown
   let start = 0
@@ -49,9 +53,11 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
       offset,
       expectedSize: size,
       isVerified: sha1 !== undefined,
+      validator,
       signal: AbortSignal.any([signal, ended.signal]),
       retry,
       throttle,
+      ...(onAnswer && { onAnswer }),
       ...(onProgress && { onProgress }),
       ...(onRetry && { onRetry }),
     })

@@ -1,24 +1,22 @@
 import { type RemoteFile, readRemoteFiles } from '../images/fetched-file.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
-import type { ImgapiSource } from '../sources/imgapi-source.ts'
+import { ImgapiSource } from '../sources/imgapi-source.ts'
 import { withRetries } from '../sources/resumable.ts'
 import { bringImage, type ImportTools } from './bring-image.ts'
-import type { Job, JobStep } from './job.ts'
+import type { Job, JobStep, Progress, Task } from './job.ts'
 import { getManifest, missingManifests } from './missing.ts'
 
 /** Brings an image here with all the origins that are missing, each of them complete before the next begins. */
 
-export interface Progress {
-  /** Called after every change of the job that must survive a crash. */
-  save(): Promise<void>
-  /** Called for every piece that arrives: how much of the step is there, and how much came now. */
-  moved(step: JobStep, bytes: number, arrived: number): void
-  retried(error: Error): void
-}
+/** The task of jobs that bring an image from another Image API. */
+export const importTask =
+  (tools: ImportTools): Task =>
+  (job, signal, progress) =>
+    importChain(tools, new ImgapiSource(tools.client, new URL(job.secret_source)), job, signal, progress)
 
 /** Runs a job to its end; what was done before a restart is not done again. */
-export async function importChain(
+async function importChain(
   tools: ImportTools,
   source: ImgapiSource,
   job: Job,

@@ -1,3 +1,6 @@
+import type { Compression } from '../images/image.ts'
+import type { Told } from '../sources/resumable.ts'
+
 /** A long transfer that the server does by itself, on record from the request to its end. */
 
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled'
@@ -15,7 +18,7 @@ export interface JobStep {
 
 export interface Job {
   readonly uuid: string
-  readonly task: 'import-remote-image' | 'import-dc-image'
+  readonly task: 'import-remote-image' | 'import-dc-image' | 'fetch-image'
   readonly image_uuid: string
   /** Where from: without credentials for people, with them for the next start. */
   readonly source: string
@@ -35,6 +38,32 @@ export interface Job {
   made: string[]
   /** Under which names the file store keeps what has arrived. */
   partials: string[]
+  fetch?: FetchedImage | undefined
+}
+
+/** The image that a job of task `fetch-image` makes of the bytes at a URL. */
+export interface FetchedImage {
+  /** Without what only the bytes tell. */
+  readonly manifest: Record<string, unknown>
+  /** The URL as it was given, without user and password. */
+  readonly source: string
+  /** Seconds from the start of the job until it has failed, restarts included. */
+  readonly time_limit: number
+  /** What the source and the first bytes have told, as far as they have. */
+  told?: (Told & { compression?: Compression | undefined }) | undefined
+  /** When this machine was started, in seconds since 1970: what was written before may be torn. */
+  booted_at?: number | undefined
+}
+
+/** Does a job to its end; what was done before a restart is not done again. Rejects with why it failed. */
+export type Task = (job: Job, signal: AbortSignal, progress: Progress) => Promise<void>
+
+export interface Progress {
+  /** Called after every change of the job that must survive a crash. */
+  save(): Promise<void>
+  /** Called for every piece that arrives: how much of the step is there, and how much came now. */
+  moved(step: JobStep, bytes: number, arrived: number): void
+  retried(error: Error): void
 }
 
 /** The records, which outlive a restart. */

@@ -2,19 +2,16 @@ import PQueue from 'p-queue'
 import type { Logger } from 'pino'
 import { ImgapiError } from '../images/errors.ts'
 import type { Images } from '../images/images.ts'
-import { type HttpClient, withoutCredentials } from '../sources/http-client.ts'
-import { ImgapiSource } from '../sources/imgapi-source.ts'
-import type { RetryPolicy } from '../sources/resumable.ts'
-import { importChain, removeUnfinished } from './import-chain.ts'
-import { isLive, type Job, type JobStore, toRecord } from './job.ts'
+import { withoutCredentials } from '../sources/http-client.ts'
+import { removeUnfinished } from './import-chain.ts'
+import { type FetchedImage, isLive, type Job, type JobStore, type Task, toRecord } from './job.ts'
 
 export interface JobsOptions {
   images: Images
-  /** How a job of each kind fetches. */
-  clients: Readonly<Record<Job['task'], HttpClient>>
+  /** How a job of each kind is done. */
+  tasks: Readonly<Record<Job['task'], Task>>
   store: JobStore
   log: Logger
-  retry: RetryPolicy
   /** How many run at once. */
   concurrency: number
   /** Whether somebody else needs what the file store has under that name of what a job fetches. */
@@ -26,6 +23,8 @@ export interface ImportRequest {
   image_uuid: string
   source: URL
   channel?: string | undefined
+  /** For task `fetch-image`. */
+  fetch?: FetchedImage | undefined
 }
 
 /** Finished records are kept this long for people to look at. */
@@ -71,7 +70,7 @@ export class Jobs {
   async submit(request: ImportRequest): Promise<Job> {
     const live = this.findLive(request.image_uuid)
     if (live) return live
-    if (this.#isClosing) throw new ImgapiError('ServiceUnavailableError', STOPPED.message)
+    this.#requireOpen()
     const { images, store } = this.#options
     const job: Job = {
       uuid: images.newUuid(),
@@ -86,6 +85,7 @@ export class Jobs {
       steps: [],
       made: [],
       partials: [],
+      ...(request.fetch && { fetch: request.fetch }),
     }
     this.#jobs.set(job.uuid, job)
     try {
@@ -97,6 +97,18 @@ export class Jobs {
     this.#enqueue(job)
     await this.#forgetOld()
     return job
+  }
+
+  /** Puts a failed job back into the queue, to go on with what it has. `source`: its own, with the credentials. */
+  async retry(job: Job, source: URL) {
+    this.#requireOpen()
+    job.state = 'queued'
+    job.secret_source = source.href
+    delete job.error
+    delete job.started_at
+    delete job.finished_at
+    await this.#options.store.save(job)
+    this.#enqueue(job)
   }
 
   findLive(imageUuid: string): Job | undefined {
@@ -148,6 +160,11 @@ export class Jobs {
     await Promise.all([...this.#running.values()].map(({ done }) => done))
   }
 
+  /** Throws ServiceUnavailableError. */
+  #requireOpen() {
+    if (this.#isClosing) throw new ImgapiError('ServiceUnavailableError', STOPPED.message)
+  }
+
   #enqueue(job: Job) {
     this.#queue.add(() => this.#run(job)).catch(error => this.#options.log.error({ err: error }, 'job'))
   }
@@ -169,16 +186,14 @@ export class Jobs {
   }
 
   async #work(job: Job, signal: AbortSignal) {
-    const { images, clients, retry, store, log } = this.#options
-    const client = clients[job.task]
+    const { images, tasks, store, log } = this.#options
     const running = this.#running.get(job.uuid)!
     let savedAt = 0
     try {
       job.state = 'running'
       job.started_at ??= images.now().toISOString()
       await store.save(job)
-      const source = new ImgapiSource(client, new URL(job.secret_source))
-      await importChain({ images, client, retry }, source, job, signal, {
+      await tasks[job.task](job, signal, {
         save: () => store.save(job),
         moved: (step, bytes, arrived) => {
           running.bytes += arrived

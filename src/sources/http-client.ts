@@ -32,18 +32,22 @@ export class SourceError extends Error {
   readonly status: number | undefined
   /** The code in the other server's error, if it speaks the Image API. */
   readonly code: string | undefined
+  /** Whether what has arrived so far is of no use, but the whole file from its beginning may be had. */
+  readonly isStale: boolean
 
   constructor(
     message: string,
     {
       isTemporary = false,
+      isStale = false,
       status,
       code,
-    }: { isTemporary?: boolean; status?: number; code?: string | undefined } = {},
+    }: { isTemporary?: boolean; isStale?: boolean; status?: number; code?: string | undefined } = {},
     cause?: unknown,
   ) {
     super(message, { cause })
     this.isTemporary = isTemporary
+    this.isStale = isStale
     this.status = status
     this.code = code
   }

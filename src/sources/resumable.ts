@@ -15,16 +15,26 @@ export interface DownloadOptions {
   expectedSize?: number | undefined
   /** Whether somebody checks a digest in the end: then a mixture of two versions is found out. */
   isVerified: boolean
-  /** ETag of what the bytes before `offset` were taken from, if it is known. */
-  etag?: string | undefined
+  /** ETag, or date, of what the bytes before `offset` were taken from, if it is known. */
+  validator?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
   /** Resolves when so many more bytes may be taken. */
   throttle?: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined
+  /** Told what the source says of the whole file, before each part of it. */
+  onAnswer?(told: Told): void
   /** Told the number of bytes that are there, those before `offset` included, and how many of them came now. */
   onProgress?(bytes: number, arrived: number): void
   /** Told of each failure that is going to be retried. */
   onRetry?: ((error: Error) => void) | undefined
+}
+
+/** What a source says of a file that it sends. */
+export interface Told {
+  /** Bytes of all of it, if the source knows. */
+  size?: number | undefined
+  /** Tells this version of the file from others. */
+  validator?: string | undefined
 }
 
 export interface RetryPolicy {
@@ -87,7 +97,7 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
   const { signal, retry, onRetry, expectedSize, isVerified } = options
   const label = withoutCredentials(url)
   let offset = options.offset
-  let validator = options.etag
+  let { validator } = options
   if (offset === expectedSize) return
   for (let failures = 0; ; failures++) {
     const before = offset
@@ -113,26 +123,29 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
 
   async function receive() {
     if (offset > 0 && !isVerified && !validator) {
-      throw new SourceError(`${label} broke off after ${offset} bytes and does not tell how to go on`)
+      const message = `${label} broke off after ${offset} bytes and does not tell how to go on`
+      throw new SourceError(message, { isStale: true })
     }
     const answer = await client.get(url, rangeHeaders(offset, validator), signal)
     const { status, headers, body } = answer
     if (status === 416) {
       await body.dump()
-      throw new SourceError(`${label} has ${offset} of ${expectedSize ?? 'more'} bytes`)
+      throw new SourceError(`${label} has ${offset} of ${expectedSize ?? 'more'} bytes`, { isStale: true })
     }
     if (status !== 200 && status !== 206) throw statusError(url, status, await readText(body, url, signal))
     const version = validatorOf(headers)
     if (!isVerified && offset > 0 && version !== validator) {
       body.destroy()
-      throw new SourceError(`${label} changed while it was being fetched`)
+      throw new SourceError(`${label} changed while it was being fetched`, { isStale: true })
     }
     validator = version
+    options.onAnswer?.({ size: wholeSize(status, headers), validator })
     // A source that does not know ranges starts over: what we have is skipped.
     let skip = offset - (status === 206 ? firstByte(headers, offset) : 0)
     if (skip < 0) {
       body.destroy()
-      throw new SourceError(`${label} answers with other bytes than those that were asked for`)
+      const message = `${label} answers with other bytes than those that were asked for`
+      throw new SourceError(message, { isStale: true })
     }
     for await (const chunk of body as AsyncIterable<Buffer>) {
       const wanted = skip > 0 ? chunk.subarray(Math.min(skip, chunk.length)) : chunk
@@ -155,6 +168,12 @@ type AnswerHeaders = Record<string, string | string[] | undefined>
 function validatorOf({ etag, 'last-modified': modified }: AnswerHeaders): string | undefined {
   if (typeof etag === 'string' && !etag.startsWith('W/')) return etag
   return typeof modified === 'string' ? modified : undefined
+}
+
+function wholeSize(status: number, headers: AnswerHeaders): number | undefined {
+  const { 'content-range': range, 'content-length': length } = headers
+  const size = status === 200 ? length : typeof range === 'string' ? range.split('/')[1] : undefined
+  return typeof size === 'string' && /^\d{1,15}$/.test(size) ? Number(size) : undefined
 }
 
 function firstByte({ 'content-range': range }: AnswerHeaders, asked: number): number {

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { UUID } from '../../images/fields.ts'
+import { COMPRESSIONS, UUID } from '../../images/fields.ts'
 import type { Job, JobStore } from '../../jobs/job.ts'
 import { readDocument, writeDocument } from './document.ts'
 import { syncFolder } from './durable.ts'
@@ -20,7 +20,7 @@ const count = z.int().nonnegative()
 /** What a record must be for a job to be made of it. */
 const JobRecord = z.looseObject({
   uuid,
-  task: z.enum(['import-remote-image', 'import-dc-image']),
+  task: z.enum(['import-remote-image', 'import-dc-image', 'fetch-image']),
   image_uuid: uuid,
   source: z.url(),
   secret_source: z.url({ protocol: /^https?$/ }),
@@ -44,6 +44,21 @@ const JobRecord = z.looseObject({
   ),
   made: z.array(uuid),
   partials: z.array(z.string().regex(/^[0-9a-f-]{36}-[0-9a-f]{40}$/)),
+  fetch: z
+    .object({
+      manifest: z.record(z.string(), z.unknown()),
+      source: z.url(),
+      time_limit: count,
+      told: z
+        .object({
+          size: count.optional(),
+          validator: z.string().optional(),
+          compression: z.enum(COMPRESSIONS).optional(),
+        })
+        .optional(),
+      booted_at: count.optional(),
+    })
+    .optional(),
 })
 
 /** Records of jobs, a document each. */
