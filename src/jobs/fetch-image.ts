@@ -9,8 +9,9 @@ import type { Images } from '../images/images.ts'
 import type { ReceivedFile } from '../images/ports.ts'
 import { publishReceived } from '../images/publish.ts'
 import { SourceError } from '../sources/http-client.ts'
+import type { ImportTools } from './bring-image.ts'
 import { fetchFile, fetchOptions } from './fetch-file.ts'
-import { type ImportTools, removeUnfinished } from './import-chain.ts'
+import { removeUnfinished } from './import-chain.ts'
 import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
 
 /** Makes an image of the bytes at a URL, which come without a manifest and so without a digest. */

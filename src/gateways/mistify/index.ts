@@ -1,13 +1,15 @@
-import { jsonResponse } from '../../http/respond.ts'
+import { resolveChannel } from '../../images/visibility.ts'
 import { defineGateway, type Place } from '../gateway.ts'
+import { createMistifyApp } from './app.ts'
 import { MistifyConfig } from './config.ts'
 
 /** The API of mistify-image-service, which serves images to the sub-agents of mistify-agent. */
 export const mistify = defineGateway(MistifyConfig, (settings, house) => ({
   place: placeOf(settings),
-  handle: async (_, exchange) =>
-    jsonResponse(exchange, house.serverName, '{"message":"image not found"}', { status: 404 }),
-  start: async () => {},
+  handle: createMistifyApp(settings, house),
+  // Its protocol has no channels: it speaks of the default one.
+  start: async () => void resolveChannel(house.images.policy, undefined, false),
+  // Its fetches are jobs of the server, and its images images.
   stop: async () => {},
   health: async () => undefined,
 }))

@@ -1,0 +1,24 @@
+import { sendFile } from '../../http/send-file.ts'
+import { fileAt } from '../../images/files.ts'
+import { readableImage } from '../../images/visibility.ts'
+import { findImage } from './find.ts'
+import { type MistifyRequest, notFound } from './request.ts'
+
+/** GET and HEAD /images/{id}/download: the bytes as they were stored, also in part, with their digests. */
+export async function downloadImage(request: MistifyRequest): Promise<Response> {
+  const { images, serverName } = request.house
+  const found = await findImage(request, request.id)
+  if (!found.image) throw notFound('incomplete image')
+  const image = await readableImage(images, request.id, request.viewer)
+  const file = fileAt(image, 0)
+  const md5 = await images.files.md5(image.uuid, file)
+  return sendFile(request.exchange, serverName, images.policy.stallTimeout, {
+    size: file.size,
+    contentType: 'application/octet-stream',
+    md5: md5 && Buffer.from(md5, 'hex').toString('base64'),
+    resource: { etags: [file.sha1], modified: new Date(file.mtime) },
+    // RFC 9530; of all bytes, on an answer with a part of them too.
+    headers: { 'Repr-Digest': `sha=:${Buffer.from(file.sha1, 'hex').toString('base64')}:` },
+    open: () => images.files.open(image.uuid, file),
+  })
+}

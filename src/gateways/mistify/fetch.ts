@@ -1,0 +1,75 @@
+import { isObject } from '../../images/rules.ts'
+import { readSourceUrl } from '../../sources/source-url.ts'
+import { findBySource, findImage } from './find.ts'
+import { newManifest } from './manifest.ts'
+import { isMistifyType, type MistifyType } from './record.ts'
+import { badRequest, type MistifyRequest } from './request.ts'
+
+/** One at a time, so that two requests for one source make one image. */
+type InTurn = <T>(run: () => Promise<T>) => Promise<T>
+
+/**
+ * POST /images: has the server fetch an image. A source that is here, or on its way, is that image again,
+ * whatever type and comment are given now; one that failed is tried again under its id.
+ */
+export const fetchImage =
+  (inTurn: InTurn) =>
+  async (request: MistifyRequest): Promise<Response> => {
+    const { images, client } = request.house
+    const { source, type, comment } = readOrder(await request.body())
+    const url = await readSourceUrl(client, 'source', source)
+    const plain = withoutUser(source, url)
+    const manifest = newManifest(images.policy, type, comment, plain, images.now())
+    const id = await inTurn(() => fetchOnce(request, url, plain, manifest))
+    return request.json((await findImage(request, id)).record, 202)
+  }
+
+async function fetchOnce(
+  request: MistifyRequest,
+  url: URL,
+  source: string,
+  manifest: Record<string, unknown>,
+): Promise<string> {
+  const { images, jobs } = request.house
+  const known = await findBySource(request, source)
+  if (known?.job?.state === 'failed') await jobs.retry(known.job, url)
+  if (known) return known.record.id
+  const job = await jobs.submit({
+    task: 'fetch-image',
+    image_uuid: images.newUuid(),
+    source: url,
+    channel: request.viewer.channel,
+    fetch: { manifest, source, time_limit: request.settings.fetchTimeout },
+  })
+  return job.image_uuid
+}
+
+interface Order {
+  source: string
+  type: MistifyType
+  comment: string
+}
+
+/** Throws BadRequestError: the source first, then the type. */
+function readOrder(body: unknown): Order {
+  if (body === undefined) throw badRequest('EOF')
+  const given = body ?? {}
+  if (!isObject(given)) throw badRequest('json: the body is not an object')
+  const { source, type, comment } = given
+  for (const [name, value] of Object.entries({ source, type, comment })) {
+    const isText = value === undefined || value === null || typeof value === 'string'
+    if (!isText) throw badRequest(`json: "${name}" is not a string`)
+  }
+  if (!source) throw badRequest('missing image source')
+  if (!isMistifyType(type)) throw badRequest('invalid image type')
+  return { source: source as string, type, comment: typeof comment === 'string' ? comment : '' }
+}
+
+/** As it was given, unless it has credentials, which are not for others to see. */
+function withoutUser(given: string, url: URL): string {
+  if (!url.username && !url.password) return given
+  const plain = new URL(url.href)
+  plain.username = ''
+  plain.password = ''
+  return plain.href
+}

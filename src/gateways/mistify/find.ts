@@ -1,0 +1,103 @@
+import { ImgapiError } from '../../images/errors.ts'
+import { UUID } from '../../images/fields.ts'
+import { type Image, isActivated } from '../../images/image.ts'
+import type { Images } from '../../images/images.ts'
+import { imagesOf } from '../../images/listing.ts'
+import { provenanceOf } from '../../images/provenance.ts'
+import { channelFilter, type Viewer, visibleImage } from '../../images/visibility.ts'
+import type { Job } from '../../jobs/job.ts'
+import { fromImage, fromJob, IMAGE_TYPES, type MistifyImage, type MistifyType } from './record.ts'
+import { type MistifyRequest, notFound } from './request.ts'
+
+/** What is there for the agents: active images, and the fetches that will become some or have failed. */
+
+export interface Found {
+  record: MistifyImage
+  /** Absent while it is being fetched. */
+  image?: Image
+  /** Absent when it is complete. */
+  job?: Job
+}
+
+/** Throws ResourceNotFound, as if it did not exist, for what the caller may not see. */
+export async function findImage(request: MistifyRequest, id: string): Promise<Found> {
+  const { house, viewer } = request
+  if (UUID.test(id)) {
+    const fetched = fetches(request).find(({ job }) => job.image_uuid === id)
+    const image = await visible(house.images, id, viewer)
+    const record = image && isActivated(image) && fromImage(image, viewer.authenticated)
+    if (record) return { record, image }
+    if (fetched) return fetched
+  }
+  throw notFound('image not found')
+}
+
+async function visible(images: Images, id: string, viewer: Viewer): Promise<Image | undefined> {
+  try {
+    return (await visibleImage(images, id, viewer)).image
+  } catch (error) {
+    if (error instanceof ImgapiError && error.code === 'ResourceNotFound') return undefined
+    throw error
+  }
+}
+
+/** All of them, or those of a type: complete ones first, then fetches, the oldest first. */
+export async function listAll(request: MistifyRequest, type?: MistifyType): Promise<MistifyImage[]> {
+  const { authenticated } = request.viewer
+  const jobs = fetches(request)
+  const images = await listImages(request, 'active')
+  const complete = images.flatMap(image => fromImage(image, authenticated) ?? [])
+  const known = new Set(complete.map(({ id }) => id))
+  const fetched = jobs.map(({ record }) => record).filter(({ id }) => !known.has(id))
+  return [...complete, ...fetched].filter(record => type === undefined || record.type === type)
+}
+
+/** The one that was, or is to be, fetched from there, whatever has become of it. */
+export async function findBySource(request: MistifyRequest, source: string): Promise<Found | undefined> {
+  const { authenticated } = request.viewer
+  const fetched = fetches(request).find(({ job }) => job.fetch?.source === source)
+  for (const image of await listImages(request, 'all')) {
+    if (!isActivated(image) || provenanceOf(image)?.source !== source) continue
+    const record = fromImage(image, authenticated)
+    if (record) return { record, image }
+  }
+  return fetched
+}
+
+async function listImages(request: MistifyRequest, state: 'active' | 'all'): Promise<Image[]> {
+  const { house, viewer } = request
+  const { policy, manifests } = house.images
+  const query = {
+    state,
+    tags: [],
+    billingTags: [],
+    order: 'asc' as const,
+    channel: channelFilter(policy, viewer),
+    ...(isShownPublicOnly(request) && { public: true }),
+  }
+  const runs = await Promise.all(
+    Object.values(IMAGE_TYPES).map(value => manifests.list({ ...query, type: { value, not: false } })),
+  )
+  return runs.flatMap(imagesOf)
+}
+
+/**
+ * The fetches that the caller may know of, the oldest first. To be asked for before the images: one that is
+ * complete meanwhile is in either, not in neither.
+ */
+function fetches(request: MistifyRequest) {
+  const { channel, authenticated } = request.viewer
+  return request.house.jobs
+    .list()
+    .reverse()
+    .filter(({ task }) => task === 'fetch-image')
+    .filter(job => job.channel === channel)
+    .filter(({ fetch }) => !isShownPublicOnly(request) || fetch?.manifest.public === true)
+    .flatMap(job => {
+      const record = fromJob(job, authenticated)
+      return record ? [{ record, job }] : []
+    })
+}
+
+const isShownPublicOnly = ({ house, viewer }: MistifyRequest) =>
+  house.images.policy.anonymous === 'public' && !viewer.authenticated

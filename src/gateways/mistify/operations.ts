@@ -1,0 +1,63 @@
+import { deleteImage } from '../../images/remove.ts'
+import { isLive } from '../../jobs/job.ts'
+import { downloadImage } from './download.ts'
+import { fetchImage } from './fetch.ts'
+import { findImage, listAll } from './find.ts'
+import { isMistifyType } from './record.ts'
+import { badRequest, type MistifyRequest } from './request.ts'
+import { uploadImage } from './upload.ts'
+
+/** The API of mistify-image-service. */
+export interface Operation {
+  /** Its name in the log. */
+  name: string
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  path: Path
+  handle(request: MistifyRequest): Promise<Response>
+}
+
+export type Path = '/images' | '/images/{id}' | '/images/{id}/download'
+
+/** A type of letters alone is checked; with any other value the parameter was never there. */
+async function listImages(request: MistifyRequest): Promise<Response> {
+  const given = request.query.get('type') ?? ''
+  const type = /^[A-Za-z]+$/.test(given) ? given : undefined
+  if (type !== undefined && !isMistifyType(type)) throw badRequest('invalid type')
+  return request.json(await listAll(request, type))
+}
+
+/** Also ends a fetch that is under way. Answers with what was deleted. */
+async function removeImage(request: MistifyRequest): Promise<Response> {
+  const { images, jobs } = request.house
+  const { record, job } = await findImage(request, request.id)
+  if (job) {
+    if (isLive(job)) await jobs.cancel(job.uuid)
+    if (jobs.list().includes(job)) await jobs.cancel(job.uuid)
+  }
+  // It may have become complete just now.
+  const isComplete = (await images.manifests.find(request.id)) !== undefined
+  if (isComplete) await deleteImage(images, request.id, request.viewer, true)
+  return request.json(record)
+}
+
+export const operations = (): readonly Operation[] => {
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
+    const result = last.then(run)
+    last = result.catch(() => {})
+    return result
+  }
+  return [
+    { name: 'ListImages', method: 'GET', path: '/images', handle: listImages },
+    { name: 'FetchImage', method: 'POST', path: '/images', handle: fetchImage(inTurn) },
+    { name: 'UploadImage', method: 'PUT', path: '/images', handle: uploadImage },
+    {
+      name: 'GetImage',
+      method: 'GET',
+      path: '/images/{id}',
+      handle: async request => request.json((await findImage(request, request.id)).record),
+    },
+    { name: 'DeleteImage', method: 'DELETE', path: '/images/{id}', handle: removeImage },
+    { name: 'DownloadImage', method: 'GET', path: '/images/{id}/download', handle: downloadImage },
+  ]
+}

@@ -1,0 +1,36 @@
+import { checkDigests, receiveImageFile } from '../../images/files.ts'
+import { publishReceived } from '../../images/publish.ts'
+import { newManifest } from './manifest.ts'
+import { fromImage, isMistifyType } from './record.ts'
+import { badRequest, type MistifyRequest } from './request.ts'
+
+/** PUT /images: the body is the image, which is there when all of it is stored. */
+export async function uploadImage(request: MistifyRequest): Promise<Response> {
+  const { images } = request.house
+  const type = request.header('x-image-type')
+  if (!isMistifyType(type)) throw badRequest('invalid X-Image-Type header')
+  const since = images.now()
+  const manifest = newManifest(images.policy, type, decode(request.header('x-image-comment')), '', since)
+  const incoming = request.file()
+  const { received, compression } = await receiveImageFile(images, undefined, incoming)
+  try {
+    checkDigests(received, undefined, incoming.md5)
+  } catch (error) {
+    await received.discard()
+    throw error
+  }
+  const image = await publishReceived(
+    images,
+    { ...manifest, uuid: images.newUuid() },
+    { authenticated: true, channel: request.viewer.channel },
+    { source: '', since: since.toISOString(), isSizePromised: incoming.size !== undefined },
+    { received, compression },
+  )
+  return request.json(fromImage(image, true))
+}
+
+/** Headers come as Latin-1, which is UTF-8 as a rule. */
+function decode(header = ''): string {
+  const text = Buffer.from(header, 'latin1').toString()
+  return text.includes('\uFFFD') ? header : text
+}
