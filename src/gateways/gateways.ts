@@ -64,6 +64,7 @@ export class Gateways {
       if ('prefix' in place) continue
       const address = place.address ?? options.address
       const tls = place.tls ? options.tls : undefined
+      if (place.tls && !tls) throw new Error(`gateways.${name}.tls: the server has no certificate`)
       const { stallTimeout } = images.policy
       const server = await startServer(handle, log, { address, port: place.port, tls, stallTimeout }).catch(
         async error => {

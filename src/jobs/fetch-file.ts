@@ -18,7 +18,7 @@ export interface Fetch {
   signal: AbortSignal
   retry: RetryPolicy
   throttle?: DownloadOptions['throttle']
-  onAnswer?(told: Told): void
+  onAnswer?(told: Told): Promise<void>
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }

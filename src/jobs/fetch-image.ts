@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sniffCompression } from '../images/compression.ts'
 import { alreadyExists } from '../images/create.ts'
 import { ImgapiError } from '../images/errors.ts'
-import { isActivated } from '../images/image.ts'
+import { type Compression, isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import type { ReceivedFile } from '../images/ports.ts'
 import { publishReceived } from '../images/publish.ts'
@@ -54,7 +54,7 @@ async function fetchImage(tools: ImportTools, job: FetchJob, signal: AbortSignal
   const bytes_done = job.steps[0]?.bytes_done ?? 0
   const bytes_expected = job.fetch.told?.size ?? 0
   job.steps = [{ uuid, state: 'running', bytes_done, bytes_expected, started_at: since }]
-  const received = await receive(tools, job, signal, progress)
+  const file = await receive(tools, job, signal, progress)
   const { told, manifest, source } = job.fetch
   job.made.push(uuid)
   await progress.save()
@@ -63,13 +63,13 @@ async function fetchImage(tools: ImportTools, job: FetchJob, signal: AbortSignal
     { ...manifest, uuid },
     { authenticated: true, channel: job.channel },
     { source, since, isSizePromised: told?.size !== undefined },
-    { received, compression: told?.compression ?? 'none' },
+    file,
   )
   job.made = []
   Object.assign(job.steps[0]!, {
     state: 'done',
-    bytes_done: received.size,
-    bytes_expected: received.size,
+    bytes_done: file.received.size,
+    bytes_expected: file.received.size,
     finished_at: images.now().toISOString(),
   })
 }
@@ -80,7 +80,7 @@ async function receive(
   job: FetchJob,
   signal: AbortSignal,
   progress: Progress,
-): Promise<ReceivedFile> {
+): Promise<{ received: ReceivedFile; compression: Compression }> {
   const { images, retry } = tools
   const name = partialName(job)
   if (!canGoOn(job.fetch)) await startOver(images, job, name)
@@ -102,31 +102,28 @@ async function receive(
   }
 }
 
-function receiveOnce(
+async function receiveOnce(
   { images, client, retry }: ImportTools,
-  job: FetchJob,
+  { fetch, steps, secret_source }: FetchJob,
   name: string,
   signal: AbortSignal,
   progress: Progress,
-): Promise<ReceivedFile> {
-  const { fetch } = job
-  const step: JobStep = job.steps[0]!
-  const tell = (news: FetchedImage['told']) => {
-    fetch.told = { ...fetch.told, ...news }
-    // Without it the next start begins anew, which is right as well.
-    progress.save().catch(() => {})
-  }
-  return fetchFile(
+) {
+  const step: JobStep = steps[0]!
+  let compression: Compression = 'none'
+  const received = await fetchFile(
     {
       client,
-      url: new URL(job.secret_source),
+      url: new URL(secret_source),
       size: fetch.told?.size,
       validator: fetch.told?.validator,
       signal,
       retry,
-      onAnswer: ({ size, validator }) => {
-        step.bytes_expected = size ?? 0
-        tell({ size, validator })
+      // On record before the bytes that it is about.
+      onAnswer: async told => {
+        fetch.told = told
+        step.bytes_expected = told.size ?? 0
+        await progress.save()
       },
       onProgress: (bytes, arrived) => progress.moved(step, bytes, arrived),
       onRetry: error => progress.retried(error),
@@ -135,15 +132,18 @@ function receiveOnce(
       images.files.resume(
         name,
         open,
-        fetchOptions(images, undefined, head => tell({ compression: sniffCompression(head) })),
+        fetchOptions(images, undefined, head => {
+          compression = sniffCompression(head)
+        }),
       ),
   )
+  return { received, compression }
 }
 
 /** Whether the part that is there is known to be of one version of the file, and whole. */
 function canGoOn({ told, booted_at }: FetchedImage): boolean {
   const sameBoot = booted_at !== undefined && Math.abs(booted_at - bootTime()) < BOOT_TOLERANCE
-  return sameBoot && told?.validator !== undefined && told.compression !== undefined
+  return sameBoot && told?.validator !== undefined
 }
 
 async function startOver(images: Images, { fetch }: FetchJob, name: string) {

@@ -1,4 +1,3 @@
-import type { Compression } from '../images/image.ts'
 import type { Told } from '../sources/resumable.ts'
 
 /** A long transfer that the server does by itself, on record from the request to its end. */
@@ -49,8 +48,8 @@ export interface FetchedImage {
   readonly source: string
   /** Seconds from the start of the job until it has failed, restarts included. */
   readonly time_limit: number
-  /** What the source and the first bytes have told, as far as they have. */
-  told?: (Told & { compression?: Compression | undefined }) | undefined
+  /** What the source says of the file, once it has answered. */
+  told?: Told | undefined
   /** When this machine was started, in seconds since 1970: what was written before may be torn. */
   booted_at?: number | undefined
 }

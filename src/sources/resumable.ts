@@ -21,8 +21,8 @@ export interface DownloadOptions {
   retry: RetryPolicy
   /** Resolves when so many more bytes may be taken. */
   throttle?: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined
-  /** Told what the source says of the whole file, before each part of it. */
-  onAnswer?(told: Told): void
+  /** Told what the source says of the whole file, before each part of it, which waits for it. */
+  onAnswer?(told: Told): Promise<void>
   /** Told the number of bytes that are there, those before `offset` included, and how many of them came now. */
   onProgress?(bytes: number, arrived: number): void
   /** Told of each failure that is going to be retried. */
@@ -139,7 +139,11 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
       throw new SourceError(`${label} changed while it was being fetched`, { isStale: true })
     }
     validator = version
-    options.onAnswer?.({ size: wholeSize(status, headers), validator })
+    if (options.onAnswer) {
+      // What goes wrong meanwhile is found when the body is read.
+      body.on('error', () => {})
+      await options.onAnswer({ size: wholeSize(status, headers), validator })
+    }
     // A source that does not know ranges starts over: what we have is skipped.
     let skip = offset - (status === 206 ? firstByte(headers, offset) : 0)
     if (skip < 0) {

@@ -9,7 +9,7 @@ import { Hasher } from './hasher.ts'
 import { filePath, folderOf, freshName, type Layout, partialPath, temporaryPath } from './layout.ts'
 import { Md5s } from './md5s.ts'
 import { TransferMemory } from './memory.ts'
-import { type Received, receiveInto } from './receive.ts'
+import { HEAD, type Received, receiveInto } from './receive.ts'
 
 const UPLOAD_BATCH = 1024 * 1024
 const DOWNLOAD_PIECE = 1024 * 1024
@@ -49,7 +49,8 @@ export class LocalFiles implements Files {
     const path = partialPath(this.#layout, name)
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT)
     const { size } = await handle.stat()
-    const start = size <= (options.expectedSize ?? Number.POSITIVE_INFINITY) ? size : 0
+    const isUseful = size >= HEAD && size <= (options.expectedSize ?? Number.POSITIVE_INFINITY)
+    const start = isUseful ? size : 0
     if (start === 0) await handle.truncate(0)
     return this.#receiveInto(handle, path, source(start), options, start)
   }

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { COMPRESSIONS, UUID } from '../../images/fields.ts'
+import { UUID } from '../../images/fields.ts'
 import type { Job, JobStore } from '../../jobs/job.ts'
 import { readDocument, writeDocument } from './document.ts'
 import { syncFolder } from './durable.ts'
@@ -53,7 +53,6 @@ const JobRecord = z.looseObject({
         .object({
           size: count.optional(),
           validator: z.string().optional(),
-          compression: z.enum(COMPRESSIONS).optional(),
         })
         .optional(),
       booted_at: count.optional(),

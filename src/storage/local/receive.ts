@@ -16,7 +16,7 @@ export interface Received {
 /** Bodies up to this size are hashed where they are; asking the thread would take longer. */
 const SMALL = 1024 * 1024
 /** As many first bytes as tell every compression apart. */
-const HEAD = 8
+export const HEAD = 8
 
 /**
  * Writes a body to an open file, in large batches, while the hashing thread follows behind, and syncs
@@ -71,11 +71,10 @@ class Reception {
     this.#hasher = hasher
     this.#size = start
     this.#written = start
-    // Their compression was looked at when they came.
-    this.#inspected = start >= HEAD
   }
 
   async run(): Promise<Received> {
+    if (this.#size > 0) await this.#inspectKept()
     await this.#arrival()
     this.#inspect(true)
     const { expectedSize } = this.#options
@@ -164,6 +163,13 @@ class Reception {
     this.#inspected = true
     const chunks = this.#batch.length === 1 ? this.#batch[0]! : Buffer.concat(this.#batch)
     this.#options.inspect?.(chunks.subarray(0, HEAD))
+  }
+
+  /** The first bytes are in the file already, if as many as it takes. */
+  async #inspectKept() {
+    const { inspect } = this.#options
+    this.#inspected = true
+    if (inspect) inspect((await this.#handle.read(Buffer.alloc(HEAD), 0, HEAD, 0)).buffer)
   }
 
   #startWriting(onError: (error: unknown) => void) {
