@@ -33,7 +33,8 @@ needsAll({ curl: 'curl', openssl: 'openssl', tar: 'tar' })(
   async () => {
     const source = await startServer()
     const mirrors = [{ source: source.url }]
-    const server = await startServer({ config: { ...EXAMPLE, port: 0, mirrors } })
+    const [gateway] = blocks('json').filter(text => text.includes('"mistify"'))
+    const server = await startServer({ config: { ...EXAMPLE, ...JSON.parse(gateway!), port: 0, mirrors } })
     const { folder } = server
     mkdirSync(join(folder, 'bin'))
     symlinkSync(PROGRAM, join(folder, 'bin/imgapi'))
@@ -71,6 +72,9 @@ needsAll({ curl: 'curl', openssl: 'openssl', tar: 'tar' })(
     const times = (name: string) => answers.filter(({ route }) => route === name).length
     expect([times('CreateImage'), times('AdminImportImage'), times('ActivateImage')]).toEqual([2, 1, 3])
     expect([times('AddImageFile'), times('GetImageFile'), times('DeleteImage')]).toEqual([3, 3, 2])
+    const mistify = answers.filter(({ route }) => (route as string).startsWith('Mistify.'))
+    const calls = ['UploadImage', 'GetImage', 'DownloadImage', 'DeleteImage']
+    expect(mistify.map(({ route }) => route)).toEqual(calls.map(name => `Mistify.${name}`))
   },
   150_000,
 )

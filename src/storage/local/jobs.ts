@@ -47,7 +47,7 @@ const JobRecord = z.looseObject({
   fetch: z
     .object({
       manifest: z.record(z.string(), z.unknown()),
-      source: z.url(),
+      source: z.string(),
       time_limit: count,
       told: z
         .object({

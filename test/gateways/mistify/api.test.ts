@@ -230,6 +230,9 @@ describe('POST /images', () => {
       { id: first.body.id, status: 'downloading' },
       { id: second.body.id, status: 'pending' },
     ])
+    const deleted = await ask(server, 'DELETE', `/images/${second.body.id}`)
+    expect(deleted).toMatchObject({ status: 200, body: second.body })
+    expect((await ask(server, 'GET', '/images')).body).toMatchObject([{ id: first.body.id }])
   })
 
   test('expects -1 bytes of a source that does not say how many it has', async () => {

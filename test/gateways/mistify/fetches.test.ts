@@ -54,6 +54,7 @@ async function downloaded(server: MistifyServer, id: string) {
 /** Killed when a part of the file is on disk, and started again; `change`: what happens at the source meanwhile. */
 async function killedInTheMiddle(etag: string | undefined, change: (held: { is: boolean }) => void) {
   const content = bytes(6_000_000)
+  content.set([0x1f, 0x8b, 0x08])
   const { source, held } = await startHeldSource(content, etag)
   const before = await startMistify()
   const { id } = (await fetchFrom(before, `${source.url}/guest`)).body
@@ -73,6 +74,7 @@ test('a fetch whose server is killed goes on from there at the next start, under
   expect(await downloaded(after, id)).toBe(sha1(content))
   expect(partials(after)).toEqual([])
   expect((await ask(after, 'GET', '/images')).body).toHaveLength(1)
+  expect((await call(after, 'GET', `/images/${id}`)).body.files).toMatchObject([{ compression: 'gzip' }])
 })
 
 test('a fetch whose server is killed begins anew if the source has another version by then', async () => {
@@ -139,7 +141,7 @@ test('a failed fetch is still told after a restart, and is gone when it is delet
   const before = await startMistify()
   const { id } = (await fetchFrom(before, source.url)).body
   const failed = await hasStatus(before, id, 'error')
-  await before.kill()
+  await before.stop()
   const server = await startMistify({ folder: before.folder })
   expect((await ask(server, 'GET', `/images/${id}`)).body).toEqual(failed)
   expect((await ask(server, 'DELETE', `/images/${id}`)).body).toEqual(failed)

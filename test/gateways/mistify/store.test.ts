@@ -97,6 +97,23 @@ test('an image that others are made from is not deleted', async () => {
   expect(await idsOf(server)).toEqual([id])
 })
 
+test.each(['public', 'private', 'dc'])(
+  'in mode %s too agents get what is brought here for them',
+  async mode => {
+    const server = await startMistify({ config: { mode } })
+    const content = bytes(1000)
+    const source = await startSource((request, response) => sendContent(content, request, response))
+    const fetched = (await fetchFrom(server, source.url)).body
+    await hasStatus(server, fetched.id, 'complete')
+    const uploaded = (await upload(server, content, { 'x-image-type': 'container' })).body
+    expect(await idsOf(server)).toEqual([fetched.id, uploaded.id].sort())
+    for (const { id } of [fetched, uploaded]) {
+      const { status, body } = await send(`${server.mistify.url}/images/${id}/download`, 'GET')
+      expect({ status, isSame: body.equals(content) }).toEqual({ status: 200, isSame: true })
+    }
+  },
+)
+
 test('an image whose sender goes away, or whose digest is wrong, leaves nothing', async () => {
   const server = await startMistify()
   const { status, body } = await upload(server, bytes(10), { 'content-md5': md5(bytes(10)) })
