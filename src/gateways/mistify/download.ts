@@ -1,3 +1,4 @@
+import { accelHeaders } from '../../http/accel.ts'
 import { sendFile } from '../../http/send-file.ts'
 import { fileAt } from '../../images/files.ts'
 import { readableImage } from '../../images/visibility.ts'
@@ -6,7 +7,7 @@ import { type MistifyRequest, notFound } from './request.ts'
 
 /** GET and HEAD /images/{id}/download: the bytes as they were stored, also in part, with their digests. */
 export async function downloadImage(request: MistifyRequest): Promise<Response> {
-  const { images, serverName } = request.house
+  const { images, serverName, accel } = request.house
   const found = await findImage(request, request.id)
   if (!found.image) throw notFound('incomplete image')
   const image = await readableImage(images, request.id, request.viewer)
@@ -19,6 +20,8 @@ export async function downloadImage(request: MistifyRequest): Promise<Response> 
     resource: { etags: [file.sha1], modified: new Date(file.mtime) },
     // RFC 9530; of all bytes, on an answer with a part of them too.
     headers: { 'Repr-Digest': `sha=:${Buffer.from(file.sha1, 'hex').toString('base64')}:` },
+    // The front is before the server's own port alone.
+    accel: request.settings.prefix === undefined ? undefined : accelHeaders(accel, image.uuid, file),
     open: () => images.files.open(image.uuid, file),
   })
 }

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { bytes, md5, publish, sha1 } from '../../support/api.ts'
 import { send } from '../../support/http.ts'
 import { fetchFrom, hasStatus, type MistifyServer, startMistify, upload } from '../../support/mistify.ts'
+import { startServer } from '../../support/server.ts'
 import { sendContent, startSource } from '../../support/source.ts'
 
 /** The one call that the agents make, and what else can be done with a download. */
@@ -76,4 +77,21 @@ test('a download tells its digests, goes on in the middle and is not sent again 
   expect(beyond).toMatchObject({ status: 416, headers: { 'content-range': 'bytes */100000' } })
   const changed = await send(url, 'GET', { headers: { 'if-match': '"other"' } })
   expect(changed.status).toBe(412)
+})
+
+test('a front sends the bytes below a prefix of the port that it is before, and nowhere else', async () => {
+  const accel = { prefix: '/stored' }
+  const own = await startMistify({ config: { accel } })
+  const config = { accel, gateways: { mistify: { prefix: '/mistify' } } }
+  const server = await startServer({ config })
+  const below = { ...server, mistify: { url: `${server.url}/mistify` } }
+  const download = async (at: MistifyServer) => {
+    const { id } = (await upload(at, bytes(1000))).body
+    return send(`${at.mistify.url}/images/${id}/download`, 'GET')
+  }
+  const whole = await download(own)
+  expect({ size: whole.body.length, path: whole.headers['x-accel-redirect'] }).toEqual({ size: 1000 })
+  const left = await download(below)
+  expect(left.body.length).toBe(0)
+  expect(left.headers['x-accel-redirect']).toMatch(/^\/stored\/[0-9a-f-]{36}\/image-[0-9a-f]{8}\.zfs$/)
 })

@@ -1,7 +1,7 @@
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
-import { bytes, call, sha1 } from '../../support/api.ts'
+import { bytes, call, manifest, sha1 } from '../../support/api.ts'
 import { ask, fetchFrom, hasStatus, type MistifyServer, startMistify } from '../../support/mistify.ts'
 import { startSource } from '../../support/source.ts'
 import { until } from '../../support/until.ts'
@@ -90,6 +90,46 @@ test('a fetch whose server is killed begins anew if the source cannot tell its v
   const { content, source, after, id } = await killedInTheMiddle(undefined, () => {})
   expect(source.requests.map(({ range }) => range)).toEqual([undefined, undefined])
   expect(await downloaded(after, id)).toBe(sha1(content))
+})
+
+test('fetches that wait when the server is killed come in their turn after the next start', async () => {
+  const content = bytes(1000)
+  let isHeld = true
+  const source = await startSource((request, response) => {
+    if (!isHeld) sendVersion(content, '"v1"', request, response)
+  })
+  const before = await startMistify({ config: { imports: { concurrency: 1 } } })
+  const first = (await fetchFrom(before, `${source.url}/first`)).body
+  const second = (await fetchFrom(before, `${source.url}/second`, { comment: 'waits' })).body
+  await hasStatus(before, first.id, 'downloading')
+  await before.kill()
+  isHeld = false
+  const after = await startMistify({ folder: before.folder })
+  await hasStatus(after, first.id, 'complete')
+  expect(await hasStatus(after, second.id, 'complete')).toMatchObject({ comment: 'waits' })
+})
+
+test('a fetch whose server is killed when its image is made and not yet complete makes it again', async () => {
+  const content = bytes(100_000)
+  let isHeld = true
+  const source = await startSource((request, response) => {
+    if (!isHeld) sendVersion(content, '"v1"', request, response)
+  })
+  const before = await startMistify()
+  const { id } = (await fetchFrom(before, source.url)).body
+  await hasStatus(before, id, 'downloading')
+  // What such a moment leaves: the image without its file, and on record whose it is.
+  const body = { ...manifest(), uuid: id, v: 2 }
+  expect((await call(before, 'POST', `/images/${id}?action=import`, { body })).status).toBe(200)
+  await before.kill()
+  const [record] = readdirSync(`${before.datadir}/.jobs`).filter(name => name.endsWith('.json'))
+  const path = `${before.datadir}/.jobs/${record}`
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), made: [id] }))
+  isHeld = false
+  const after = await startMistify({ folder: before.folder })
+  await hasStatus(after, id, 'complete')
+  expect(await downloaded(after, id)).toBe(sha1(content))
+  expect((await call(after, 'GET', '/images?state=all')).body).toMatchObject([{ uuid: id, type: 'zvol' }])
 })
 
 test('a source that breaks off is asked for the rest, or for all of it if it tells no version', async () => {
@@ -211,7 +251,7 @@ test('many requests for one source at the same time make one image and one downl
   expect(source.requests).toHaveLength(1)
 })
 
-test('a source on a private address is refused, and so is one that redirects there', async () => {
+test('a source on a private address is refused before anything is queued', async () => {
   const source = await startSource(() => {})
   const server = await startMistify({ config: { allowPrivateSources: false } })
   for (const url of [source.url, 'http://169.254.169.254/latest', 'http://[::1]/', 'http://localhost/']) {
@@ -222,6 +262,7 @@ test('a source on a private address is refused, and so is one that redirects the
     })
   }
   expect((await ask(server, 'GET', '/images')).body).toEqual([])
+  expect((await call(server, 'GET', '/jobs')).body).toEqual([])
   expect(source.requests).toEqual([])
 })
 

@@ -133,7 +133,7 @@ describe('credentials', () => {
   const calls = async (server: MistifyServer, anonymous: boolean) => {
     const headers = { 'x-image-type': 'kvm' }
     const { id } = (await upload(server, bytes(10))).body
-    const source = { source: 'http://192.0.2.1/', type: 'kvm' }
+    const source = { source: 'http://127.0.0.1:9/', type: 'kvm' }
     return {
       list: (await ask(server, 'GET', '/images', { anonymous })).status,
       get: (await ask(server, 'GET', `/images/${id}`, { anonymous })).status,
