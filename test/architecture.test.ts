@@ -68,6 +68,7 @@ const ABOVE: Record<string, string[]> = {
   publish: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'sources', 'config.ts', 'log.ts'],
   jobs: ['http', 'gateways', 'storage', 'auth', 'commands', 'mirror', 'incoming', 'config.ts'],
   sources: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'config.ts'],
+  docker: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'publish', 'config.ts', 'log.ts'],
   registry: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts'],
   layers: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'registry', 'config.ts'],
   bundle: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'mirror', 'config.ts', 'log.ts'],

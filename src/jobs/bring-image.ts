@@ -47,18 +47,20 @@ export async function bringImage(
   source: ImgapiSource,
   bringing: Bringing,
 ): Promise<boolean> {
-  const { uuid, signal } = bringing
+  const release = await holdImport(tools.images, bringing.uuid, bringing.signal)
+  try {
+    return await bringAlone(tools, source, bringing)
+  } finally {
+    release()
+  }
+}
+
+/** The same as `beginImport`, but waits for whoever holds it. */
+export async function holdImport(images: Images, uuid: string, signal: AbortSignal): Promise<() => void> {
   for (;;) {
-    const release = await beginImport(tools.images, uuid)
-    if (!release) {
-      await sleep(200, undefined, { signal })
-      continue
-    }
-    try {
-      return await bringAlone(tools, source, bringing)
-    } finally {
-      release()
-    }
+    const release = await beginImport(images, uuid)
+    if (release) return release
+    await sleep(200, undefined, { signal })
   }
 }
 

@@ -38,8 +38,9 @@ export function parseImageName(text: string): ImageName {
 export const shortName = ({ registry, repository }: ImageName) =>
   registry === HUB ? repository.replace(/^library\//, '') : `${registry}/${repository}`
 
-/** `docker.io/library/busybox`. */
-export const canonicalName = ({ registry, repository }: ImageName) => `${registry}/${repository}`
+/** `docker.io/busybox`. */
+export const canonicalName = (name: ImageName) =>
+  name.registry === HUB ? `${HUB}/${shortName(name)}` : shortName(name)
 
 /** Docker Hub answers the distribution API under another name. */
 export const registryUrl = (registry: string, scheme = 'https') =>

@@ -50,6 +50,10 @@ const ImageConfig = z.looseObject({
   created: z.string().nullish(),
   os: z.string().nullish(),
   architecture: z.string().nullish(),
+  /** One entry a step of the build; those without `empty_layer` are the layers, in their order. */
+  history: z
+    .array(z.looseObject({ created: z.string().nullish(), empty_layer: z.boolean().nullish() }))
+    .nullish(),
   config: z
     .looseObject({
       Env: texts,

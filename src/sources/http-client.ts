@@ -74,6 +74,13 @@ export class HttpClient {
     return this.#options.allowPrivate
   }
 
+  /** How a host is reached: as a source of the config says, else with TLS, or without it on this machine. */
+  schemeOf(host: string): 'http' | 'https' {
+    const source = this.#options.sources.map(({ url }) => new URL(url)).find(url => url.host === host)
+    if (source) return source.protocol === 'http:' ? 'http' : 'https'
+    return /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(host) ? 'http' : 'https'
+  }
+
   /**
    * GET, following redirects. Credentials, in the URL or in the header `authorization`, go to its own server and
    * to no other. Throws SourceError; answers of any status but a redirect are returned.
