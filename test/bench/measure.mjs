@@ -11,7 +11,7 @@ const NOISE = 0.08
 /** Seconds to wait for quiet before one run. */
 const PATIENCE = 2
 /** Seconds that waiting and repeating may cost in all. */
-let patienceLeft = 120
+let patienceLeft = 60
 
 /** The noise of every run, for the report. */
 export const noises = []

@@ -21,7 +21,7 @@ export const changes = {
   async run(bench) {
     const server = await bench.server(bench.datadirOf(100))
     const folder = bench.newFolder('change-limit')
-    const seconds = bench.scale(2, 0.2)
+    const seconds = bench.scale(1, 0.2)
     const results = []
     for (const writers of [1, 64]) {
       const { ours, bare } = await compare(
@@ -51,7 +51,7 @@ export const changesInMany = {
     const [many, few] = bench.scale([100_000, 100], [200, 100])
     const large = await bench.server(bench.datadirOf(many))
     const small = await bench.server(bench.datadirOf(few))
-    const seconds = bench.scale(2, 0.2)
+    const seconds = bench.scale(1, 0.2)
     const results = []
     for (const writers of [1, 64]) {
       const { ours, with100 } = await compare(

@@ -27,7 +27,7 @@ export const filters = {
           ours: () => wrk(bench.programs.wrk, url, options),
           whole: () => wrk(bench.programs.wrk, `${other.url}/images`, options),
         },
-        { repeats: bench.scale(5, 1), warmups: bench.scale(1, 0) },
+        { repeats: bench.scale(3, 1), warmups: bench.scale(1, 0) },
       )
       results.push({
         work: `ListImages, ${all.toLocaleString('en')} images, ${filter}`,

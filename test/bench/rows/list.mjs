@@ -6,9 +6,6 @@ import { fetchBytes } from '../server.mjs'
 
 /** ListImages against nginx that has the same bytes in a file, and against ourselves for clients that save. */
 
-/** The largest lists are few in a second. */
-const secondsFor = images => (images < 10_000 ? 1 : 2)
-
 const count = number => number.toLocaleString('en')
 
 export const lists = {
@@ -22,7 +19,7 @@ export const lists = {
       writeFileSync(join(root, 'list'), await fetchBytes(`${server.url}/images`))
       const nginx = await bench.nginx(root)
       for (const connections of bench.scale([16, 64], [16])) {
-        const options = { connections, seconds: secondsFor(images) }
+        const options = { connections, seconds: 1 }
         const { ours, nginx: theirs } = await compare(
           {
             ours: () => wrk(bench.programs.wrk, `${server.url}/images`, options),
@@ -52,8 +49,7 @@ export const listsForSavers = {
       const url = `${server.url}/images`
       const etag = (await fetch(url, { headers: { 'accept-encoding': 'identity' } })).headers.get('etag')
       for (const connections of bench.scale([16, 64], [16])) {
-        const ask = headers => () =>
-          wrk(bench.programs.wrk, url, { connections, seconds: secondsFor(images), headers })
+        const ask = headers => () => wrk(bench.programs.wrk, url, { connections, seconds: 1, headers })
         const { gzip, unchanged, identity } = await compare(
           {
             gzip: ask({ 'Accept-Encoding': 'gzip' }),

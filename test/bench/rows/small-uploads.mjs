@@ -12,7 +12,7 @@ export const smallUploads = {
   needs: [],
   async run(bench) {
     const writers = bench.scale(16, 2)
-    const seconds = bench.scale(3, 0.1)
+    const seconds = bench.scale(2, 0.1)
     bench.needRoom(4096 * MIB)
     const datadir = join(bench.folder, 'small-uploads')
     const uuids = writeImages(datadir, writers, { state: 'unactivated' })

@@ -36,7 +36,7 @@ export const uploads = {
         },
         nginx: async () => ({ rate: await upload(curl, `${nginx.url}/upload`, source, { size }) }),
       },
-      { repeats: bench.scale(7, 1), warmups: bench.scale(3, 0) },
+      { repeats: bench.scale(5, 1), warmups: bench.scale(3, 0) },
     )
     return [
       {
