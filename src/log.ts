@@ -30,6 +30,21 @@ function timestamp() {
   return lastTimestamp
 }
 
+/**
+ * Writes lines of level info whose fields are JSON text already (`"a":1,"b":"x"`). The line of every request is
+ * put together so: it takes half the time that pino needs for objects within objects.
+ */
+export function lineWriter(log: Logger): (fields: string, message: string) => void {
+  // Public names of pino's for where its lines go, and for what stands in each.
+  const { streamSym, chindingsSym } = pino.symbols as unknown as Record<string, keyof Logger>
+  const stream = log[streamSym!] as unknown as DestinationStream
+  const bindings = log[chindingsSym!] as unknown as string
+  return (fields, message) => {
+    if (!log.isLevelEnabled('info')) return
+    stream.write(`{"level":30${timestamp()}${bindings},${fields},"msg":${JSON.stringify(message)}}\n`)
+  }
+}
+
 /** Lines wait no longer than this, in milliseconds, for others to be written with. */
 const FLUSH_INTERVAL = 20
 const BATCH = 8 * 1024

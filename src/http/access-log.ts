@@ -1,30 +1,36 @@
 import type { Logger } from 'pino'
+import { lineWriter } from '../log.ts'
 import type { Exchange } from './exchange.ts'
 
 /** One line a request, when its answer is out or its connection is gone. */
-export function logExchange(log: Logger, exchange: Exchange) {
-  const { incoming, outgoing, id, route, user, bytes, error, started } = exchange
-  const latency = Math.round((performance.now() - started) * 1000) / 1000
-  const status = outgoing.headersSent ? outgoing.statusCode : 0
-  const complete = outgoing.writableFinished
-  const entry = {
-    req_id: id,
-    route,
-    req: {
-      method: incoming.method,
-      url: redact(incoming.url ?? ''),
-      remoteAddress: incoming.socket.remoteAddress,
-    },
-    res: { statusCode: status },
-    latency,
-    bytes,
-    ...(user && { user }),
-    ...(!complete && { incomplete: true }),
-    ...(error !== undefined && { err: error }),
+export function accessLog(log: Logger): (exchange: Exchange) => void {
+  const writeLine = lineWriter(log)
+  return exchange => {
+    const { incoming, outgoing, route, error } = exchange
+    const isComplete = outgoing.writableFinished
+    const status = outgoing.headersSent ? outgoing.statusCode : 0
+    const outcome = isComplete ? status : `${status || 'no answer'} (broken off)`
+    const message = `${incoming.method} ${route} ${outcome}`
+    const fields = fieldsOf(exchange, status, isComplete)
+    if (error === undefined) writeLine(fields, message)
+    else log.error({ ...JSON.parse(`{${fields}}`), err: error }, message)
   }
-  const message = `${incoming.method} ${route} ${complete ? status : `${status || 'no answer'} (broken off)`}`
-  if (error !== undefined) log.error(entry, message)
-  else log.info(entry, message)
+}
+
+/** As JSON, without the braces. */
+function fieldsOf(
+  { incoming, id, route, user, bytes, started }: Exchange,
+  status: number,
+  isComplete: boolean,
+): string {
+  const latency = Math.round((performance.now() - started) * 1000) / 1000
+  const url = JSON.stringify(redact(incoming.url ?? ''))
+  const address = incoming.socket.remoteAddress
+  const from = address === undefined ? '' : `,"remoteAddress":"${address}"`
+  const request = `{"method":"${incoming.method}","url":${url}${from}}`
+  const who = user === undefined ? '' : `,"user":${JSON.stringify(user)}`
+  const broken = isComplete ? '' : ',"incomplete":true'
+  return `"req_id":${JSON.stringify(id)},"route":"${route}","req":${request},"res":{"statusCode":${status}},"latency":${latency},"bytes":${bytes}${who}${broken}`
 }
 
 /** URLs may carry credentials in a parameter that is a URL itself: all up to the last @ of its host part. */

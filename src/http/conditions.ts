@@ -33,7 +33,9 @@ const failed = (message: string) => new ImgapiError('PreconditionFailed', messag
 const seconds = (date: Date) => Math.floor(date.getTime() / 1000) * 1000
 
 const dateOf = (headers: Headers, name: string) => {
-  const time = Date.parse(text(headers, name) ?? '')
+  const value = text(headers, name)
+  if (value === undefined) return undefined
+  const time = Date.parse(value)
   return Number.isNaN(time) ? undefined : time
 }
 

@@ -3,7 +3,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Logger } from 'pino'
-import { logExchange } from './access-log.ts'
+import { accessLog } from './access-log.ts'
 import { type CertificateFiles, readCertificate } from './certificate.ts'
 import { Connections } from './connections.ts'
 import { beginExchange, type Exchange } from './exchange.ts'
@@ -35,12 +35,13 @@ const MAX_HEADER_SIZE = 16 * 1024
 /** Listens. Rejects with the system's error if it cannot. */
 export async function startServer(handle: Handler, log: Logger, options: ServerOptions): Promise<HttpServer> {
   const { stallTimeout, tls, address, port } = options
+  const logExchange = accessLog(log)
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = env as HttpBindings
       connections.begin(outgoing)
       const exchange = beginExchange(incoming, outgoing)
-      outgoing.once('close', () => logExchange(log, exchange))
+      outgoing.once('close', () => logExchange(exchange))
       return isWithoutHost(incoming) ? badRequest() : handle(request, exchange)
     },
     { hostname: 'localhost', overrideGlobalObjects: true, errorHandler: () => badRequest() },
