@@ -42,20 +42,50 @@ const PIECE = 1024 * 1024
 /** Milliseconds that an upload takes at most from its file's final name to its manifest. */
 const SETTLING = 300
 
-/** Reads every manifest and every byte of every file; changes nothing. */
+/** Looks again at most: by then a problem that nobody has seen twice is told all the same. */
+const MOST_LOOKS = 5
+
+/**
+ * Reads every manifest and every byte of every file; changes nothing. A server may be changing images at this
+ * moment, and an image that is just being made may just be being deleted at the next look: what is wrong is what
+ * looks wrong in the same way twice.
+ */
 export async function inspectDatadir(root: string, rules: ManifestRules): Promise<Inspection> {
   const layout = layoutOf(root)
-  const { images, unreadable } = readImages(layout)
-  const first = await inspectImages(layout, images, rules)
-  // A server may be changing images at this moment: what looks wrong is looked at once more, a little later.
-  const suspects = [...unreadable.keys(), ...first.problems.map(({ subject }) => subject)]
-  if (suspects.length > 0) await sleep(SETTLING)
-  const again = readImages(layout, new Set(suspects))
-  const { problems } = await inspectImages(layout, again.images, rules)
-  for (const [uuid, message] of again.unreadable) {
-    problems.push({ subject: uuid, kind: 'manifest', message, stray: folderOf(layout, uuid) })
+  const first = await look(layout, rules)
+  const confirmed = new Map<string, Problem>()
+  let suspects = byText(first.problems)
+  for (let looks = 0; suspects.size > 0 && looks < MOST_LOOKS; looks++) {
+    await sleep(SETTLING)
+    const subjects = new Set([...suspects.values()].map(({ subject }) => subject))
+    const again = byText((await look(layout, rules, subjects)).problems)
+    const fresh = new Map<string, Problem>()
+    for (const [text, problem] of again) {
+      if (suspects.has(text)) confirmed.set(text, problem)
+      else if (!confirmed.has(text)) fresh.set(text, problem)
+    }
+    suspects = fresh
   }
-  return { images: images.length, bytes: first.bytes, problems: [...problems, ...findStrays(layout)] }
+  const problems = [...confirmed.values(), ...suspects.values(), ...findStrays(layout)]
+  return { images: first.images, bytes: first.bytes, problems }
+}
+
+const byText = (problems: readonly Problem[]) =>
+  new Map(problems.map(problem => [`${problem.subject} ${problem.message}`, problem]))
+
+/** All images, or those `only`. */
+async function look(layout: Layout, rules: ManifestRules, only?: ReadonlySet<string>): Promise<Inspection> {
+  const { images, unreadable } = readImages(layout, only)
+  const { bytes, problems } = await inspectImages(layout, images, rules)
+  const illegible = [...unreadable].map(
+    ([uuid, message]): Problem => ({
+      subject: uuid,
+      kind: 'manifest',
+      message,
+      stray: folderOf(layout, uuid),
+    }),
+  )
+  return { images: images.length, bytes, problems: [...problems, ...illegible] }
 }
 
 async function inspectImages(layout: Layout, images: readonly Versioned[], rules: ManifestRules) {
