@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { copyFileSync, existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { addFile, bytes, call, create, type Manifest, publish, sha1 } from '../support/api.ts'
@@ -11,6 +12,8 @@ import { run } from '../support/run.ts'
 import { PROGRAM, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
+
+const { validateMinimalManifest } = createRequire(import.meta.url)('imgmanifest')
 
 /** A source with a chain of two, and a bundle of it. */
 async function prepare({ size = 200_000 } = {}) {
@@ -69,6 +72,8 @@ needsAll({ tar: 'tar', sha1sum: 'coreutils' })(
       const manifest = JSON.parse(readFileSync(join(folder, `${names[index]}.imgmanifest`), 'utf8'))
       expect(manifest).toEqual((await call(source, 'GET', `/images/${uuid}`)).body)
       expect(sha1(readFileSync(join(folder, `${names[index]}.zfs`)))).toBe(manifest.files[0].sha1)
+      // What `imgadm install` asks of a manifest.
+      expect(validateMinimalManifest(manifest)).toBeNull()
     }
     const readme = readFileSync(join(folder, 'README.txt'), 'utf8')
     const commands = readme.split('\n').filter(line => /^ {2}(tar|imgadm) /.test(line))
