@@ -3,7 +3,9 @@ import { lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { ImgapiError } from '../images/errors.ts'
+import type { RemoteFile } from '../images/fetched-file.ts'
 import { FIELDS } from '../images/fields.ts'
+import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
 import { isImageFileName, isManifestName, stemOf } from '../publish/pairs.ts'
@@ -63,6 +65,7 @@ export class DropFolder {
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
   #isClosed = false
+  #isFirstLook = true
   #problem: string | undefined
 
   constructor(options: DropFolderOptions) {
@@ -74,6 +77,7 @@ export class DropFolder {
       this.#looking = this.#look()
         .catch(error => this.#complain(error))
         .finally(() => {
+          this.#isFirstLook = false
           if (!this.#isClosed) this.start()
         })
     }, INTERVAL)
@@ -140,7 +144,10 @@ export class DropFolder {
     const [file] = result.success ? result.data : []
     const name =
       pair.files.length === 1 ? pair.files[0]! : pair.files.find(each => found.get(each)?.size === file?.size)
-    if (name === undefined) return this.#wait(pair, 'waits for its file')
+    if (name === undefined) {
+      if (this.#isFirstLook && (await this.#isHere(manifest, file))) return this.#takeOut(pair.manifest)
+      return this.#wait(pair, 'waits for its file')
+    }
     if (!result.success)
       return (
         this.#isSettled(pair.manifest) &&
@@ -162,6 +169,13 @@ export class DropFolder {
     const before = this.#wrong.get(pair.manifest)
     if (before?.look === look) return isQuiet && this.#fail(pair, before.error)
     return this.#publish(pair, name, { manifest, file }, look)
+  }
+
+  /** A manifest that is alone at the start, and whose image is here, is what a crash left after the publishing. */
+  async #isHere({ uuid }: Record<string, unknown>, file: RemoteFile | undefined): Promise<boolean> {
+    if (typeof uuid !== 'string') return false
+    const here = (await this.#options.images.manifests.find(uuid))?.image
+    return here !== undefined && isActivated(here) && (!file || here.files[0]?.sha1 === file.sha1)
   }
 
   /** An error for what cannot be understood, which perhaps is still being written. */
@@ -197,12 +211,13 @@ export class DropFolder {
     }
   }
 
-  /** What has come under that name since it was looked at is something new. */
-  async #takeOut(name: string) {
+  /** What has come under that name since it was looked at is something new. Always true. */
+  async #takeOut(name: string): Promise<true> {
     const path = join(this.#options.folder, name)
     const stats = await lstat(path).catch(() => undefined)
     if (stats && lookOf(stats) === this.#seen.get(name)?.look) await rm(path, { force: true })
     this.#forget(name)
+    return true
   }
 
   /** What is not complete yet. Always false. */
