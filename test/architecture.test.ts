@@ -72,7 +72,7 @@ const ABOVE: Record<string, string[]> = {
   registry: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts'],
   layers: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'registry', 'config.ts'],
   bundle: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'mirror', 'config.ts', 'log.ts'],
-  gateways: ['storage', 'commands', 'client', 'publish', 'config.ts'],
+  gateways: ['commands', 'client', 'publish', 'config.ts'],
   'config.ts': ['http', 'storage', 'commands'],
 }
 
@@ -92,6 +92,14 @@ test('a gateway is its folder and one line: nobody else knows of it, not even an
   const outside = IMPORTS.filter(({ from, to }) => home(to) && home(from) !== home(to))
   const gateways = new Set(FILES.flatMap(file => home(file) ?? []))
   expect(outside.map(show)).toEqual([...gateways].map(folder => `gateways/registry.ts → ${folder}index.ts`))
+})
+
+test('of the storage gateways know how files are written for good, and nothing of where images are', () => {
+  const ways = ['storage/local/document.ts', 'storage/local/durable.ts']
+  const wrong = IMPORTS.filter(
+    ({ from, to }) => layer(from) === 'gateways' && layer(to) === 'storage' && !ways.includes(to),
+  )
+  expect(wrong.map(show)).toEqual([])
 })
 
 test('no file is longer than 500 lines', () => {

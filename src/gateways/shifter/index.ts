@@ -1,0 +1,106 @@
+import { mkdirSync } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import { defineGateway, type Gateway, type House } from '../gateway.ts'
+import { Groups } from './access.ts'
+import { createShifterApp } from './app.ts'
+import { ShifterConfig } from './config.ts'
+import type { PlatformSettings } from './imagemanager.ts'
+import { type ImageManager, readImageManager } from './imagemanager.ts'
+import { LocalPlatform } from './local-platform.ts'
+import { Metrics } from './metrics.ts'
+import { authenticateMunge } from './munge.ts'
+import { Records } from './records.ts'
+import { openRegistries } from './registries.ts'
+import { RemotePlatform } from './remote-platform.ts'
+import { Requests } from './requests.ts'
+import { authenticateMock } from './session.ts'
+import { Turns } from './turns.ts'
+import { WorkQueue } from './work-queue.ts'
+import type { Workshop } from './workshop.ts'
+
+/** The API of the Shifter Image Gateway, which turns images of registries into files that clusters mount. */
+export const shifter = defineGateway(ShifterConfig, (settings, house): Gateway => {
+  const { port, tls } = settings
+  const config = readImageManager(settings.config, house.resolve)
+  const address = addressFor(settings, config)
+  const shop = openWorkshop(settings, config, house)
+  const work = new WorkQueue(shop)
+  return {
+    place: { port, address, tls },
+    handle: createShifterApp(shop, new Requests(shop, work), house.serverName),
+    start: () => work.start(),
+    stop: async () => {
+      await work.close()
+      await shop.registries.close()
+    },
+    health: () => problemOf(config),
+  }
+})
+
+const isLoopback = (address: string) => address === '::1' || /^127(\.\d{1,3}){3}$/.test(address)
+
+/** Undefined: that of the server. Throws an error for mock authentication where others could reach it. */
+function addressFor({ address }: ShifterConfig, { Authentication }: ImageManager): string | undefined {
+  if (Authentication !== 'mock') return address
+  if (address === undefined || isLoopback(address)) return address ?? '127.0.0.1'
+  throw new Error(`Authentication "mock" believes everybody: ${address} is not a loopback address`)
+}
+
+function openWorkshop(
+  { cacheSize, retryAfter }: ShifterConfig,
+  config: ImageManager,
+  house: House,
+): Workshop {
+  const log = house.log.child({ gateway: 'shifter' })
+  if (config.LogLevel) log.level = config.LogLevel
+  const folder = join(house.datadir, '.shifter')
+  const expand = config.ExpandDirectory ?? join(folder, 'expand')
+  const cache = config.CacheDirectory ?? join(folder, 'cache')
+  for (const path of [folder, expand, cache]) mkdirSync(path, { recursive: true, mode: 0o700 })
+  const records = new Records(join(folder, 'records'))
+  for (const path of records.unreadable) log.error(`${path} is not a record of an image`)
+  const { stallTimeout } = house.images.policy
+  const { Platforms, Authentication } = config
+  return {
+    config,
+    records,
+    platforms: new Map(Object.entries(Platforms).map(([name, platform]) => [name, openPlatform(platform)])),
+    registries: openRegistries({
+      config,
+      cache,
+      cacheSize,
+      stallTimeout,
+      userAgent: house.serverName,
+      retry: house.retry,
+    }),
+    groups: new Groups(),
+    metrics: config.Metrics ? new Metrics(join(folder, 'metrics.jsonl')) : undefined,
+    authenticate: Authentication === 'mock' ? authenticateMock : authenticateMunge(config),
+    log,
+    expand,
+    turns: new Turns(),
+    retryAfter,
+    withLabels: Boolean(process.env.ENABLE_LABELS),
+    withAcl: !process.env.DISABLE_ACL_METADATA,
+  }
+}
+
+const openPlatform = (settings: PlatformSettings) =>
+  settings.accesstype === 'local' ? new LocalPlatform(settings) : new RemotePlatform(settings)
+
+/** What of the systems is not there. */
+async function problemOf({ Platforms, Authentication }: ImageManager): Promise<string | undefined> {
+  const needed = Object.values(Platforms).flatMap(platform => [
+    ...(platform.accesstype === 'local' ? [platform.local.imageDir] : []),
+    ...(Authentication === 'munge' ? [platform.mungeSocketPath!] : []),
+  ])
+  for (const path of needed) {
+    try {
+      await access(path)
+    } catch {
+      return `${path} is not there`
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { syncFolder } from '../../storage/local/durable.ts'
+import type { LocalSettings } from './imagemanager.ts'
+import { FILE_MODE, mayReadFile, type Platform, partialName, type Reader } from './platform.ts'
+
+const PIECE = 1024 * 1024
+
+/** A folder that this host can write to. */
+export class LocalPlatform implements Platform {
+  readonly #folder: string
+
+  constructor({ local }: LocalSettings) {
+    this.#folder = local.imageDir
+  }
+
+  async has(names: readonly string[]) {
+    const found = await Promise.all(
+      names.map(name =>
+        access(this.#path(name)).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    )
+    return found.every(Boolean)
+  }
+
+  async freeSpace() {
+    const { bavail, bsize } = await statfs(this.#folder)
+    return bavail * bsize
+  }
+
+  async deliver(path: string, name: string, signal: AbortSignal) {
+    const partial = this.#path(partialName(name))
+    await rm(partial, { force: true })
+    if (!(await this.#move(path, partial))) {
+      const source = await open(path)
+      try {
+        await copy(source, partial, () => {}, signal)
+      } finally {
+        await source.close()
+      }
+    }
+    await this.#commit(partial, name)
+  }
+
+  async remove(names: readonly string[]) {
+    for (const name of names) await rm(this.#path(name), { force: true })
+    await syncFolder(this.#folder)
+  }
+
+  async copyIn(path: string, name: string, reader: Reader, signal: AbortSignal) {
+    // Opening a pipe would wait for its other end.
+    const source = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(error => {
+      throw new Error(`cannot open the file: ${(error as NodeJS.ErrnoException).code}`)
+    })
+    try {
+      const found = await source.stat()
+      if (!found.isFile()) throw new Error('it is not a file')
+      if (!mayReadFile(found, reader)) throw new Error('you may not read the file')
+      if (found.size > (await this.freeSpace())) throw new Error('there is not enough space for the file')
+      const hash = createHash('sha256')
+      const partial = this.#path(partialName(name))
+      await rm(partial, { force: true })
+      await copy(source, partial, piece => hash.update(piece), signal)
+      return hash.digest('hex')
+    } finally {
+      await source.close()
+    }
+  }
+
+  async keep(name: string, finalName: string) {
+    await this.#commit(this.#path(partialName(name)), finalName)
+  }
+
+  #path(name: string) {
+    return join(this.#folder, name)
+  }
+
+  /** Whether it could be moved, which takes one disk. */
+  async #move(path: string, partial: string): Promise<boolean> {
+    const [from, to] = await Promise.all([stat(path), stat(this.#folder)])
+    if (from.dev !== to.dev) return false
+    await rename(path, partial)
+    return true
+  }
+
+  async #commit(partial: string, name: string) {
+    const handle = await open(partial, 'r+')
+    try {
+      await handle.chmod(FILE_MODE)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(partial, this.#path(name))
+    await syncFolder(this.#folder)
+  }
+}
+
+async function copy(
+  source: FileHandle,
+  target: string,
+  onPiece: (piece: Buffer) => void,
+  signal: AbortSignal,
+) {
+  const handle = await open(target, 'wx', FILE_MODE)
+  try {
+    const buffer = Buffer.alloc(PIECE)
+    for (;;) {
+      signal?.throwIfAborted()
+      const { bytesRead } = await source.read(buffer, 0, PIECE, null)
+      if (bytesRead === 0) break
+      const piece = buffer.subarray(0, bytesRead)
+      onPiece(piece)
+      await handle.writeFile(piece)
+    }
+  } finally {
+    await handle.close()
+  }
+}

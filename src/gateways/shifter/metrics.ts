@@ -1,0 +1,71 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { appendFile, rm } from 'node:fs/promises'
+import { z } from 'zod'
+import { replaceFile } from '../../storage/local/durable.ts'
+import type { ImageRequest } from './image-name.ts'
+import { now } from './record.ts'
+import type { Session } from './session.ts'
+import { Turns } from './turns.ts'
+
+/** Who looked up what. Old rows make room for new ones; a crash may lose the last few. */
+
+const MOST_ROWS = 10_000
+
+const Row = z.object({
+  user: z.string(),
+  uid: z.number().optional(),
+  system: z.string(),
+  type: z.string(),
+  tag: z.string(),
+  id: z.string(),
+  time: z.number(),
+})
+export type MetricsRow = z.output<typeof Row>
+
+export class Metrics {
+  readonly #path: string
+  #rows: MetricsRow[]
+  readonly #turns = new Turns()
+  #written: number
+
+  constructor(path: string) {
+    this.#path = path
+    const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+    this.#rows = text.split('\n').flatMap(parseRow).slice(-MOST_ROWS)
+    // Begun anew with the next row.
+    this.#written = 2 * MOST_ROWS
+  }
+
+  async add({ user, uid }: Session, { system, type, tag }: ImageRequest, id: string) {
+    const row = { user, uid, system, type, tag, id, time: now() }
+    this.#rows.push(row)
+    if (this.#rows.length >= 2 * MOST_ROWS) this.#rows = this.#rows.slice(-MOST_ROWS)
+    await this.#turns.take('', async () => {
+      if (++this.#written >= 2 * MOST_ROWS) await this.#rewrite()
+      else await appendFile(this.#path, `${JSON.stringify(row)}\n`, { mode: 0o600 })
+    })
+  }
+
+  /** The last ones of a system, oldest first. */
+  last(system: string, limit: number): MetricsRow[] {
+    return limit > 0 ? this.#rows.filter(row => row.system === system).slice(-limit) : []
+  }
+
+  async #rewrite() {
+    const rows = this.#rows.slice(-MOST_ROWS)
+    this.#written = rows.length
+    const text = rows.map(row => `${JSON.stringify(row)}\n`).join('')
+    const fresh = `${this.#path}.new`
+    await rm(fresh, { force: true })
+    await replaceFile(this.#path, fresh, text, 0o600)
+  }
+}
+
+/** A crash may have torn the last one. */
+function parseRow(line: string): MetricsRow[] {
+  try {
+    return [Row.parse(JSON.parse(line))]
+  } catch {
+    return []
+  }
+}

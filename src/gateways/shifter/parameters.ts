@@ -1,0 +1,46 @@
+import { z } from 'zod'
+import type { Acl } from './access.ts'
+import { Refusal } from './errors.ts'
+import type { ImportRequest } from './requests.ts'
+
+/** What requests carry besides their path. */
+
+const MOST_IDS = 1000
+/** The last one stands for nobody. */
+const LARGEST_ID = 2 ** 32 - 2
+const MOST_ROWS = 10_000
+
+/** `"1000,1001"`, and lists too. */
+const Ids = z
+  .union([z.string(), z.int(), z.array(z.union([z.string(), z.int()]))])
+  .nullish()
+  .transform(given => [given ?? ''].flat().join(','))
+  .pipe(z.string().regex(/^\s*(\d{1,10}(\s*,\s*\d{1,10})*)?\s*$/))
+  .transform(text => (text.trim() === '' ? [] : text.split(',').map(Number)))
+  .pipe(z.array(z.number().max(LARGEST_ID)).max(MOST_IDS))
+
+const Lists = z.object({ allowed_uids: Ids, allowed_gids: Ids })
+const Import = z.object({ filepath: z.string().min(1), format: z.string().min(1) })
+
+/** Throws Refusal. */
+export function parseAcl(body: unknown): Acl {
+  const result = Lists.safeParse(body ?? {})
+  if (!result.success) {
+    throw new Refusal(400, 'allowed_uids and allowed_gids must be numbers with commas between them')
+  }
+  return { userACL: result.data.allowed_uids, groupACL: result.data.allowed_gids }
+}
+
+/** Throws Refusal. */
+export function parseImport(body: unknown): ImportRequest {
+  const result = Import.safeParse(body ?? {})
+  if (!result.success) throw new Refusal(400, 'filepath and format are required')
+  return result.data
+}
+
+/** Throws Refusal. */
+export function parseLimit(text: string | null): number {
+  const limit = text === null ? 10 : Number(text)
+  if (!/^\d{1,9}$/.test(text ?? '10')) throw new Refusal(400, 'limit must be a number')
+  return Math.min(limit, MOST_ROWS)
+}

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { readDocument, writeDocument } from '../../storage/local/document.ts'
+import { syncFolder } from '../../storage/local/durable.ts'
+import type { ImageRequest } from './image-name.ts'
+import { type ImageRecord, isUnderWay } from './record.ts'
+import { Turns } from './turns.ts'
+
+/** The records of a gateway: all in memory, a document each on disk, which is written before the memory is. */
+
+const ids = z.array(z.number())
+const texts = z.array(z.string())
+
+const Stored = z.object({
+  key: z.uuid(),
+  system: z.string(),
+  type: z.string(),
+  status: z.enum([
+    'INIT',
+    'PENDING',
+    'PULLING',
+    'EXAMINATION',
+    'CONVERSION',
+    'HASHING',
+    'TRANSFER',
+    'READY',
+    'FAILURE',
+    'EXPIRING',
+  ]),
+  pulltag: z.string(),
+  tags: texts,
+  // It becomes the name of files that are written and removed.
+  id: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+  format: z.string().regex(/^\w+$/),
+  isPrivate: z.boolean(),
+  userACL: ids.nullable(),
+  groupACL: ids.nullable(),
+  image: z
+    .object({
+      env: texts,
+      entry: texts,
+      cmd: texts,
+      workdir: z.string().optional(),
+      labels: z.record(z.string(), z.string()).optional(),
+    })
+    .optional(),
+  lastPull: z.number().optional(),
+  expiration: z.number().optional(),
+  message: z.string().optional(),
+  work: z
+    .object({
+      user: z.string(),
+      uid: z.number().optional(),
+      gid: z.number().optional(),
+      userACL: ids,
+      groupACL: ids,
+      hasCredentials: z.boolean(),
+      filepath: z.string().optional(),
+    })
+    .optional(),
+})
+
+/** Names of images, and whom they are for, are nobody else's business. */
+const OWNER_ONLY = 0o600
+
+const isOf = (record: ImageRecord, { system, type }: ImageRequest) =>
+  record.system === system && record.type === type
+
+export class Records {
+  readonly #folder: string
+  readonly #records = new Map<string, ImageRecord>()
+  readonly #writes = new Turns()
+  /** Files that are no records; they stay where they are. */
+  readonly unreadable: string[] = []
+
+  constructor(folder: string) {
+    this.#folder = folder
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name)
+      if (name.endsWith('.new')) rmSync(path, { force: true })
+      if (!name.endsWith('.json')) continue
+      try {
+        const record: ImageRecord = Stored.parse(readDocument(path))
+        this.#records.set(record.key, record)
+      } catch {
+        this.unreadable.push(path)
+      }
+    }
+  }
+
+  all(): ImageRecord[] {
+    return [...this.#records.values()]
+  }
+
+  of(system: string): ImageRecord[] {
+    return this.all().filter(record => record.system === system)
+  }
+
+  find(key: string): ImageRecord | undefined {
+    return this.#records.get(key)
+  }
+
+  /** What can be used by that name. Type `id` is the image's id itself. */
+  ready(request: ImageRequest): ImageRecord | undefined {
+    if (request.type === 'id') return this.readyById(request.system, request.tag)
+    return this.of(request.system).find(
+      record => record.status === 'READY' && isOf(record, request) && record.tags.includes(request.tag),
+    )
+  }
+
+  readyById(system: string, id: string): ImageRecord | undefined {
+    return this.of(system).find(record => record.status === 'READY' && record.id === id)
+  }
+
+  /** The pull or import for that name which is queued or running. */
+  underWay(request: ImageRequest): ImageRecord | undefined {
+    return this.#pulls(request).find(isUnderWay)
+  }
+
+  failures(request: ImageRequest): ImageRecord[] {
+    return this.#pulls(request).filter(({ status }) => status === 'FAILURE')
+  }
+
+  #pulls(request: ImageRequest): ImageRecord[] {
+    return this.of(request.system).filter(
+      record => isOf(record, request) && record.pulltag === request.tag && record.status !== 'READY',
+    )
+  }
+
+  async add(record: Omit<ImageRecord, 'key'>): Promise<ImageRecord> {
+    const added = { ...record, key: randomUUID() }
+    await this.#write(added.key, () => added)
+    return added
+  }
+
+  /** Applies a change to the record as it is by then. Throws if it is gone. */
+  async update(key: string, change: (record: ImageRecord) => Partial<ImageRecord>): Promise<ImageRecord> {
+    return this.#write(key, () => {
+      const record = this.#records.get(key)
+      if (!record) throw new Error(`the record ${key} is gone`)
+      return { ...record, ...change(record) }
+    })
+  }
+
+  async remove(key: string) {
+    await this.#writes.take(key, async () => {
+      this.#records.delete(key)
+      await rm(this.#path(key), { force: true })
+      await syncFolder(this.#folder)
+    })
+  }
+
+  /** Until the next start, which reads it again. */
+  forget(key: string) {
+    this.#records.delete(key)
+  }
+
+  async #write(key: string, make: () => ImageRecord): Promise<ImageRecord> {
+    return this.#writes.take(key, async () => {
+      const record = make()
+      const path = this.#path(key)
+      await writeDocument(path, () => `${path}.new`, { ...record }, OWNER_ONLY)
+      this.#records.set(key, record)
+      return record
+    })
+  }
+
+  #path(key: string) {
+    return join(this.#folder, `${key}.json`)
+  }
+}

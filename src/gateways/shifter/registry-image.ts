@@ -1,0 +1,81 @@
+import type { Readable } from 'node:stream'
+import PQueue from 'p-queue'
+import { mergeLayers } from '../../layers/merge-layers.ts'
+import { makeSquashfs } from '../../layers/squashfs.ts'
+import type { BlobCache, Lease } from '../../registry/blob-cache.ts'
+import type { RegistryImage } from '../../registry/registry-client.ts'
+import { checkFree } from './disk.ts'
+import type { ImageConfig } from './record.ts'
+import type { FoundImage } from './workshop.ts'
+
+export interface RegistryImageOptions {
+  /** The folder of the cache of layers. */
+  cache: string
+  /** For the converter, in place of its own. */
+  converterOptions: readonly string[] | undefined
+}
+
+/** Layers of one image that are fetched at the same time. */
+const AT_ONCE = 3
+
+/** An image of a registry, whose layers stay in the cache while it is worked on. */
+export class RegistryFoundImage implements FoundImage {
+  readonly id: string
+  readonly isPrivate: boolean
+  readonly config: ImageConfig
+  readonly size: number
+  readonly #layers: RegistryImage['layers']
+  readonly #cache: BlobCache
+  readonly #options: RegistryImageOptions
+  readonly #open: (layer: number, offset: number) => Readable
+  #leases: Lease[] = []
+
+  /** `open`: the bytes of a layer from an offset on. */
+  constructor(
+    image: RegistryImage,
+    cache: BlobCache,
+    options: RegistryImageOptions,
+    open: (layer: number, offset: number) => Readable,
+  ) {
+    this.id = image.digest.slice('sha256:'.length)
+    this.isPrivate = image.isPrivate
+    this.config = configOf(image)
+    this.size = image.layers.reduce((sum, { size }) => sum + size, 0)
+    this.#layers = image.layers
+    this.#cache = cache
+    this.#options = options
+    this.#open = open
+  }
+
+  async fetch() {
+    await checkFree(this.#options.cache, this.size)
+    const queue = new PQueue({ concurrency: AT_ONCE })
+    const taken = await Promise.allSettled(
+      this.#layers.map((layer, index) =>
+        queue.add(() => this.#cache.take(layer, offset => this.#open(index, offset))),
+      ),
+    )
+    this.#leases = taken.flatMap(one => (one.status === 'fulfilled' ? [one.value!] : []))
+    const failed = taken.find(one => one.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
+  async convert(path: string, signal: AbortSignal) {
+    const paths = this.#leases.map(lease => lease.path)
+    await makeSquashfs(mergeLayers(paths, signal), path, signal, this.#options.converterOptions)
+  }
+
+  async release() {
+    for (const lease of this.#leases.splice(0)) await lease.release()
+  }
+}
+
+function configOf({ config: { config } }: RegistryImage): ImageConfig {
+  return {
+    env: config?.Env ?? [],
+    entry: config?.Entrypoint ?? [],
+    cmd: config?.Cmd ?? [],
+    workdir: config?.WorkingDir || undefined,
+    labels: config?.Labels ?? undefined,
+  }
+}

@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import type { RemoteSettings } from './imagemanager.ts'
+import { mayReadFile, type Platform, partialName, type Reader } from './platform.ts'
+import { type Outcome, reasonOf, runLeashed } from './programs.ts'
+
+/** Options of the configuration come first, and the first one counts. */
+const OPTIONS = ['BatchMode=yes', 'ConnectTimeout=15', 'ServerAliveInterval=15', 'ServerAliveCountMax=4']
+const COMMAND_TIMEOUT = 60_000
+/** Of what reads or writes a whole image. A dead connection is noticed long before. */
+const TRANSFER_TIMEOUT = 6 * 3600_000
+
+const COMMON = OPTIONS.flatMap(option => ['-o', option])
+
+/** A folder of another host, reached with ssh and scp. The commands there are those of GNU or BusyBox. */
+export class RemotePlatform implements Platform {
+  readonly #folder: string
+  readonly #ssh: readonly string[]
+  readonly #scp: readonly string[]
+  readonly #login: string
+
+  constructor({ host, ssh }: RemoteSettings) {
+    const key = ssh.key ? ['-i', ssh.key] : []
+    this.#folder = ssh.imageDir
+    this.#login = `${ssh.username}@${host[0]}`
+    this.#ssh = [...key, ...ssh.sshCmdOptions, ...COMMON, this.#login]
+    this.#scp = ['-q', ...key, ...ssh.scpCmdOptions, ...COMMON]
+  }
+
+  async has(names: readonly string[], signal: AbortSignal) {
+    const tests = names.map(name => `test -e ${this.#quoted(name)}`)
+    const outcome = await this.#run(tests.join(' && '), signal)
+    if (outcome.code > 1 || outcome.code < 0) throw this.#failure('look for an image', outcome)
+    return outcome.code === 0
+  }
+
+  async freeSpace(signal: AbortSignal) {
+    const { stdout } = await this.#must('ask for the free space', `df -Pk ${quote(this.#folder)}`, signal)
+    const kilobytes = Number(stdout.trim().split('\n').at(-1)!.split(/\s+/)[3])
+    if (!Number.isFinite(kilobytes)) throw new Error(`${this.#login}: df is not understood`)
+    return kilobytes * 1024
+  }
+
+  async deliver(path: string, name: string, signal: AbortSignal) {
+    const target = `${this.#login}:${join(this.#folder, partialName(name))}`
+    const options = { timeout: TRANSFER_TIMEOUT, signal }
+    const outcome = await runLeashed('scp', [...this.#scp, path, target], options)
+    if (outcome.code !== 0) throw this.#failure('copy the image', outcome)
+    await this.keep(name, name, signal)
+  }
+
+  async remove(names: readonly string[], signal: AbortSignal) {
+    const all = names.map(name => this.#quoted(name))
+    await this.#must('remove an image', `rm -f ${all.join(' ')}`, signal)
+  }
+
+  async copyIn(path: string, name: string, reader: Reader, signal: AbortSignal) {
+    const [source, target] = [quote(path), this.#quoted(partialName(name))]
+    const found = await this.#run(`test -f ${source} && stat -L -c '%u %g %a' ${source}`, signal)
+    if (found.code === 1) throw new Error('it is not a file that the gateway can see on the system')
+    if (found.code !== 0) throw this.#failure('look at the file', found)
+    const [uid, gid, mode] = found.stdout.trim().split(' ') as [string, string, string]
+    const access = { uid: Number(uid), gid: Number(gid), mode: Number.parseInt(mode, 8) }
+    if (!mayReadFile(access, reader)) throw new Error('you may not read the file')
+    const copy = `umask 077 && rm -f ${target} && cp -L ${source} ${target} && sha256sum ${target}`
+    const { stdout } = await this.#must('copy the file', copy, signal, TRANSFER_TIMEOUT)
+    // A backslash comes first where the name needed escapes.
+    const [, digest] = /^\\?([0-9a-f]{64}) /.exec(stdout) ?? []
+    if (!digest) throw new Error(`${this.#login}: sha256sum is not understood`)
+    return digest
+  }
+
+  async keep(name: string, finalName: string, signal: AbortSignal) {
+    const [partial, final] = [this.#quoted(partialName(name)), this.#quoted(finalName)]
+    // Not every `sync` takes a name.
+    const sync = `{ sync ${partial} 2>/dev/null || sync; }`
+    const script = `chmod 600 ${partial} && ${sync} && mv -f ${partial} ${final}`
+    await this.#must('name the image', script, signal)
+  }
+
+  #quoted(name: string) {
+    return quote(join(this.#folder, name))
+  }
+
+  #run(script: string, signal: AbortSignal, timeout = COMMAND_TIMEOUT): Promise<Outcome> {
+    // The login shell there may be any.
+    return runLeashed('ssh', [...this.#ssh, `sh -c ${quote(script)}`], { timeout, signal })
+  }
+
+  async #must(what: string, script: string, signal: AbortSignal, timeout?: number): Promise<Outcome> {
+    const outcome = await this.#run(script, signal, timeout)
+    if (outcome.code !== 0) throw this.#failure(what, outcome)
+    return outcome
+  }
+
+  #failure(what: string, outcome: Outcome) {
+    return new Error(`cannot ${what} on ${this.#login}: ${reasonOf(outcome)}`)
+  }
+}
+
+/** One word for a shell. */
+const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`

@@ -1,0 +1,218 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { type Acl, isAdmin, isSameAcl, mayImport, mayRead, withAsker } from './access.ts'
+import { Refusal } from './errors.ts'
+import { type ImageRequest, isTag, locate, withDefaultTag } from './image-name.ts'
+import { isFormat } from './meta.ts'
+import type { MetricsRow } from './metrics.ts'
+import { type ImageRecord, isUnderWay, now } from './record.ts'
+import { credentialsFor, type Session } from './session.ts'
+import { Turns } from './turns.ts'
+import type { WorkQueue } from './work-queue.ts'
+import type { Workshop } from './workshop.ts'
+
+/** What clients ask of the gateway, and the rules by which it is done. */
+
+/** Seconds after a pull during which its image is new enough for every wish. */
+const RECENT = 10
+/** Seconds for which a failure is kept for people to see. */
+const FAILURE_KEPT = 300
+
+export interface ImportRequest {
+  filepath: string
+  format: string
+}
+
+/** What makes a request another one. */
+type Wish = Partial<ImportRequest> & { credentials?: string | undefined }
+
+export class Requests {
+  readonly #shop: Workshop
+  readonly #work: WorkQueue
+  readonly #turns = new Turns()
+  /** With what each name was last asked for: a failure holds for the same request only. */
+  readonly #marks = new Map<string, string>()
+  readonly #markKey = randomBytes(32)
+
+  constructor(shop: Workshop, work: WorkQueue) {
+    this.#shop = shop
+    this.#work = work
+  }
+
+  async list(session: Session, system: string): Promise<ImageRecord[]> {
+    const ready = this.#shop.records.of(system).filter(({ status }) => status === 'READY')
+    const readable = await Promise.all(ready.map(record => this.#mayRead(session, record)))
+    return ready.filter((_, index) => readable[index])
+  }
+
+  async lookup(session: Session, request: ImageRequest): Promise<ImageRecord | undefined> {
+    const named = withDefaultTag(request, this.#shop.config)
+    const record = this.#shop.records.ready(named)
+    if (!record || !(await this.#mayRead(session, record))) return undefined
+    await this.#used(record)
+    const row = this.#shop.metrics?.add(session, named, record.id!)
+    await row?.catch(error => this.#shop.log.warn(`a lookup is not recorded: ${error.message}`))
+    return record
+  }
+
+  /** Starts a pull, or tells how it stands. Throws Refusal. */
+  async pull(session: Session, request: ImageRequest, wish: Acl): Promise<ImageRecord> {
+    const { config } = this.#shop
+    if (request.type !== 'docker') throw new Refusal(400, 'only images of type docker can be pulled')
+    const named = withDefaultTag(request, config)
+    if (!isTag(named.tag)) throw new Refusal(400, 'not a name of an image')
+    const acl = withAsker(wish, session)
+    return this.#turns.take(nameOf(named), async () => {
+      await this.#forgetOldFailures()
+      const ready = this.#shop.records.ready(named)
+      if (ready && (await this.#mayRead(session, ready)) && !this.#isStale(ready, acl)) return ready
+      return this.#beginOnce(session, named, acl, { credentials: this.#credentials(session, named.tag) })
+    })
+  }
+
+  /** Starts an import, or tells how it stands. Throws Refusal. */
+  async import(
+    session: Session,
+    request: ImageRequest,
+    wish: Acl,
+    { filepath, format }: ImportRequest,
+  ): Promise<ImageRecord> {
+    const { config } = this.#shop
+    if (!mayImport(session, config)) throw new Refusal(403, 'you may not import images')
+    if (!isFormat(format)) throw new Refusal(400, `"${format}" is not a format of images`)
+    if (!/^\/\P{Cc}*$/u.test(filepath)) throw new Refusal(400, 'filepath must be an absolute path')
+    const named = withDefaultTag(request, config)
+    if (named.type === 'id' || !isTag(named.tag)) throw new Refusal(400, 'not a name of an image')
+    const acl = withAsker(wish, session)
+    return this.#turns.take(nameOf(named), () => this.#beginOnce(session, named, acl, { filepath, format }))
+  }
+
+  /** False: not for this user. Null: no such image. */
+  async expire(session: Session, request: ImageRequest): Promise<boolean | null> {
+    const { config, records } = this.#shop
+    if (!isAdmin(session, request.system, config)) return false
+    const record = records.ready(withDefaultTag(request, config))
+    if (!record) return null
+    await this.#work.remove(record)
+    return true
+  }
+
+  /** Removes images whose time is over. False: not for this user. */
+  async autoexpire(session: Session, system: string): Promise<string[] | false> {
+    const { config, records } = this.#shop
+    if (!isAdmin(session, system, config)) return false
+    await this.#forgetOldFailures()
+    const over = records
+      .of(system)
+      .filter(
+        ({ status, expiration }) => status === 'READY' && (expiration ?? Number.POSITIVE_INFINITY) < now(),
+      )
+    for (const record of over) await this.#work.remove(record)
+    return over.map(({ id }) => id!)
+  }
+
+  /** What came with credentials, and imports, are shown to those who asked for them. */
+  async queue(session: Session, system: string): Promise<ImageRecord[]> {
+    await this.#forgetOldFailures()
+    const isOpen = isAdmin(session, system, this.#shop.config)
+    return this.#shop.records.of(system).filter(record => {
+      const { status, work } = record
+      if (status !== 'FAILURE' && !isUnderWay(record)) return false
+      const isForAll = work !== undefined && !work.hasCredentials && work.filepath === undefined
+      return isOpen || isForAll || (session.uid !== undefined && work?.uid === session.uid)
+    })
+  }
+
+  /** The last lookups, for admins. */
+  metrics(session: Session, system: string, limit: number): MetricsRow[] {
+    const { config, metrics } = this.#shop
+    return isAdmin(session, system, config) ? (metrics?.last(system, limit) ?? []) : []
+  }
+
+  #mayRead(session: Session, record: ImageRecord) {
+    return mayRead(session, record, this.#shop.groups)
+  }
+
+  /** Whether a request for this image looks at the registry again. */
+  #isStale(ready: ImageRecord, acl: Acl): boolean {
+    const timeout = Math.max(this.#shop.config.PullUpdateTimeout, 2)
+    const age = now() - (ready.lastPull ?? 0)
+    if (age > timeout) return true
+    const hasWish = acl.userACL.length > 0 || acl.groupACL.length > 0
+    return ready.isPrivate && hasWish && !isSameAcl(acl, ready) && age > Math.min(RECENT, timeout)
+  }
+
+  #isFresh({ lastPull = 0 }: ImageRecord) {
+    return now() - lastPull < this.#shop.retryAfter
+  }
+
+  #credentials({ tokens }: Session, tag: string): string | undefined {
+    try {
+      return credentialsFor(tokens, locate(tag, this.#shop.config).location)
+    } catch {
+      // The pull will say what is wrong with the name.
+      return undefined
+    }
+  }
+
+  /** The work on that name that is under way, what came of the same wish a moment ago, or new work. */
+  async #beginOnce(session: Session, request: ImageRequest, acl: Acl, wish: Wish): Promise<ImageRecord> {
+    const { records } = this.#shop
+    const underWay = records.underWay(request)
+    if (underWay) return underWay
+    const mark = this.#mark(acl, wish)
+    const failure = records.failures(request).at(-1)
+    if (failure && this.#marks.get(nameOf(request)) === mark && this.#isFresh(failure)) return failure
+    this.#marks.set(nameOf(request), mark)
+    return this.#begin(session, request, acl, wish)
+  }
+
+  #mark(acl: Acl, wish: Wish): string {
+    return createHmac('sha256', this.#markKey)
+      .update(JSON.stringify([acl, wish]))
+      .digest('hex')
+  }
+
+  async #begin(
+    session: Session,
+    { system, type, tag }: ImageRequest,
+    acl: Acl,
+    { credentials, filepath, format }: Wish,
+  ): Promise<ImageRecord> {
+    if (this.#work.isFull) throw new Refusal(503, 'too many pulls are waiting')
+    const { user, uid, gid } = session
+    const record = await this.#shop.records.add({
+      system,
+      type,
+      status: 'INIT',
+      pulltag: tag,
+      tags: [],
+      format: format ?? this.#shop.config.DefaultImageFormat,
+      isPrivate: false,
+      userACL: filepath === undefined ? [] : null,
+      groupACL: filepath === undefined ? [] : null,
+      work: { user, uid, gid, ...acl, hasCredentials: credentials !== undefined, filepath },
+    })
+    this.#work.add(record, credentials)
+    return record
+  }
+
+  /** Puts the end of an image's time off. A change of less than a hundredth is not worth a write. */
+  async #used({ key, expiration }: ImageRecord) {
+    const { ImageExpirationTimeout: timeout } = this.#shop.config
+    const next = now() + timeout
+    if (expiration !== undefined && next - expiration < timeout / 100) return
+    const update = this.#shop.records.update(key, () => ({ expiration: next }))
+    await update.catch(error => this.#shop.log.warn(`a lookup does not put off the expiry: ${error.message}`))
+  }
+
+  async #forgetOldFailures() {
+    const { records } = this.#shop
+    for (const { key, status, lastPull = 0, system, type, pulltag } of records.all()) {
+      if (status !== 'FAILURE' || now() - lastPull < FAILURE_KEPT) continue
+      this.#marks.delete(nameOf({ system, type, tag: pulltag }))
+      await records.remove(key)
+    }
+  }
+}
+
+const nameOf = ({ system, type, tag }: ImageRequest) => JSON.stringify([system, type, tag])

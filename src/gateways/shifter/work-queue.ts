@@ -1,0 +1,172 @@
+import { join } from 'node:path'
+import PQueue from 'p-queue'
+import { importFile, importImage } from './import.ts'
+import { partialName } from './platform.ts'
+import { removeTree } from './programs.ts'
+import { pull } from './pull.ts'
+import { deliverMeta } from './ready.ts'
+import { type ImageRecord, imageFile, isUnderWay, metaFile, now } from './record.ts'
+import { turnOf, type Workshop } from './workshop.ts'
+
+/** Pulls, imports and removals: a few at once, on record, and taken up again after a restart. */
+
+const STOPPED = new Error('the gateway is being stopped')
+/** Milliseconds until a system that did not let us remove a file is asked again. */
+const REMOVAL_RETRY = 60_000
+/** Removals at once; they have no need to hurry. */
+const REMOVALS = 2
+/** What may wait; a queue that nobody can outlive helps nobody. */
+const MOST_WAITING = 1000
+
+export class WorkQueue {
+  readonly #shop: Workshop
+  readonly #queue: PQueue
+  readonly #removals = new PQueue({ concurrency: REMOVALS })
+  readonly #controller = new AbortController()
+
+  constructor(shop: Workshop) {
+    this.#shop = shop
+    this.#queue = new PQueue({ concurrency: shop.config.WorkerThreads })
+  }
+
+  get isFull() {
+    return this.#queue.size >= MOST_WAITING
+  }
+
+  /**
+   * Takes up what a stop or a crash interrupted. What it may have left on a system is removed; it begins anew,
+   * unless it takes credentials, which only its client has: then the client's next request begins it.
+   */
+  async start() {
+    const { records, platforms } = this.#shop
+    await this.#settleTags()
+    const again = new Set<string>()
+    for (const record of records.all()) {
+      if (!platforms.has(record.system)) continue
+      await this.#sweep(record)
+      if (isUnderWay(record)) {
+        const { system, type, pulltag, work } = record
+        const name = JSON.stringify([system, type, pulltag])
+        if (work && !work.hasCredentials && !again.has(name)) {
+          again.add(name)
+          this.add(await records.add({ ...toBegin(record), status: 'PENDING' }))
+        }
+        await this.remove(record)
+      } else if (record.status === 'EXPIRING') {
+        await this.remove(record)
+      }
+    }
+  }
+
+  /** Begins the work that the record describes, when its turn comes. */
+  add(record: ImageRecord, credentials?: string) {
+    if (this.#controller.signal.aborted) return
+    void this.#queue.add(() => this.#run(record, credentials))
+  }
+
+  /** Takes the files of a record away, and then the record. Resolves when that is on record. */
+  async remove({ key, id, work }: ImageRecord) {
+    const { records } = this.#shop
+    if (id === undefined && work?.filepath === undefined) return records.remove(key)
+    this.#addRemoval(await records.update(key, () => ({ status: 'EXPIRING', tags: [] })))
+  }
+
+  /** Stops what runs; it goes on at the next start. */
+  async close() {
+    this.#controller.abort(STOPPED)
+    this.#queue.clear()
+    this.#removals.clear()
+    await Promise.all([this.#queue.onIdle(), this.#removals.onIdle()])
+  }
+
+  async #run(record: ImageRecord, credentials: string | undefined) {
+    const { log } = this.#shop
+    const { signal } = this.#controller
+    const name = `${record.type}:${record.pulltag} for ${record.system}`
+    try {
+      if (record.work?.filepath === undefined) await pull(this.#shop, record, credentials, signal)
+      else await importImage(this.#shop, record, signal)
+      log.info(`image ${name} is ready`)
+    } catch (error) {
+      if (signal.aborted) return
+      log.warn({ err: error }, `image ${name} failed: ${(error as Error).message}`)
+      await this.#fail(record, (error as Error).message)
+    }
+  }
+
+  /** The reason first: then nobody finds nothing. */
+  async #fail({ key }: ImageRecord, message: string) {
+    const { records, log } = this.#shop
+    const record = records.find(key)
+    // What is ready by now stays.
+    if (!record || !isUnderWay(record)) return
+    try {
+      const { system, type, pulltag } = record
+      for (const old of records.failures({ system, type, tag: pulltag })) await records.remove(old.key)
+      await records.add({ ...toBegin(record), status: 'FAILURE', message, lastPull: now() })
+      await this.remove(record)
+    } catch (error) {
+      // The disk is full, perhaps. The next start finds it on disk as it was, and does it again.
+      log.error({ err: error }, 'a failure cannot be recorded')
+      records.forget(key)
+    }
+  }
+
+  #addRemoval(record: ImageRecord) {
+    const { log } = this.#shop
+    const { signal } = this.#controller
+    if (signal.aborted) return
+    void this.#removals.add(async () => {
+      try {
+        await this.#removeFiles(record)
+      } catch (error) {
+        if (signal.aborted) return
+        const what = record.id ?? 'an import'
+        log.warn(`cannot remove ${what} from ${record.system} yet: ${(error as Error).message}`)
+        setTimeout(() => this.#addRemoval(record), REMOVAL_RETRY).unref()
+      }
+    })
+  }
+
+  /** Files that another record has come to name stay, with what that one says of them. */
+  async #removeFiles(record: ImageRecord) {
+    const { records, platforms, turns } = this.#shop
+    const { signal } = this.#controller
+    await turns.take(turnOf(record.system, record.id ?? record.key), async () => {
+      // A pull that had found it before may have made it ready again.
+      if (records.find(record.key)?.status !== 'EXPIRING') return
+      const platform = platforms.get(record.system)!
+      const names = record.id === undefined ? [] : [imageFile(record), metaFile(record)]
+      const holder = record.id === undefined ? undefined : records.readyById(record.system, record.id)
+      if (holder) await deliverMeta(this.#shop, holder, signal)
+      const partials = [...names, importFile(record)].map(partialName)
+      await platform.remove([...(holder ? [] : names), ...partials], signal)
+      await records.remove(record.key)
+    })
+  }
+
+  /** What a crash left of a record's work on this host. */
+  async #sweep({ key }: ImageRecord) {
+    for (const suffix of ['squashfs', 'meta', 'tree']) {
+      await removeTree(join(this.#shop.expand, `${key}.${suffix}`))
+    }
+  }
+
+  /** A crash between two records may have left a tag with both; the later pull has it. */
+  async #settleTags() {
+    const { records } = this.#shop
+    const owners = new Map<string, ImageRecord>()
+    const ready = records.all().filter(({ status }) => status === 'READY')
+    for (const record of ready.sort((a, b) => (b.lastPull ?? 0) - (a.lastPull ?? 0))) {
+      const name = (tag: string) => JSON.stringify([record.system, record.type, tag])
+      const own = record.tags.filter(tag => !owners.has(name(tag)))
+      for (const tag of own) owners.set(name(tag), record)
+      if (own.length < record.tags.length) await records.update(record.key, () => ({ tags: own }))
+    }
+  }
+}
+
+/** A record of the same work that has not begun. */
+function toBegin({ system, type, pulltag, work, format }: ImageRecord): Omit<ImageRecord, 'key' | 'status'> {
+  return { system, type, pulltag, work, format, tags: [], isPrivate: false, userACL: [], groupACL: [] }
+}
