@@ -80,17 +80,22 @@ export const metaFile = ({ id }: ImageRecord) => `${id}.meta`
 
 const MISSING = 'MISSING'
 
-/** As clients see it: 13 keys, always. */
+/**
+ * As clients see it: 13 keys, always. Who may ask for a pull may not be one of those whom the image is for, so
+ * nothing of the image is shown before it is READY.
+ */
 export function toWire(record: ImageRecord): Record<string, unknown> {
-  const { image } = record
+  const isReady = record.status === 'READY'
+  const image = isReady ? record.image : undefined
+  const nobody = record.work?.filepath === undefined ? [] : null
   return {
-    id: record.id !== undefined && record.status === 'READY' ? record.id : MISSING,
+    id: isReady ? record.id : MISSING,
     system: record.system,
     itype: record.type,
     tag: record.tags,
     status: record.status,
-    userACL: record.userACL,
-    groupACL: record.groupACL,
+    userACL: isReady ? record.userACL : nobody,
+    groupACL: isReady ? record.groupACL : nobody,
     ENV: image?.env ?? MISSING,
     ENTRY: image && image.entry.length > 0 ? image.entry : MISSING,
     WORKDIR: image?.workdir ?? MISSING,

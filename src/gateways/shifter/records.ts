@@ -110,9 +110,11 @@ export class Records {
   /** What can be used by that name. Type `id` is the image's id itself. */
   ready(request: ImageRequest): ImageRecord | undefined {
     if (request.type === 'id') return this.readyById(request.system, request.tag)
-    return this.of(request.system).find(
+    const found = this.of(request.system).filter(
       record => record.status === 'READY' && isOf(record, request) && record.tags.includes(request.tag),
     )
+    // While a tag goes from one to another, both have it.
+    return found.sort((a, b) => (b.lastPull ?? 0) - (a.lastPull ?? 0))[0]
   }
 
   readyById(system: string, id: string): ImageRecord | undefined {

@@ -29,13 +29,17 @@ export class Requests {
   readonly #shop: Workshop
   readonly #work: WorkQueue
   readonly #turns = new Turns()
-  /** With what each name was last asked for: a failure holds for the same request only. */
+  /** What each pull was asked for with, by its record: a failure holds for the same request only. */
   readonly #marks = new Map<string, string>()
   readonly #markKey = randomBytes(32)
 
   constructor(shop: Workshop, work: WorkQueue) {
     this.#shop = shop
     this.#work = work
+    work.onFailure = (pull, failure) => {
+      const mark = this.#marks.get(pull.key)
+      if (mark !== undefined) this.#marks.set(failure.key, mark)
+    }
   }
 
   async list(session: Session, system: string): Promise<ImageRecord[]> {
@@ -110,16 +114,17 @@ export class Requests {
     return over.map(({ id }) => id!)
   }
 
-  /** What came with credentials, and imports, are shown to those who asked for them. */
+  /** The latest of each name. What came with credentials, and imports, are shown to those who asked for them. */
   async queue(session: Session, system: string): Promise<ImageRecord[]> {
     await this.#forgetOldFailures()
     const isOpen = isAdmin(session, system, this.#shop.config)
-    return this.#shop.records.of(system).filter(record => {
+    const shown = this.#shop.records.of(system).filter(record => {
       const { status, work } = record
       if (status !== 'FAILURE' && !isUnderWay(record)) return false
       const isForAll = work !== undefined && !work.hasCredentials && work.filepath === undefined
       return isOpen || isForAll || (session.uid !== undefined && work?.uid === session.uid)
     })
+    return [...new Map(shown.map(record => [nameOf({ ...record, tag: record.pulltag }), record])).values()]
   }
 
   /** The last lookups, for admins. */
@@ -160,10 +165,9 @@ export class Requests {
     const underWay = records.underWay(request)
     if (underWay) return underWay
     const mark = this.#mark(acl, wish)
-    const failure = records.failures(request).at(-1)
-    if (failure && this.#marks.get(nameOf(request)) === mark && this.#isFresh(failure)) return failure
-    this.#marks.set(nameOf(request), mark)
-    return this.#begin(session, request, acl, wish)
+    const isSame = ({ key }: ImageRecord) => this.#marks.get(key) === mark
+    const failure = records.failures(request).findLast(one => isSame(one) && this.#isFresh(one))
+    return failure ?? this.#begin(session, request, acl, wish, mark)
   }
 
   #mark(acl: Acl, wish: Wish): string {
@@ -177,6 +181,7 @@ export class Requests {
     { system, type, tag }: ImageRequest,
     acl: Acl,
     { credentials, filepath, format }: Wish,
+    mark: string,
   ): Promise<ImageRecord> {
     if (this.#work.isFull) throw new Refusal(503, 'too many pulls are waiting')
     const { user, uid, gid } = session
@@ -192,6 +197,7 @@ export class Requests {
       groupACL: filepath === undefined ? [] : null,
       work: { user, uid, gid, ...acl, hasCredentials: credentials !== undefined, filepath },
     })
+    this.#marks.set(record.key, mark)
     this.#work.add(record, credentials)
     return record
   }
@@ -207,11 +213,10 @@ export class Requests {
 
   async #forgetOldFailures() {
     const { records } = this.#shop
-    for (const { key, status, lastPull = 0, system, type, pulltag } of records.all()) {
-      if (status !== 'FAILURE' || now() - lastPull < FAILURE_KEPT) continue
-      this.#marks.delete(nameOf({ system, type, tag: pulltag }))
-      await records.remove(key)
+    for (const { key, status, lastPull = 0 } of records.all()) {
+      if (status === 'FAILURE' && now() - lastPull > FAILURE_KEPT) await records.remove(key)
     }
+    for (const key of this.#marks.keys()) if (!records.find(key)) this.#marks.delete(key)
   }
 }
 

@@ -18,7 +18,12 @@ const REMOVALS = 2
 /** What may wait; a queue that nobody can outlive helps nobody. */
 const MOST_WAITING = 1000
 
+/** Of one name, besides the newest. */
+const MOST_FAILURES = 9
+
 export class WorkQueue {
+  /** Told which record stands for a pull that has failed. */
+  onFailure: (pull: ImageRecord, failure: ImageRecord) => void = () => {}
   readonly #shop: Workshop
   readonly #queue: PQueue
   readonly #removals = new PQueue({ concurrency: REMOVALS })
@@ -102,8 +107,11 @@ export class WorkQueue {
     if (!record || !isUnderWay(record)) return
     try {
       const { system, type, pulltag } = record
-      for (const old of records.failures({ system, type, tag: pulltag })) await records.remove(old.key)
-      await records.add({ ...toBegin(record), status: 'FAILURE', message, lastPull: now() })
+      // Others may still have to see theirs.
+      const older = records.failures({ system, type, tag: pulltag }).slice(0, -MOST_FAILURES)
+      for (const { key } of older) await records.remove(key)
+      const failure = await records.add({ ...toBegin(record), status: 'FAILURE', message, lastPull: now() })
+      this.onFailure(record, failure)
       await this.remove(record)
     } catch (error) {
       // The disk is full, perhaps. The next start finds it on disk as it was, and does it again.

@@ -195,6 +195,38 @@ test('a private image is for who pulled it, and a login makes a failure a new re
   expect(files(gateway)).toHaveLength(2)
 })
 
+test('everybody sees the failure of the own login, whoever asks in between', async () => {
+  const registry = await new ScriptedRegistry().start()
+  await registry.put('secret/demo:1', { login: LOGIN })
+  const gateway = await startShifter({ imagemanager: registry.locations })
+  const eve = { ...BOB, logins: { here: 'eve:wrong' } }
+  for (const as of [ALICE, eve]) expect((await pull(gateway, 'secret/demo:1', { as })).status).toBe('FAILURE')
+  const before = asked(registry)
+  for (const as of [ALICE, eve, ALICE, eve]) {
+    expect((await postPull(gateway, 'secret/demo:1', { as })).body.status).toBe('FAILURE')
+  }
+  expect(asked(registry)).toBe(before)
+})
+
+test('nothing of a private image is shown to those who ask while it is pulled', async () => {
+  const registry = await new ScriptedRegistry().start()
+  await registry.put('secret/demo:1', { login: LOGIN, config: { Env: ['TOKEN=hidden'] } })
+  const folder = temporaryFolder()
+  const examiner = join(folder, 'examiner')
+  writeFileSync(
+    examiner,
+    `#!/bin/sh\n: > ${folder}/waiting\nwhile [ ! -e ${folder}/go ]; do sleep 0.02; done\n`,
+  )
+  chmodSync(examiner, 0o755)
+  const gateway = await startShifter({ imagemanager: { ...registry.locations, examiner } })
+  await postPull(gateway, 'secret/demo:1', { as: WITH_LOGIN, body: { allowed_uids: '77' } })
+  await until('it is examined', () => namesIn(folder).includes('waiting'))
+  const { body } = await postPull(gateway, 'secret/demo:1', { as: BOB })
+  expect(body).toMatchObject({ status: 'EXAMINATION', id: 'MISSING', userACL: [], ENV: 'MISSING', tag: [] })
+  writeFileSync(join(folder, 'go'), '')
+  expect((await pull(gateway, 'secret/demo:1', { as: WITH_LOGIN })).ENV).toEqual(['TOKEN=hidden'])
+})
+
 test('lists of a private image are those of the last pull that had any, and its file is not made again', async () => {
   const registry = await new ScriptedRegistry().start()
   const { id } = await registry.put('secret/demo:1', { login: LOGIN })
