@@ -61,7 +61,8 @@ export async function startSshd(): Promise<Sshd> {
   return { port, username: userInfo().username, key: file('user'), options, log: () => log }
 }
 
-const freePort = () =>
+/** A port that nobody listens on. */
+export const freePort = () =>
   new Promise<number>(resolve => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
       const { port } = probe.address() as { port: number }

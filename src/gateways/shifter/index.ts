@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Handler } from '../../http/server.ts'
 import { defineGateway, type Gateway, type House } from '../gateway.ts'
 import { Groups } from './access.ts'
 import { createShifterApp } from './app.ts'
@@ -24,19 +25,30 @@ export const shifter = defineGateway(ShifterConfig, (settings, house): Gateway =
   const { port, tls } = settings
   const config = readImageManager(settings.config, house.resolve)
   const address = addressFor(settings, config)
-  const shop = openWorkshop(settings, config, house)
-  const work = new WorkQueue(shop)
+  let started: { handle: Handler; stop(): Promise<void> } | undefined
   return {
     place: { port, address, tls },
+    handle: (request, exchange) => started!.handle(request, exchange),
+    start: async () => {
+      started = await start(settings, config, house)
+    },
+    stop: async () => started?.stop(),
+    health: () => problemOf(config),
+  }
+})
+
+async function start(settings: ShifterConfig, config: ImageManager, house: House) {
+  const shop = openWorkshop(settings, config, house)
+  const work = new WorkQueue(shop)
+  await work.start()
+  return {
     handle: createShifterApp(shop, new Requests(shop, work), house.serverName),
-    start: () => work.start(),
     stop: async () => {
       await work.close()
       await shop.registries.close()
     },
-    health: () => problemOf(config),
   }
-})
+}
 
 const isLoopback = (address: string) => address === '::1' || /^127(\.\d{1,3}){3}$/.test(address)
 
@@ -56,7 +68,8 @@ function openWorkshop(
   if (config.LogLevel) log.level = config.LogLevel
   const folder = join(house.datadir, '.shifter')
   const expand = config.ExpandDirectory ?? join(folder, 'expand')
-  const cache = config.CacheDirectory ?? join(folder, 'cache')
+  // The cache makes room by removing what is in its folder, so nobody else's is.
+  const cache = join(config.CacheDirectory ?? folder, 'blobs')
   for (const path of [folder, expand, cache]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const records = new Records(join(folder, 'records'))
   for (const path of records.unreadable) log.error(`${path} is not a record of an image`)

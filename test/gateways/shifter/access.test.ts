@@ -82,7 +82,10 @@ test('admins are exact names, and for others the paths of admins say no', async 
 })
 
 test('images are imported by those whom the config names, from files that they may read', async () => {
-  const gateway = await startShifter({ imagemanager: { ImportUsers: ['alice'] } })
+  const gateway = await startShifter({
+    imagemanager: { ImportUsers: ['alice'] },
+    settings: { retryAfter: 300 },
+  })
   const path = await squashfs()
   const post = (as: User, filepath: string) =>
     ask(gateway, 'POST', `/api/doimport/${SYSTEM}/custom/tool:1`, {

@@ -58,7 +58,10 @@ test('a system that cannot be reached is the reason of the failure', async () =>
   const sshd = await startSshd()
   const platform = remotePlatform(sshd)
   platform.ssh.key = join(temporaryFolder(), 'no key')
-  const gateway = await startShifter({ imagemanager: { Platforms: { [SYSTEM]: platform } } })
+  const gateway = await startShifter({
+    imagemanager: { Platforms: { [SYSTEM]: platform } },
+    settings: { retryAfter: 300 },
+  })
   const path = await squashfs()
   await importFile(gateway, 'tool:1', path)
   expect((await lookup(gateway, 'tool:1', { type: 'custom' })).status).toBe(404)
