@@ -162,9 +162,9 @@ test('by digest, of an index the one for linux-amd64, and not public when told s
 
 test('credentials come in either header; without them the last message says what is missing', async () => {
   const registry = await startRegistry('token')
-  await push(registry, 'app', 'v1', LAYERS)
+  await push(registry, 'private/app', 'v1', LAYERS)
   const server = await startServer({ config: CONFIG })
-  const query = `repo=${registry.host}/app&tag=v1`
+  const query = `repo=${registry.host}/private/app&tag=v1`
   const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64')
   const { reply, messages } = await importDocker(server, query)
   expect([reply.status, reply.headers['content-type'], messages.length]).toEqual([200, undefined, 1])

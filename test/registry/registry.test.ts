@@ -100,16 +100,16 @@ test('what is not there is not found', async () => {
 for (const auth of ['basic', 'token'] as const) {
   test(`a private image behind ${auth} needs credentials, and is said to be private`, async () => {
     const registry = await startRegistry(auth)
-    await push(registry, 'app', 'v1', LAYERS)
-    const found = await clientOf(registry.url, LOGIN).resolve('app', 'v1', AMD64)
+    await push(registry, 'private/app', 'v1', LAYERS)
+    const found = await clientOf(registry.url, LOGIN).resolve('private/app', 'v1', AMD64)
     expect(found.isPrivate).toBe(true)
-    const blob = clientOf(registry.url, LOGIN).blob('app', found.layers[1]!, 0, signal)
+    const blob = clientOf(registry.url, LOGIN).blob('private/app', found.layers[1]!, 0, signal)
     expect((await buffer(blob)).equals(LAYERS[1]!)).toBe(true)
-    await expect(clientOf(registry.url).resolve('app', 'v1', AMD64)).rejects.toThrow(
+    await expect(clientOf(registry.url).resolve('private/app', 'v1', AMD64)).rejects.toThrow(
       /authentication required/,
     )
     const wrong = clientOf(registry.url, { ...LOGIN, password: 'wrong' })
-    await expect(wrong.resolve('app', 'v1', AMD64)).rejects.toThrow(/authentication failed: .*alice/)
+    await expect(wrong.resolve('private/app', 'v1', AMD64)).rejects.toThrow(/authentication failed: .*alice/)
   })
 }
 

@@ -14,32 +14,35 @@ export interface TestRegistry {
   /** `127.0.0.1:PORT` */
   host: string
   url: string
-  /** What it takes to put something into it. */
-  headers: Record<string, string>
+  /** What it takes to put something into a repository. */
+  headersFor(repository: string): Record<string, string>
 }
 
-export const LOGIN = { user: 'alice', password: 'open sesame' }
+export const LOGIN = { user: 'alice', password: 'open:sesame' }
 /** Of that password, with bcrypt. */
-const HASH = '$2y$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW'
+const HASH = '$2y$05$abcdefghijklmnopqrstuubMHTpw5uKdtLGvKw5uzYhbpqtktcY3.'
 
 const basic = ({ user, password }: typeof LOGIN) =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 
-/** `auth`: who may read: everybody, those with a password, or those with a token from somewhere else. */
+/**
+ * `auth`: who may read: everybody; who knows the password; or who has a token, which repositories below `private/`
+ * are given out for to who knows the password, and others to everybody.
+ */
 export async function startRegistry(auth: 'none' | 'basic' | 'token' = 'none'): Promise<TestRegistry> {
   const folder = temporaryFolder()
   const service = 'test-registry'
-  let headers: Record<string, string> = {}
+  let headersFor: TestRegistry['headersFor'] = () => ({})
   let section = ''
   if (auth === 'basic') {
     writeFileSync(join(folder, 'htpasswd'), `${LOGIN.user}:${HASH}\n`)
     section = `auth: {htpasswd: {realm: test, path: ${folder}/htpasswd}}`
-    headers = { authorization: basic(LOGIN) }
+    headersFor = () => ({ authorization: basic(LOGIN) })
   }
   if (auth === 'token') {
     const { realm, tokenFor } = await startTokenServer(folder, service)
     section = `auth: {token: {realm: "${realm}", service: ${service}, issuer: test, rootcertbundle: ${folder}/cert.pem}}`
-    headers = { authorization: `Bearer ${tokenFor('app', ['pull', 'push'])}` }
+    headersFor = repository => ({ authorization: `Bearer ${tokenFor(repository, ['pull', 'push'])}` })
   }
   const config = join(folder, 'config.yml')
   writeFileSync(
@@ -67,10 +70,9 @@ ${section}
     child.on('error', reject)
     child.on('exit', () => reject(new Error(`docker-registry ended: ${log}`)))
   })
-  return { host, url: `http://${host}`, headers }
+  return { host, url: `http://${host}`, headersFor }
 }
 
-/** Gives tokens to who knows the password, and to everybody for the repository `public`. */
 async function startTokenServer(folder: string, service: string) {
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   const subject = ['-subj', '/CN=test', '-days', '2']
@@ -100,7 +102,7 @@ async function startTokenServer(folder: string, service: string) {
       response.writeHead(401).end('{}')
       return
     }
-    const isAllowed = authorization !== undefined || name === 'public'
+    const isAllowed = authorization !== undefined || !name.startsWith('private/')
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ token: tokenFor(name, isAllowed ? ['pull'] : []), expires_in: 300 }))
   })
@@ -194,7 +196,8 @@ export async function pushIndex(
   return digestOf(index)
 }
 
-async function pushBlob({ url, headers }: TestRegistry, repository: string, bytes: Buffer) {
+async function pushBlob({ url, headersFor }: TestRegistry, repository: string, bytes: Buffer) {
+  const headers = headersFor(repository)
   const begun = await fetch(`${url}/v2/${repository}/blobs/uploads/`, { method: 'POST', headers })
   const target = new URL(begun.headers.get('location') ?? '', url)
   target.searchParams.set('digest', digestOf(bytes))
@@ -205,14 +208,20 @@ async function pushBlob({ url, headers }: TestRegistry, repository: string, byte
 }
 
 async function pushManifest(
-  { url, headers }: TestRegistry,
+  { url, headersFor }: TestRegistry,
   repository: string,
   reference: string,
   body: string,
   type: string,
 ) {
   const target = `${url}/v2/${repository}/manifests/${reference}`
-  await expectOk(await fetch(target, { method: 'PUT', headers: { ...headers, 'content-type': type }, body }))
+  await expectOk(
+    await fetch(target, {
+      method: 'PUT',
+      headers: { ...headersFor(repository), 'content-type': type },
+      body,
+    }),
+  )
 }
 
 async function expectOk(answer: Response) {

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { startDockerRegistry, ZSTD } from '../../support/docker-registry.ts'
 import { namesIn } from '../../support/folders.ts'
 import { layerOf, tarOf } from '../../support/layers.ts'
 import { needsAll } from '../../support/programs.ts'
+import { CONFIG, LOGIN, push, pushIndex, startRegistry } from '../../support/registry.ts'
 import { ALICE, BOB, lookup, pull, readMeta, startShifter } from '../../support/shifter.ts'
 import { squashfsContent, squashfsTree } from '../../support/squashfs.ts'
 
@@ -18,12 +18,16 @@ const test = needsAll({
   zstd: 'zstd',
 })
 
-const LOGIN = 'alice:pass:word'
+/** With a colon in the password. */
+const CREDENTIALS = `${LOGIN.user}:${LOGIN.password}`
 const OWN = { arm64: 'arm64', x64: 'amd64' }[process.arch as string] ?? process.arch
 
+const configOf = (architecture: string) => ({ ...CONFIG, architecture })
+const idOf = ({ digest }: { digest: string }) => digest.slice('sha256:'.length)
+
 async function start() {
-  const registry = await startDockerRegistry(LOGIN)
-  const name = new URL(registry.url).host
+  const registry = await startRegistry('token')
+  const name = registry.host
   const gateway = await startShifter({
     imagemanager: {
       DefaultImageLocation: name,
@@ -40,19 +44,9 @@ test('layers of gzip and zstd are pulled by tag, by digest and with the name of 
   const zstd = execFileSync('zstd', ['-qc'], {
     input: tarOf([{ name: 'etc/.wh.gone' }, { name: 'top', content: 'zstd' }]),
   })
-  const id = await registry.push('team/demo', '1.0', {
-    layers: [
-      {
-        bytes: layerOf(
-          { name: 'etc/gone', content: 'x' },
-          { name: 'etc/kept', content: 'kept', mode: 0o400 },
-        ),
-      },
-      { bytes: zstd, type: ZSTD },
-    ],
-    config: { Env: ['PATH=/bin'], Entrypoint: ['/bin/sh'] },
-    architecture: OWN,
-  })
+  const gzip = layerOf({ name: 'etc/gone', content: 'x' }, { name: 'etc/kept', content: 'kept', mode: 0o400 })
+  const config = { ...configOf(OWN), config: { Env: ['PATH=/bin'], Entrypoint: ['/bin/sh'] } }
+  const id = idOf(await push(registry, 'team/demo', '1.0', [gzip, zstd], { config, kind: 'oci' }))
   expect(await pull(gateway, 'team/demo:1.0')).toMatchObject({ status: 'READY', id, ENTRY: ['/bin/sh'] })
   expect(squashfsTree(file(id))).toEqual({
     etc: 'drwxr-xr-x 0/0',
@@ -73,15 +67,20 @@ test('layers of gzip and zstd are pulled by tag, by digest and with the name of 
 
 test('of an index the image for this machine is taken, and the index is what has the id', async () => {
   const { registry, gateway, file } = await start()
-  const image = (architecture: string) => ({
-    layers: [{ bytes: layerOf({ name: 'architecture', content: architecture }) }],
-    architecture,
-  })
-  const id = await registry.pushIndex('team/multi', 'latest', [image('s390x'), image(OWN)])
+  const image = async (repository: string, architecture: string) => {
+    const layers = [layerOf({ name: 'architecture', content: architecture })]
+    const config = configOf(architecture)
+    return {
+      image: await push(registry, repository, undefined, layers, { config, kind: 'oci' }),
+      architecture,
+    }
+  }
+  const both = [await image('team/multi', 's390x'), await image('team/multi', OWN)]
+  const id = idOf({ digest: await pushIndex(registry, 'team/multi', 'latest', both) })
   expect(await pull(gateway, 'team/multi')).toMatchObject({ status: 'READY', id })
   expect(squashfsContent(file(id), 'architecture')).toBe(OWN)
 
-  await registry.pushIndex('team/other', 'latest', [image('s390x')])
+  await pushIndex(registry, 'team/other', 'latest', [await image('team/other', 's390x')])
   const failed = await pull(gateway, 'team/other')
   expect(failed).toMatchObject({ status: 'FAILURE' })
   expect(failed.status_message).toContain('s390x')
@@ -89,15 +88,15 @@ test('of an index the image for this machine is taken, and the index is what has
 
 test('a private image behind a token is for who has the login', async () => {
   const { registry, name, gateway, file } = await start()
-  const layers = [{ bytes: layerOf({ name: 'secret', content: 'x' }) }]
-  const id = await registry.push('private/demo', '1', { layers, architecture: OWN })
+  const layers = [layerOf({ name: 'secret', content: 'x' })]
+  const id = idOf(await push(registry, 'private/demo', '1', layers, { config: configOf(OWN) }))
   const denied = await pull(gateway, 'private/demo:1', { as: BOB })
   expect(denied).toMatchObject({ status: 'FAILURE' })
   expect(denied.status_message).toContain('authentication')
   const wrong = { ...BOB, logins: { [name]: 'alice:wrong' } }
   expect((await pull(gateway, 'private/demo:1', { as: wrong })).status).toBe('FAILURE')
 
-  const alice = { ...ALICE, logins: { [name]: LOGIN } }
+  const alice = { ...ALICE, logins: { [name]: CREDENTIALS } }
   expect(await pull(gateway, 'private/demo:1', { as: alice })).toMatchObject({
     status: 'READY',
     id,
