@@ -159,15 +159,13 @@ export class Requests {
     }
   }
 
-  /** The work on that name that is under way, what came of the same wish a moment ago, or new work. */
+  /** What came of the same wish a moment ago, the work on that name that is under way, or new work. */
   async #beginOnce(session: Session, request: ImageRequest, acl: Acl, wish: Wish): Promise<ImageRecord> {
     const { records } = this.#shop
-    const underWay = records.underWay(request)
-    if (underWay) return underWay
     const mark = this.#mark(acl, wish)
     const isSame = ({ key }: ImageRecord) => this.#marks.get(key) === mark
     const failure = records.failures(request).findLast(one => isSame(one) && this.#isFresh(one))
-    return failure ?? this.#begin(session, request, acl, wish, mark)
+    return failure ?? records.underWay(request) ?? this.#begin(session, request, acl, wish, mark)
   }
 
   #mark(acl: Acl, wish: Wish): string {

@@ -11,8 +11,9 @@ import { turnOf, type Workshop } from './workshop.ts'
 /** Pulls, imports and removals: a few at once, on record, and taken up again after a restart. */
 
 const STOPPED = new Error('the gateway is being stopped')
-/** Milliseconds until a system that did not let us remove a file is asked again. */
-const REMOVAL_RETRY = 60_000
+/** Milliseconds until a system that did not let us remove a file is asked again; doubled each time, up to the last. */
+const REMOVAL_RETRY = 1000
+const LONGEST_RETRY = 60_000
 /** Removals at once; they have no need to hurry. */
 const REMOVALS = 2
 /** What may wait; a queue that nobody can outlive helps nobody. */
@@ -120,7 +121,7 @@ export class WorkQueue {
     }
   }
 
-  #addRemoval(record: ImageRecord) {
+  #addRemoval(record: ImageRecord, delay = REMOVAL_RETRY) {
     const { log } = this.#shop
     const { signal } = this.#controller
     if (signal.aborted) return
@@ -131,7 +132,8 @@ export class WorkQueue {
         if (signal.aborted) return
         const what = record.id ?? 'an import'
         log.warn(`cannot remove ${what} from ${record.system} yet: ${(error as Error).message}`)
-        setTimeout(() => this.#addRemoval(record), REMOVAL_RETRY).unref()
+        const next = Math.min(delay * 2, LONGEST_RETRY)
+        setTimeout(() => this.#addRemoval(record, next), delay).unref()
       }
     })
   }
