@@ -30,6 +30,8 @@ export class BlobCache {
   readonly #limit: number
   readonly #held = new Map<string, number>()
   readonly #fetching = new Map<string, Promise<string>>()
+  /** Sizes of what is being fetched, of which only a part is there. */
+  readonly #expected = new Map<string, number>()
   /** One at a time, so that none counts what another one is removing. */
   #lastEviction: Promise<unknown> = Promise.resolve()
 
@@ -53,19 +55,26 @@ export class BlobCache {
       const others = this.#held.get(name)! - 1
       if (others === 0) this.#held.delete(name)
       else this.#held.set(name, others)
-      await this.#evict(0)
+      await this.#evict()
     }
     try {
-      let fetching = this.#fetching.get(name)
-      if (!fetching) {
-        fetching = this.#bring(name, blob, fetch).finally(() => this.#fetching.delete(name))
-        this.#fetching.set(name, fetching)
-      }
-      return { path: await fetching, release }
+      return { path: await this.#bringOnce(name, blob, fetch), release }
     } catch (error) {
       await release()
       throw error
     }
+  }
+
+  #bringOnce(name: string, blob: Blob, fetch: (offset: number) => Readable): Promise<string> {
+    const others = this.#fetching.get(name)
+    // Theirs may fail because they left, or may not read it: that says nothing of ours.
+    if (others) return others.catch(() => this.#bringOnce(name, blob, fetch))
+    const fetching = this.#bring(name, blob, fetch).finally(() => {
+      this.#fetching.delete(name)
+      this.#expected.delete(name)
+    })
+    this.#fetching.set(name, fetching)
+    return fetching
   }
 
   async #bring(name: string, blob: Blob, fetch: (offset: number) => Readable): Promise<string> {
@@ -77,7 +86,8 @@ export class BlobCache {
       return path
     }
     await mkdir(this.#folder, { recursive: true })
-    await this.#evict(blob.size)
+    this.#expected.set(name, blob.size)
+    await this.#evict()
     const partial = path + PARTIAL
     const before = (await stat(partial).catch(() => undefined))?.size ?? 0
     const offset = before <= blob.size ? before : 0
@@ -91,14 +101,14 @@ export class BlobCache {
     return path
   }
 
-  /** Removes what was not used for the longest time until there is room for so many bytes more. */
-  #evict(wanted: number): Promise<void> {
-    const evicted = this.#lastEviction.then(() => this.#makeRoom(wanted))
+  /** Removes what was not used for the longest time until there is room for all that is being fetched. */
+  #evict(): Promise<void> {
+    const evicted = this.#lastEviction.then(() => this.#makeRoom())
     this.#lastEviction = evicted.catch(() => {})
     return evicted
   }
 
-  async #makeRoom(wanted: number) {
+  async #makeRoom() {
     const names = await readdir(this.#folder).catch(() => [])
     const entries = await Promise.all(
       names.map(async name => {
@@ -106,8 +116,10 @@ export class BlobCache {
         return { name, size: found?.size ?? 0, used: found?.mtimeMs ?? 0 }
       }),
     )
-    let total = entries.reduce((sum, { size }) => sum + size, wanted)
-    for (const { name, size } of entries.sort((a, b) => a.used - b.used)) {
+    const settled = entries.filter(({ name }) => !this.#expected.has(name.replace(PARTIAL, '')))
+    const expected = [...this.#expected.values()].reduce((sum, size) => sum + size, 0)
+    let total = settled.reduce((sum, { size }) => sum + size, expected)
+    for (const { name, size } of settled.sort((a, b) => a.used - b.used)) {
       if (total <= this.#limit) return
       if (this.#held.has(name.replace(PARTIAL, ''))) continue
       await rm(join(this.#folder, name), { force: true })
