@@ -23,7 +23,10 @@ const Descriptor = z.object({
 
 export type Descriptor = z.infer<typeof Descriptor>
 
-const Manifest = z.object({ config: Descriptor, layers: z.array(Descriptor).max(1000) })
+const Manifest = z.object({
+  config: Descriptor,
+  layers: z.array(Descriptor).min(1, 'an image has at least one').max(1000),
+})
 
 export type Manifest = z.infer<typeof Manifest>
 

@@ -200,6 +200,11 @@ test('manifests of the first kind, and what is none, are refused with the reason
     ],
     ['application/vnd.oci.image.manifest.v1+json', '<html>', /is not JSON/],
     ['application/vnd.oci.image.manifest.v1+json', '{"layers":[]}', /not valid: config/],
+    [
+      'application/vnd.oci.image.manifest.v1+json',
+      JSON.stringify({ config: { mediaType: 'x', digest: digestOf('{}'), size: 2 }, layers: [] }),
+      /not valid: layers: an image has at least one/,
+    ],
   ]
   for (const [type, body, reason] of cases) {
     const front = await startFront(registry, (_path, response) => {
@@ -207,5 +212,23 @@ test('manifests of the first kind, and what is none, are refused with the reason
       return true
     })
     await expect(clientOf(front).resolve('app', 'v1', AMD64)).rejects.toThrow(reason)
+  }
+})
+
+test('a manifest or a config that does not end is not read to its end', async () => {
+  const registry = await startRegistry()
+  const { configDigest } = await push(registry, 'app', 'v1', LAYERS)
+  for (const endless of ['/manifests/v1', `/blobs/${configDigest}`]) {
+    let asked = 0
+    const front = await startFront(registry, (path, response) => {
+      if (!path.endsWith(endless)) return false
+      asked++
+      response.writeHead(200, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' })
+      // One byte more than the limit, and then nothing: the client leaves, or waits in vain.
+      response.write(Buffer.alloc(4 * 1024 * 1024 + 1, ' '))
+      return true
+    })
+    await expect(clientOf(front).resolve('app', 'v1', AMD64)).rejects.toThrow(/answers with too much/)
+    expect(asked).toBe(1)
   }
 })
