@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { bytes, call, publish, uuid } from '../support/api.ts'
-import { cli, done } from '../support/cli.ts'
+import { bytes, call, publish, sha1, uuid } from '../support/api.ts'
+import { cli, credentials, done } from '../support/cli.ts'
 import { startImporter } from '../support/imports.ts'
-import { startServer } from '../support/server.ts'
+import { PROGRAM, startServer } from '../support/server.ts'
 import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
+import { until } from '../support/until.ts'
 
 /** Imports, which the server does and the command watches. */
 
@@ -38,6 +40,46 @@ test('what the source does not have is exit code 3 by name, and an error that na
   expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('RemoteSourceError') })
   expect((await cli(server, ['import', uuid()])).code).toBe(2)
 })
+
+test.each(['SIGINT', 'SIGKILL'] as const)(
+  'an import whose command %s ends goes on in the server, byte for byte, and can be asked for again',
+  async signal => {
+    const content = bytes(2_000_000)
+    const manifest = remoteManifest(content)
+    let sendRest: (() => void) | undefined
+    const source = await startSource(
+      imgapi([manifest], (_request, response) => {
+        response.writeHead(200, { 'content-length': content.length })
+        response.write(content.subarray(0, 1_000_000))
+        sendRest = () => response.end(content.subarray(1_000_000))
+      }),
+    )
+    const server = await startImporter()
+    const args = ['import', manifest.uuid, '--from', source.url]
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      env: { ...process.env, ...credentials(server) },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let stderr = ''
+    child.stderr.on('data', chunk => {
+      stderr += chunk
+    })
+    const ended = new Promise<number | null>(resolve => child.on('close', resolve))
+    // A line of progress shows that the command watches the job.
+    await until('half of the file', () => sendRest !== undefined && stderr.includes(manifest.uuid))
+    child.kill(signal)
+    const code = await ended
+    if (signal === 'SIGINT') {
+      expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('the server goes on') })
+    }
+    sendRest!()
+    const state = async () => (await call(server, 'GET', `/images/${manifest.uuid}`)).body.state
+    await until('the image to be there', async () => (await state()) === 'active')
+    expect((await done(cli(server, args))).stdout).toBe(`already there: ${manifest.uuid}\n`)
+    const file = await fetch(`${server.url}/images/${manifest.uuid}/file`)
+    expect(sha1(new Uint8Array(await file.arrayBuffer()))).toBe(sha1(content))
+  },
+)
 
 test('an import that fails says why, and jobs shows it; a password of the source is nowhere', async () => {
   const content = bytes(1000)
