@@ -11,21 +11,19 @@ import { Md5s } from './md5s.ts'
 import { TransferMemory } from './memory.ts'
 import { HEAD, type Received, receiveInto } from './receive.ts'
 
-const UPLOAD_BATCH = 1024 * 1024
-const DOWNLOAD_PIECE = 1024 * 1024
+const LARGEST_PIECE = 1024 * 1024
 
 /** Files beside the manifests, in the folder of their image. */
 export class LocalFiles implements Files {
   readonly #layout: Layout
   readonly #hasher = new Hasher()
-  readonly #uploads = new TransferMemory(UPLOAD_BATCH)
-  readonly #downloads = new TransferMemory(DOWNLOAD_PIECE)
+  /** Of uploads and downloads together: they share the machine. */
+  readonly #memory = new TransferMemory(LARGEST_PIECE)
   readonly #md5s: Md5s
-  #transfers = 0
 
   constructor(layout: Layout) {
     this.#layout = layout
-    this.#md5s = new Md5s(layout, () => this.#transfers === 0)
+    this.#md5s = new Md5s(layout, () => this.#memory.isIdle)
   }
 
   async receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile> {
@@ -66,14 +64,12 @@ export class LocalFiles implements Files {
     options: ReceiveOptions,
     kept?: number,
   ): Promise<ReceivedFile> {
-    this.#uploads.enter()
-    this.#transfers++
+    this.#memory.enter()
     try {
-      const received = await receiveInto(handle, source, options, this.#uploads, this.#hasher, kept)
+      const received = await receiveInto(handle, source, options, this.#memory, this.#hasher, kept)
       return new LocalReceivedFile(this.#layout, path, received, (uuid, file) => this.#md5s.want(uuid, file))
     } finally {
-      this.#transfers--
-      this.#uploads.leave()
+      this.#memory.leave()
       await handle.close()
     }
   }
@@ -93,17 +89,15 @@ export class LocalFiles implements Files {
       await handle.close()
       throw storageIsDown(`the file ${file.name} of image ${uuid} has ${size} bytes, not ${file.size}`)
     }
-    this.#transfers++
-    this.#downloads.enter()
+    this.#memory.enter()
     const buffers: Buffer[] = []
     return {
       size,
-      chunks: (start, end) => readChunks(handle, start, end, this.#downloads, buffers),
+      chunks: (start, end) => readChunks(handle, start, end, this.#memory, buffers),
       close: async () => {
-        this.#transfers--
-        this.#downloads.leave()
+        this.#memory.leave()
         // Not before: the last chunks may be on their way to the client long after they were read.
-        for (const buffer of buffers) this.#downloads.give(buffer)
+        for (const buffer of buffers) this.#memory.give(buffer)
         await handle.close()
       },
     }

@@ -1,5 +1,5 @@
 /**
- * The memory that transfers of one kind may use together. Large pieces matter for speed (64 KiB pieces cost a
+ * The memory that transfers may use together. Large pieces matter for speed (64 KiB pieces cost a
  * factor of three) while few transfers run; of many, each waits for the others anyway, and works in small ones,
  * so that sixty-four cost about as much as eight.
  */
@@ -20,10 +20,16 @@ export class TransferMemory {
   /** Joins the transfers. Must be followed by `leave`. */
   enter() {
     this.#active++
+    // They are not used again before there are few.
+    if (this.#active > FEW) this.#spare.length = 0
   }
 
   leave() {
     this.#active--
+  }
+
+  get isIdle() {
+    return this.#active === 0
   }
 
   /** The size of the pieces to work in now, in bytes: others may have come or gone since the last one. */
@@ -39,6 +45,7 @@ export class TransferMemory {
   }
 
   give(buffer: Buffer) {
-    if (buffer.length === this.#largest && this.#spare.length < FEW) this.#spare.push(buffer)
+    const isUseful = buffer.length === this.#largest && this.#active <= FEW
+    if (isUseful && this.#spare.length < FEW) this.#spare.push(buffer)
   }
 }
