@@ -179,7 +179,8 @@ export class ImgapiClient {
   /** An answer of any status, its body not yet read; what a download that goes on after failures is made of. */
   async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
     const answer = await this.#send('GET', url, { headers }, signal)
-    return { status: answer.statusCode, headers: answer.headers, body: answer.body as SourceAnswer['body'] }
+    const { statusCode: status, headers: found } = answer
+    return { origin: url.origin, status, headers: found, body: answer.body as SourceAnswer['body'] }
   }
 
   #at(path: string, query: Query = {}): URL {

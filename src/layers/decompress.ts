@@ -6,6 +6,7 @@ import { Decompress } from 'fzstd'
 /** Layers are tar archives, plain or compressed; their first bytes tell, whatever the manifest says. */
 
 const PIECE = 256 * 1024
+const ZSTD_PIECE = 1024
 const GZIP = Buffer.from([0x1f, 0x8b])
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
@@ -51,8 +52,11 @@ async function* unzstd(file: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
   const ready: Buffer[] = []
   const decompress = new Decompress(chunk => ready.push(Buffer.from(chunk)))
   for await (const chunk of file as AsyncIterable<Buffer>) {
-    decompress.push(chunk)
-    yield* ready.splice(0)
+    // Zeros shrink a thousandfold and more: what comes of one push must fit into memory.
+    for (let at = 0; at < chunk.length; at += ZSTD_PIECE) {
+      decompress.push(chunk.subarray(at, at + ZSTD_PIECE))
+      yield* ready.splice(0)
+    }
   }
   decompress.push(new Uint8Array(0), true)
   yield* ready.splice(0)

@@ -26,6 +26,10 @@ const WHITEOUT = '.wh.'
 const OPAQUE = '.wh..wh..opq'
 /** As many as Linux follows. */
 const MOST_SYMLINKS = 40
+/** More than any image has; each costs some hundred bytes of memory. */
+const MOST_NODES = 2_000_000
+const DEEPEST = 200
+const LONGEST_PART = 255
 
 const directory = (layer: number): Node => ({
   inode: {
@@ -43,6 +47,9 @@ function partsOf(name: string, what: string): string[] {
   if (parts.includes('..') || parts.some(part => part.includes('\0'))) {
     throw new TarError(`${what} leads out of the image`)
   }
+  if (parts.length > DEEPEST || parts.some(part => part.length > LONGEST_PART)) {
+    throw new TarError(`${what} is longer than systems allow`)
+  }
   return parts
 }
 
@@ -51,12 +58,14 @@ const shown = (name: string) => Buffer.from(name, 'latin1').toString().slice(0, 
 
 export class LayerTree {
   readonly #root = directory(-1)
+  #nodes = 0
 
   /** Adds an entry of a layer, which come in their order; those of lower layers come first. Throws TarError. */
   add(header: TarHeader, layer: number, entry: number) {
     const parts = partsOf(header.name, `the name "${shown(header.name)}"`)
     const last = parts.pop()
     if (last === undefined) return
+    if (++this.#nodes > MOST_NODES) throw new TarError(`the image has more than ${MOST_NODES} files`)
     if (last === OPAQUE) removeOlder(this.#folder(parts, layer), layer)
     else if (last.startsWith(WHITEOUT)) this.#whiteOut(parts, last.slice(WHITEOUT.length), layer)
     else this.#put(this.#folder(parts, layer), last, header, layer, entry)
@@ -103,6 +112,7 @@ export class LayerTree {
   /** The directory of that name, made if it is missing. */
   #folder(parts: readonly string[], layer: number): Node {
     return this.#walk(parts, (parent, part) => {
+      if (++this.#nodes > MOST_NODES) throw new TarError(`the image has more than ${MOST_NODES} files`)
       const made = directory(layer)
       parent.children!.set(part, made)
       return made

@@ -31,6 +31,8 @@ export async function makeSquashfs(
     child.on('close', resolve)
   })
   ended.catch(() => {})
+  const kill = () => child.kill('SIGKILL')
+  signal.addEventListener('abort', kill, { once: true })
   try {
     // What ends the converter ends the archive too; then its own words tell more.
     const fed = await pipeline(archive, child.stdin, { signal }).catch((error: Error) => error)
@@ -39,10 +41,12 @@ export async function makeSquashfs(
     signal.throwIfAborted()
     if (code !== 0 || fed) throw new Error(`sqfstar failed (${code}): ${lastLine(words)}`)
   } catch (error) {
-    child.kill('SIGKILL')
+    kill()
     await ended.catch(() => {})
     await rm(path, { force: true })
     throw error
+  } finally {
+    signal.removeEventListener('abort', kill)
   }
 }
 

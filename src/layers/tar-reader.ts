@@ -26,8 +26,10 @@ export class TarError extends Error {
 }
 
 const BLOCK = 512
-/** Of a long name or a pax header; no real one comes near it. */
+/** Of a pax header, which may have extended attributes in it. */
 const LONGEST_EXTENSION = 1024 * 1024
+/** What a system takes for a path. Without a limit a small layer could fill the memory with names. */
+const LONGEST_NAME = 4096
 const TYPES: Record<string, EntryType> = {
   '0': 'file',
   '\0': 'file',
@@ -115,7 +117,10 @@ export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<Ta
       }
       const header = { ...fieldsOf(block, type, size), ...extension }
       extension = {}
-      if (header.size < 0) throw new TarError(`the size of ${header.name} is negative`)
+      if (header.size < 0) throw new TarError('the archive has a file of negative size')
+      if (Math.max(header.name.length, header.linkname.length) > LONGEST_NAME) {
+        throw new TarError(`the archive has a name of more than ${LONGEST_NAME} bytes`)
+      }
       let left = header.size
       yield {
         header,
@@ -203,6 +208,8 @@ const text = (block: Buffer, start: number, length: number) =>
 /** Octal digits, or GNU's big-endian number with the highest bit set. */
 function number(block: Buffer, start: number, length: number): number {
   if (block[start]! & 0x80) {
+    // Negative is the date of a file from before 1970, and nothing else.
+    if (block[start]! === 0xff) return 0
     let value = block[start]! & 0x7f
     for (let i = start + 1; i < start + length; i++) value = value * 256 + block[i]!
     if (!Number.isSafeInteger(value)) throw new TarError('the archive has a number that is too large')

@@ -28,7 +28,8 @@ export function parseImageName(text: string): ImageName {
   const registry = !hasRegistry || /^(?:index\.|registry-1\.)?docker\.io$/i.test(first) ? HUB : first
   const rest = hasRegistry ? text.slice(slash + 1) : text
   const repository = registry === HUB && !rest.includes('/') ? `library/${rest}` : rest
-  if (!REPOSITORY.test(repository) || repository.length > 255) {
+  const isHost = URL.canParse(`https://${registry}`)
+  if (!isHost || !REPOSITORY.test(repository) || repository.length > 255) {
     throw new Error(`"${text}" is not the name of a repository`)
   }
   return { registry, repository }

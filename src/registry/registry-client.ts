@@ -138,7 +138,8 @@ export class RegistryClient {
       return client.get(url, { ...headers, ...(authorization && { authorization }) }, signal)
     }
     const first = await ask()
-    if (first.status !== 401) return first
+    // Where the registry sends us to has nothing to ask for.
+    if (first.status !== 401 || first.origin !== url.origin) return first
     await first.body.dump()
     // Without credentials first: what anybody may read is not private, whoever asks.
     for (const withCredentials of [false, true]) {

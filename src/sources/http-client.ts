@@ -54,6 +54,8 @@ export class SourceError extends Error {
 }
 
 export interface SourceAnswer {
+  /** Who answered, after redirects. */
+  origin: string
   status: number
   headers: Record<string, string | string[] | undefined>
   body: Readable & { dump(): Promise<unknown> }
@@ -119,7 +121,12 @@ export class HttpClient {
         dispatcher: this.#agentFor(url),
         signal: signal ?? null,
       })
-      return { status: answer.statusCode, headers: answer.headers, body: answer.body as SourceAnswer['body'] }
+      return {
+        origin: url.origin,
+        status: answer.statusCode,
+        headers: answer.headers,
+        body: answer.body as SourceAnswer['body'],
+      }
     } catch (error) {
       signal?.throwIfAborted()
       throw requestError(error, url)

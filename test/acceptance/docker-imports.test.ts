@@ -196,6 +196,8 @@ test('bad parameters are refused before anything is streamed', async () => {
     [`repo=busybox&tag=latest&digest=${digestOf('x')}`, 422, 'ValidationFailed'],
     ['repo=BUSYBOX&tag=latest', 422, 'ValidationFailed'],
     ['repo=a/../b&tag=latest', 422, 'ValidationFailed'],
+    ['repo=host.example.com:99999/b&tag=latest', 422, 'ValidationFailed'],
+    ['repo=999.999.999.999/b&tag=latest', 422, 'ValidationFailed'],
     ['repo=busybox&tag=a%2Fb', 422, 'ValidationFailed'],
     ['repo=busybox&digest=sha256:1', 422, 'ValidationFailed'],
     ['repo=busybox&tag=latest&public=perhaps', 422, 'InvalidParameter'],

@@ -10,6 +10,7 @@ import { type LayerEntry, layerOf, tarOf } from '../support/layers.ts'
 import { needsAll } from '../support/programs.ts'
 import { temporaryFolder } from '../support/server.ts'
 import { squashfsContent, squashfsTree } from '../support/squashfs.ts'
+import { until } from '../support/until.ts'
 
 /** Layers, merged and made a file of squashfs by the real program, as the real program reads it. */
 
@@ -190,6 +191,9 @@ test('a name below a symbolic link is where the link leads, inside of the image'
 const REFUSED: [what: string, entries: LayerEntry[], reason: RegExp][] = [
   ['a name that goes up', [{ name: '../evil', content: 'x' }], /the name "..\/evil" leads out of the image/],
   ['a name that goes up later', [{ name: 'a/../../evil', content: 'x' }], /leads out of the image/],
+  ['a name without end', [{ name: `${'n'.repeat(200)}/`.repeat(30) }], /name of more than 4096 bytes/],
+  ['a part of a name without end', [{ name: 'n'.repeat(300) }], /longer than systems allow/],
+  ['a folder without a bottom', [{ name: 'd/'.repeat(1000) }], /longer than systems allow/],
   ['a hard link that goes up', [{ name: 'h', type: '1', link: '../../etc/shadow' }], /"h" leads out of/],
   ['a hard link to nothing', [{ name: 'h', type: '1', link: '/etc/shadow' }], /"h" leads to nothing/],
   [
@@ -252,4 +256,28 @@ test('the words of the converter tell why it failed', async () => {
   const archive = Readable.from([tarOf([{ name: 'file', content: 'x' }])])
   const path = join(temporaryFolder(), 'nowhere', 'image.squashfs')
   await expect(makeSquashfs(archive, path, signal)).rejects.toThrow(/sqfstar failed \(1\): .*No such file/)
+})
+
+test('an abort ends the converter, also when it has all that it needs', async () => {
+  const folder = temporaryFolder()
+  const slow = join(folder, 'sqfstar')
+  writeFileSync(slow, '#!/bin/sh\ncat > /dev/null\necho fed > "$0.fed"\nexec sleep 60\n', { mode: 0o755 })
+  const abort = new AbortController()
+  const path = process.env.PATH
+  process.env.PATH = `${folder}:${path}`
+  const made = makeSquashfs(Readable.from([tarOf([])]), join(folder, 'image'), abort.signal)
+  made.catch(() => {})
+  await until('it is fed', () => existsSync(`${slow}.fed`)).finally(() => {
+    process.env.PATH = path
+  })
+  abort.abort(new Error('canceled'))
+  await expect(made).rejects.toThrow('canceled')
+})
+
+test('files from before 1970 are files too', async () => {
+  const folder = temporaryFolder()
+  writeFileSync(join(folder, 'old'), 'old')
+  execFileSync('touch', ['-d', '1960-01-01', join(folder, 'old')])
+  const tar = execFileSync('tar', ['--format=gnu', '-C', folder, '-cf', '-', 'old'])
+  expect(squashfsContent(await convert(tar), 'old')).toBe('old')
 })

@@ -177,6 +177,27 @@ test('where a registry sends us to does not see what we showed the registry', as
   expect(seen).toEqual([undefined])
 })
 
+test('where a registry sends us to cannot ask for the password', async () => {
+  const registry = await startRegistry()
+  await push(registry, 'app', 'v1', LAYERS)
+  const seen: string[] = []
+  const elsewhere = await startFront(registry, (path, response) => {
+    seen.push(path)
+    const realm = `http://${response.req.headers.host}/token`
+    response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end()
+    return true
+  })
+  const front = await startFront(registry, (path, response) => {
+    if (!path.includes(digestOf(LAYERS[0]!))) return false
+    response.writeHead(307, { location: `${elsewhere}/signed` }).end()
+    return true
+  })
+  const client = clientOf(front, LOGIN)
+  const { layers } = await client.resolve('app', 'v1', AMD64)
+  await expect(buffer(client.blob('app', layers[0]!, 0, signal))).rejects.toThrow(/HTTP 401/)
+  expect(seen).toEqual(['/signed'])
+})
+
 test('a manifest or a config with other bytes than its digest says is refused', async () => {
   const registry = await startRegistry()
   const { digest, configDigest } = await push(registry, 'app', 'v1', LAYERS)
