@@ -100,8 +100,8 @@ export class LayerTree {
     const folder = this.#find(parts)
     const hidden = folder?.children?.get(name)
     if (!hidden) return
-    if (hidden.children && hidden.layer === layer) removeOlder(hidden, layer)
-    else if (hidden.layer < layer) folder!.children!.delete(name)
+    if (hidden.children) removeOlder(hidden, layer)
+    if (isOld(hidden, layer)) folder!.children!.delete(name)
   }
 
   /** The directory of that name, as far as it is there. */
@@ -171,7 +171,10 @@ function* below(folder: Node, prefix: string): Generator<[name: string, inode: I
 /** What lower layers have in a directory goes; what this one has put there already stays. */
 function removeOlder(folder: Node, layer: number) {
   for (const [name, node] of folder.children!) {
-    if (node.layer < layer) folder.children!.delete(name)
-    else if (node.children) removeOlder(node, layer)
+    if (node.children) removeOlder(node, layer)
+    if (isOld(node, layer)) folder.children!.delete(name)
   }
 }
+
+/** A folder of a lower layer with something of this one in it is this one's too. */
+const isOld = (node: Node, layer: number) => node.layer < layer && !node.children?.size

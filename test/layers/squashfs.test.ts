@@ -64,6 +64,25 @@ test('whiteouts hide what lower layers have, and an opaque directory all of it',
   ])
 })
 
+test('what a layer puts into a folder stays, whatever it hides there afterwards', async () => {
+  const image = await convert(
+    layerOf(
+      { name: 'a/', ...DIRECTORY },
+      { name: 'a/old', content: 'x' },
+      { name: 'b/', ...DIRECTORY },
+      { name: 'b/deep/', ...DIRECTORY },
+      { name: 'b/deep/old', content: 'x' },
+    ),
+    layerOf(
+      { name: 'a/new', content: 'x' },
+      { name: '.wh.a' },
+      { name: 'b/deep/new', content: 'x' },
+      { name: 'b/.wh..wh..opq' },
+    ),
+  )
+  expect(Object.keys(squashfsTree(image)).sort()).toEqual(['a', 'a/new', 'b', 'b/deep', 'b/deep/new'])
+})
+
 test('files take the place of directories, and directories that of files', async () => {
   const image = await convert(
     layerOf(
