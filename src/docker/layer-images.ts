@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { OSES } from '../images/fields.ts'
-import { canonicalName, type ImageName, shortName } from '../registry/image-name.ts'
+import { type ImageName, shortName } from '../registry/image-name.ts'
 import type { Descriptor, ImageConfig } from '../registry/manifest.ts'
 import type { RegistryImage } from '../registry/registry-client.ts'
 
@@ -53,9 +53,6 @@ export function layerImages(
     return { uuid, layer, manifest }
   })
 }
-
-/** The name that stands on every line of the progress. */
-export const progressName = canonicalName
 
 /** The first half of the digest of all digests up to a layer. */
 function uuidOf(digests: readonly string[]): string {

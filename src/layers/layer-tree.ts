@@ -65,10 +65,14 @@ export class LayerTree {
     const parts = partsOf(header.name, `the name "${shown(header.name)}"`)
     const last = parts.pop()
     if (last === undefined) return
-    if (++this.#nodes > MOST_NODES) throw new TarError(`the image has more than ${MOST_NODES} files`)
+    this.#count()
     if (last === OPAQUE) removeOlder(this.#folder(parts, layer), layer)
     else if (last.startsWith(WHITEOUT)) this.#whiteOut(parts, last.slice(WHITEOUT.length), layer)
     else this.#put(this.#folder(parts, layer), last, header, layer, entry)
+  }
+
+  #count() {
+    if (++this.#nodes > MOST_NODES) throw new TarError(`the image has more than ${MOST_NODES} files`)
   }
 
   #put(folder: Node, name: string, header: TarHeader, layer: number, entry: number) {
@@ -112,7 +116,7 @@ export class LayerTree {
   /** The directory of that name, made if it is missing. */
   #folder(parts: readonly string[], layer: number): Node {
     return this.#walk(parts, (parent, part) => {
-      if (++this.#nodes > MOST_NODES) throw new TarError(`the image has more than ${MOST_NODES} files`)
+      this.#count()
       const made = directory(layer)
       parent.children!.set(part, made)
       return made

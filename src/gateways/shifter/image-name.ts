@@ -1,4 +1,4 @@
-import { DIGEST, isTag as isReference } from '../../registry/image-name.ts'
+import { DIGEST, isTag as isReference, REPOSITORY } from '../../registry/image-name.ts'
 import type { ImageManager } from './imagemanager.ts'
 
 /** Names of images, as people type them and as registries take them. */
@@ -41,9 +41,6 @@ function withoutLocation(tag: string, config: ImageManager): { location: string;
   }
   return { location: config.DefaultImageLocation, rest: tag }
 }
-
-/** Components of the distribution specification. */
-const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
 /** Where to ask for it. Throws an error that says what is wrong with the name. */
 export function locate(tag: string, config: ImageManager): ImageLocation {

@@ -1,10 +1,16 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { importDockerImage } from '../../docker/import-docker.ts'
-import { progressName } from '../../docker/layer-images.ts'
 import { type FieldError, ImgapiError } from '../../images/errors.ts'
 import { isObject } from '../../images/rules.ts'
 import { requireOperator, type Viewer } from '../../images/visibility.ts'
-import { DIGEST, type ImageName, isTag, parseImageName, registryUrl } from '../../registry/image-name.ts'
+import {
+  canonicalName,
+  DIGEST,
+  type ImageName,
+  isTag,
+  parseImageName,
+  registryUrl,
+} from '../../registry/image-name.ts'
 import { RegistryClient } from '../../registry/registry-client.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import type { ApiRequest } from '../api-request.ts'
@@ -24,7 +30,7 @@ export async function importDocker(request: ApiRequest, viewer: Viewer): Promise
   const credentials = readCredentials(request, name)
   const url = registryUrl(name.registry, client.schemeOf(name.registry))
   const registry = new RegistryClient({ client, url, credentials, retry })
-  const stream = new MessageStream(request, progressName(name))
+  const stream = new MessageStream(request, canonicalName(name))
   const { channel } = viewer
   const requestId = request.exchange.id
   const { signal } = stream
