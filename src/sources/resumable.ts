@@ -85,6 +85,8 @@ export function download(client: Getter, url: URL, options: DownloadOptions): Re
   // A reader that has had enough ends the transfer.
   const left = new AbortController()
   sink.once('close', () => left.abort())
+  // It may fail before its reader is there, which then finds the error; without this it would end the process.
+  sink.on('error', () => {})
   const signal = AbortSignal.any([options.signal, left.signal])
   fill(client, url, sink, { ...options, signal }).then(
     () => sink.end(),
