@@ -1,14 +1,12 @@
 import PQueue from 'p-queue'
-import { importImage } from '../images/create.ts'
-import { storeFetchedFile } from '../images/fetched-file.ts'
+import { ImgapiError } from '../images/errors.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
-import { activateImage } from '../images/lifecycle.ts'
-import { holdImport } from '../jobs/bring-image.ts'
+import { checkFileSize, type FetchedFile, fetchDigested } from '../jobs/fetch-digested.ts'
+import { discardFiles, storeImage } from '../jobs/store-image.ts'
 import { type ImageName, shortName } from '../registry/image-name.ts'
 import type { Platform } from '../registry/manifest.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
-import { type FetchedLayer, fetchLayer } from './fetch-layer.ts'
 import { type LayerImage, layerImages, shortDigest } from './layer-images.ts'
 
 /** Brings an image of a docker registry here, as images of type docker (reference contract, section 11). */
@@ -30,22 +28,22 @@ export interface DockerImport {
 /** What SmartOS runs images of docker for. */
 const PLATFORM: Platform = { os: 'linux', architecture: 'amd64' }
 const LAYERS_AT_ONCE = 5
-/** Bytes between two messages on the progress of a layer. */
-const PROGRESS_STEP = 512 * 1024
+const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
 /** Until every layer is here nothing can be seen of the image. Throws ImgapiError or SourceError. */
 export async function importDockerImage(work: DockerImport): Promise<void> {
-  const { images, registry, name, reference, isPublic, requestId, tell } = work
+  const { images, registry, name, reference, isPublic, channel, requestId, tell } = work
   const failed = new AbortController()
   const signal = AbortSignal.any([work.signal, failed.signal])
+  // At once, however long it takes to find the registry.
+  status({ status: `${reference}: Pulling from ${shortName(name)} (req ${requestId})` })
   const found = await registry.resolve(name.repository, reference, { platform: PLATFORM, signal })
   const layers = layerImages(name, found, { isPublic, now: images.now() })
   const local = `${shortName(name)}${reference.startsWith('sha256:') ? '@' : ':'}${reference}`
-  status({ status: `${reference}: Pulling from ${shortName(name)} (req ${requestId})` })
   for (const { layer } of layers) {
     status({ id: shortDigest(layer.digest), progressDetail: {}, status: 'Pulling fs layer' })
   }
-  const fetched = new Map<string, FetchedLayer>()
+  const fetched = new Map<string, FetchedFile>()
   let isNew = false
   try {
     const queue = new PQueue({ concurrency: LAYERS_AT_ONCE })
@@ -56,14 +54,18 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
       throw error
     })
     isNew = fetched.size > 0
-    for (const layer of layers) {
-      const file = fetched.get(layer.uuid)
+    for (const { uuid, layer, manifest } of layers) {
+      const file = fetched.get(uuid)
       // From now on it is the image's, or gone.
-      fetched.delete(layer.uuid)
-      if (file) await store(work, layer, file, signal, progress)
+      fetched.delete(uuid)
+      if (!file) continue
+      progress(layer.digest, 'Activating image')
+      // Origins come first, so an image that can be seen can be installed.
+      await storeImage(images, { manifest, files: [file], channel, signal })
+      progress(layer.digest, 'Pull complete')
     }
   } finally {
-    await Promise.allSettled([...fetched.values()].map(({ received }) => received.discard()))
+    await discardFiles(fetched.values())
   }
   const head = layers.at(-1)!
   tell({
@@ -82,20 +84,20 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
   status({ status: `Status: ${news} for ${local}` })
 
   async function fetch({ uuid, layer }: LayerImage) {
-    const { digest, size } = layer
+    const { digest } = layer
     signal.throwIfAborted()
     progress(digest, 'Pulling fs layer')
     const here = await images.manifests.find(uuid)
     if (here && isActivated(here.image)) return progress(digest, 'Already exists')
-    const start = Math.floor(images.now().getTime() / 1000)
-    let told = 0
-    const blob = registry.blob(name.repository, layer, 0, signal)
-    const file = await fetchLayer(images, layer, blob, current => {
-      if (current - told < PROGRESS_STEP && current < size) return
-      told = current
-      progress(digest, 'Downloading', { current, total: size, start })
+    const file = { ...layer, label: `layer ${digest}` }
+    checkFileSize(images, file)
+    const onRetry = (error: Error) => progress(digest, `Retrying: ${error.message}`)
+    const blob = registry.blob(name.repository, layer, 0, signal, onRetry)
+    const received = await fetchDigested(images, file, blob, {
+      inspect: head => refuseZstd(head, digest),
+      onProgress: detail => progress(digest, 'Downloading', detail),
     })
-    fetched.set(uuid, file)
+    fetched.set(uuid, received)
     progress(digest, 'Download complete')
   }
 
@@ -109,46 +111,8 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
   }
 }
 
-/** Origins come first, so an image that can be seen can be installed. */
-async function store(
-  { images, channel }: DockerImport,
-  { uuid, layer, manifest }: LayerImage,
-  file: FetchedLayer,
-  signal: AbortSignal,
-  progress: (digest: string, text: string) => void,
-) {
-  progress(layer.digest, 'Activating image')
-  try {
-    const release = await holdImport(images, uuid, signal)
-    try {
-      const here = await images.manifests.find(uuid)
-      const isDone = here !== undefined && isActivated(here.image)
-      // Its UUID says what it is: the beginning that a crash left.
-      if (here && !isDone) await images.manifests.remove(uuid, here.revision)
-      if (isDone) await file.received.discard()
-      else await make(images, { uuid, manifest, channel }, file)
-    } finally {
-      release()
-    }
-  } catch (error) {
-    await file.received.discard()
-    throw error
-  }
-  progress(layer.digest, 'Pull complete')
-}
-
-async function make(
-  images: Images,
-  { uuid, manifest, channel }: Pick<LayerImage, 'uuid' | 'manifest'> & { channel: string | undefined },
-  { received, compression }: FetchedLayer,
-) {
-  await importImage(images, uuid, manifest, { authenticated: true, channel })
-  try {
-    await storeFetchedFile(images, uuid, 0, { compression }, received)
-    await activateImage(images, uuid)
-  } catch (error) {
-    const made = await images.manifests.find(uuid)
-    if (made) await images.manifests.remove(uuid, made.revision)
-    throw error
-  }
+/** None of the programs that install images of type docker can unpack it. */
+function refuseZstd(head: Buffer, digest: string) {
+  if (!head.subarray(0, 4).equals(ZSTD)) return
+  throw new ImgapiError('Download', `layer ${digest} is compressed with zstd: push the image with gzip`)
 }

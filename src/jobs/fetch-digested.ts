@@ -2,58 +2,87 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { sniffCompression } from '../images/compression.ts'
 import { ImgapiError } from '../images/errors.ts'
+import { fileTooBig } from '../images/files.ts'
 import type { Compression } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import type { ReceivedFile } from '../images/ports.ts'
-import { fetchOptions } from '../jobs/fetch-file.ts'
-import type { Descriptor } from '../registry/manifest.ts'
+import { fetchOptions } from './fetch-file.ts'
 
-export interface FetchedLayer {
+/** Files of other kinds of image servers, which name a file by its SHA-256. */
+
+export interface DigestedFile {
+  /** For messages. */
+  label: string
+  /** `sha256:...` */
+  digest: string
+  size: number
+}
+
+export interface FetchedFile {
   received: ReceivedFile
   compression: Compression
 }
 
-const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
+export interface FetchOptions {
+  /** Called with the first bytes; throws to refuse the file. */
+  inspect?(head: Buffer): void
+  onChunk?(chunk: Buffer): void
+  /** Called after every half mebibyte, and at the end. `start`: when it began, in seconds of the epoch. */
+  onProgress(progress: { current: number; total: number; start: number }): void
+}
+
+/** Bytes between two reports of progress. */
+const PROGRESS_STEP = 512 * 1024
+
+/** Throws Download for a file that is larger than this server takes. */
+export function checkFileSize({ policy }: Images, { label, size }: DigestedFile) {
+  const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
+  if (size > limit) throw download(`${label}: ${fileTooBig(`size ${size}`, limit)}`)
+}
 
 /**
- * Brings a layer into the file store and proves that it has its digest. `blob`: its bytes. Throws Download; of a
- * wrong layer nothing is kept.
+ * Puts a file into the file store and proves that it has its digest. `source`: its bytes. Throws Download; of a
+ * wrong file nothing is kept.
  */
-export async function fetchLayer(
+export async function fetchDigested(
   images: Images,
-  { digest, size }: Descriptor,
-  blob: Readable,
-  onProgress: (bytes: number) => void,
-): Promise<FetchedLayer> {
+  file: DigestedFile,
+  source: Readable,
+  { inspect, onChunk, onProgress }: FetchOptions,
+): Promise<FetchedFile> {
+  const { label, digest, size } = file
   const hash = createHash('sha256')
+  const start = Math.floor(images.now().getTime() / 1000)
   let compression: Compression = 'none'
   let failure: unknown
   let current = 0
+  let reported = 0
   async function* checked() {
     try {
-      for await (const chunk of blob as AsyncIterable<Buffer>) {
+      for await (const chunk of source as AsyncIterable<Buffer>) {
         hash.update(chunk)
+        onChunk?.(chunk)
         current += chunk.length
-        onProgress(current)
+        if (current - reported >= PROGRESS_STEP || current >= size) {
+          reported = current
+          onProgress({ current, total: size, start })
+        }
         yield chunk
       }
       const found = `sha256:${hash.digest('hex')}`
-      if (found !== digest) throw download(`the registry sent a layer of digest ${found}, not ${digest}`)
+      if (found !== digest) throw download(`${label}: what was sent has the digest ${found}, not ${digest}`)
     } catch (error) {
       failure = error
       throw error
     }
   }
-  const inspect = (head: Buffer) => {
-    // None of the programs that install images of type docker can unpack it.
-    if (head.subarray(0, 4).equals(ZSTD)) {
-      throw download(`layer ${digest} is compressed with zstd: push the image with gzip`)
-    }
-    compression = sniffCompression(head) ?? 'none'
+  const onHead = (head: Buffer) => {
+    inspect?.(head)
+    compression = sniffCompression(head)
   }
   try {
-    const source = Readable.from(checked(), { objectMode: false })
-    const received = await images.files.receive(source, fetchOptions(images, size, inspect))
+    const body = Readable.from(checked(), { objectMode: false })
+    const received = await images.files.receive(body, fetchOptions(images, size, onHead))
     return { received, compression }
   } catch (error) {
     // What the store saw is a body that broke off; why it did is what the download says.
@@ -61,7 +90,7 @@ export async function fetchLayer(
     if (cause instanceof ImgapiError && cause.code !== 'Upload') throw cause
     throw download((cause as Error).message, cause)
   } finally {
-    blob.destroy()
+    source.destroy()
   }
 }
 

@@ -5,6 +5,8 @@ export interface ImageName {
   registry: string
   /** With its namespace: `library/busybox`. */
   repository: string
+  /** How to connect, if the name says it: `http://registry:5000/app`. */
+  scheme?: 'http' | 'https' | undefined
 }
 
 const HUB = 'docker.io'
@@ -20,20 +22,27 @@ export const isTag = (text: string) => TAG.test(text)
 
 /**
  * The name without tag or digest. The first part is a registry if it has a dot or a colon or is `localhost`;
- * otherwise Docker Hub is meant, whose official images have a short name. Throws an error for people.
+ * otherwise Docker Hub is meant, whose official images have a short name. With a scheme before it the first part
+ * must be a registry, and Docker Hub is not asked without TLS. Throws an error for people.
  */
 export function parseImageName(text: string): ImageName {
-  const slash = text.indexOf('/')
-  const first = text.slice(0, Math.max(slash, 0))
+  const [, scheme, name] = /^(?:(https?):\/\/)?(.*)$/s.exec(text) as unknown as [
+    string,
+    ImageName['scheme'],
+    string,
+  ]
+  const slash = name.indexOf('/')
+  const first = name.slice(0, Math.max(slash, 0))
   const hasRegistry = HOST.test(first)
   const registry = !hasRegistry || /^(?:index\.|registry-1\.)?docker\.io$/i.test(first) ? HUB : first
-  const rest = hasRegistry ? text.slice(slash + 1) : text
+  const rest = hasRegistry ? name.slice(slash + 1) : name
   const repository = registry === HUB && !rest.includes('/') ? `library/${rest}` : rest
-  const isHost = URL.canParse(`https://${registry}`)
+  const isHost = URL.canParse(`https://${registry}`) && (hasRegistry || !scheme)
   if (!isHost || !REPOSITORY.test(repository) || repository.length > 255) {
     throw new Error(`"${text}" is not the name of a repository`)
   }
-  return { registry, repository }
+  if (registry === HUB && scheme === 'http') throw new Error(`"${text}": Docker Hub is not asked without TLS`)
+  return { registry, repository, ...(scheme && { scheme }) }
 }
 
 /** As people know it: without what is understood. */

@@ -19,7 +19,10 @@ export interface RegistryOptions {
   url: URL
   /** Shown only if it does not work without. */
   credentials?: { user: string; password: string } | undefined
+  /** For the bytes of blobs. */
   retry: RetryPolicy
+  /** For manifests and configs; default: the same. */
+  lookupRetry?: RetryPolicy | undefined
 }
 
 /** An image as a registry describes it. */
@@ -77,14 +80,20 @@ export class RegistryClient {
    * The bytes of a blob from `offset` on, going on after failures. Whoever reads it checks the digest: see
    * BlobCache. Ends with a SourceError when it is hopeless.
    */
-  blob(repository: string, { digest, size }: Descriptor, offset: number, signal: AbortSignal): Readable {
+  blob(
+    repository: string,
+    { digest, size }: Descriptor,
+    offset: number,
+    signal: AbortSignal,
+    onRetry?: (error: Error) => void,
+  ): Readable {
     const getter = {
       get: (url: URL, headers: Record<string, string> = {}, within?: AbortSignal) =>
         this.#get(repository, url, headers, within),
     }
     const { retry } = this.#options
     const url = this.#url(repository, `blobs/${digest}`)
-    return download(getter, url, { offset, expectedSize: size, isVerified: true, signal, retry })
+    return download(getter, url, { offset, expectedSize: size, isVerified: true, signal, retry, onRetry })
   }
 
   async #manifest(repository: string, reference: string, signal: AbortSignal) {
@@ -108,14 +117,14 @@ export class RegistryClient {
   }
 
   #textOf(repository: string, url: URL, headers: Record<string, string>, signal: AbortSignal) {
-    const { retry } = this.#options
+    const { retry, lookupRetry = retry } = this.#options
     const ask = async () => {
       const answer = await this.#get(repository, url, headers, signal)
       const text = await readText(answer.body, url, signal)
       if (answer.status !== 200) throw refused(answer.status, text, url)
       return { text, headers: answer.headers }
     }
-    return withRetries(ask, { retry, signal })
+    return withRetries(ask, { retry: lookupRetry, signal })
   }
 
   #url(repository: string, path: string): URL {

@@ -62,7 +62,8 @@ export interface SourceAnswer {
 }
 
 const MOST_REDIRECTS = 5
-const CONNECT_TIMEOUT = 15_000
+/** Milliseconds in which a host that is there answers, even if the first two packets are lost. */
+const CONNECT_TIMEOUT = 5000
 
 export class HttpClient {
   readonly #options: HttpClientOptions

@@ -43,7 +43,12 @@ export interface RetryPolicy {
   /** Milliseconds before the first retry; doubled each time. */
   firstDelay: number
   longestDelay: number
+  /** Milliseconds after the first attempt began, from which on there is no other one. */
+  longestTime?: number | undefined
 }
+
+/** For what a client waits for: it hears within seconds that a server cannot be reached. */
+export const QUICK_RETRY: RetryPolicy = { retries: 2, firstDelay: 500, longestDelay: 1000, longestTime: 4000 }
 
 interface RetryOptions extends Pick<DownloadOptions, 'retry' | 'signal' | 'onRetry'> {
   isWorthIt?(): boolean
@@ -58,6 +63,7 @@ export function withRetries<T>(
     retries: retry.retries,
     minTimeout: retry.firstDelay,
     maxTimeout: retry.longestDelay,
+    ...(retry.longestTime !== undefined && { maxRetryTime: retry.longestTime }),
     signal,
     shouldRetry: ({ error }) => {
       const isRetried = !signal.aborted && isTemporary(error) && isWorthIt()

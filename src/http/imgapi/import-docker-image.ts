@@ -1,4 +1,3 @@
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { importDockerImage } from '../../docker/import-docker.ts'
 import { type FieldError, ImgapiError } from '../../images/errors.ts'
 import { isObject } from '../../images/rules.ts'
@@ -12,9 +11,9 @@ import {
   registryUrl,
 } from '../../registry/image-name.ts'
 import { RegistryClient } from '../../registry/registry-client.ts'
-import { SourceError } from '../../sources/http-client.ts'
+import { QUICK_RETRY } from '../../sources/resumable.ts'
 import type { ApiRequest } from '../api-request.ts'
-import { commonHeaders } from '../respond.ts'
+import { streamMessages } from '../message-stream.ts'
 
 /** `POST /images?action=import-docker-image` (reference contract, section 11). */
 
@@ -28,18 +27,13 @@ export async function importDocker(request: ApiRequest, viewer: Viewer): Promise
   const { name, reference } = readReference(request)
   const isPublic = request.query.flag('public') ?? true
   const credentials = readCredentials(request, name)
-  const url = registryUrl(name.registry, client.schemeOf(name.registry))
-  const registry = new RegistryClient({ client, url, credentials, retry })
-  const stream = new MessageStream(request, canonicalName(name))
+  const url = registryUrl(name.registry, name.scheme ?? client.schemeOf(name.registry))
+  const registry = new RegistryClient({ client, url, credentials, retry, lookupRetry: QUICK_RETRY })
   const { channel } = viewer
   const requestId = request.exchange.id
-  const { signal } = stream
-  const tell = (message: Record<string, unknown>) => stream.write(message)
-  const work = { images, registry, name, reference, isPublic, channel, requestId, signal, tell }
-  await importDockerImage(work).catch(error => {
-    if (!signal.aborted) stream.fail(asImgapiError(error, request))
-  })
-  return stream.end()
+  return streamMessages(request, { id: canonicalName(name) }, (tell, signal) =>
+    importDockerImage({ images, registry, name, reference, isPublic, channel, requestId, signal, tell }),
+  )
 }
 
 function readReference({ query }: ApiRequest): { name: ImageName; reference: string } {
@@ -93,63 +87,4 @@ function readHeader(request: ApiRequest, name: string): Record<string, unknown> 
     // Said below.
   }
   throw new ImgapiError('BadRequestError', `the header ${name} is not base64 of a JSON object`)
-}
-
-function asImgapiError(error: unknown, { exchange }: ApiRequest): ImgapiError {
-  if (error instanceof ImgapiError) return error
-  if (error instanceof SourceError) {
-    const code = error.status === 404 ? 'ResourceNotFound' : 'RemoteSourceError'
-    return new ImgapiError(code, error.message, { cause: error })
-  }
-  exchange.error = error
-  return new ImgapiError('RemoteSourceError', (error as Error).message, { cause: error })
-}
-
-/** JSON objects, one a line, as things happen. Whoever listens ends the work by leaving. */
-class MessageStream {
-  readonly #request: ApiRequest
-  readonly #id: string
-  readonly #left = new AbortController()
-
-  constructor(request: ApiRequest, id: string) {
-    this.#request = request
-    this.#id = id
-    const { outgoing } = request.exchange
-    outgoing.once('close', () => {
-      if (!outgoing.writableFinished) this.#left.abort(new Error('the client went away'))
-    })
-  }
-
-  get signal(): AbortSignal {
-    return this.#left.signal
-  }
-
-  write(message: Record<string, unknown>) {
-    this.#start({ 'Content-Type': 'application/json' })
-    this.#send(message)
-  }
-
-  /** Without a type if it is the first message: the reference's clients tell by it whether it began. */
-  fail({ code, message }: ImgapiError) {
-    this.#start({})
-    this.#send({ type: 'error', error: { code, message } })
-  }
-
-  end(): Response {
-    this.#request.exchange.outgoing.end()
-    return RESPONSE_ALREADY_SENT
-  }
-
-  #start(headers: Record<string, string>) {
-    const { exchange, service } = this.#request
-    if (exchange.outgoing.headersSent) return
-    exchange.outgoing.writeHead(200, { ...commonHeaders(exchange, service.serverName), ...headers })
-  }
-
-  #send(message: Record<string, unknown>) {
-    const { exchange } = this.#request
-    const line = `${JSON.stringify({ ...message, id: this.#id })}\r\n`
-    exchange.bytes += Buffer.byteLength(line)
-    exchange.outgoing.write(line)
-  }
 }

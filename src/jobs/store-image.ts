@@ -1,0 +1,57 @@
+import { importImage } from '../images/create.ts'
+import { storeFetchedFile } from '../images/fetched-file.ts'
+import { isActivated } from '../images/image.ts'
+import type { Images } from '../images/images.ts'
+import { activateImage } from '../images/lifecycle.ts'
+import { holdImport } from './bring-image.ts'
+import type { FetchedFile } from './fetch-digested.ts'
+
+export interface NewImage {
+  /** With a UUID that follows from the content of the image. */
+  manifest: Record<string, unknown> & { uuid: string }
+  files: readonly FetchedFile[]
+  channel?: string | undefined
+  signal: AbortSignal
+}
+
+/**
+ * Makes an active image of files that are here. If it is active already, the files are dropped; what a crash left
+ * of it is replaced. Throws ImgapiError, and then neither files nor image stay.
+ */
+export async function storeImage(images: Images, { manifest, files, channel, signal }: NewImage) {
+  const { uuid } = manifest
+  try {
+    const release = await holdImport(images, uuid, signal)
+    try {
+      const here = await images.manifests.find(uuid)
+      const isDone = here !== undefined && isActivated(here.image)
+      // Its UUID says what it is: the beginning that a crash left.
+      if (here && !isDone) await images.manifests.remove(uuid, here.revision)
+      if (isDone) await discardFiles(files)
+      else await makeImage(images, { manifest, files, channel })
+    } finally {
+      release()
+    }
+  } catch (error) {
+    await discardFiles(files)
+    throw error
+  }
+}
+
+export const discardFiles = (files: Iterable<FetchedFile>) =>
+  Promise.allSettled([...files].map(({ received }) => received.discard()))
+
+async function makeImage(images: Images, { manifest, files, channel }: Omit<NewImage, 'signal'>) {
+  const { uuid } = manifest
+  await importImage(images, uuid, manifest, { authenticated: true, channel })
+  try {
+    for (const [index, { received, compression }] of files.entries()) {
+      await storeFetchedFile(images, uuid, index, { compression }, received)
+    }
+    await activateImage(images, uuid)
+  } catch (error) {
+    const made = await images.manifests.find(uuid)
+    if (made) await images.manifests.remove(uuid, made.revision)
+    throw error
+  }
+}

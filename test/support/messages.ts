@@ -1,0 +1,44 @@
+import { type IncomingMessage, request } from 'node:http'
+import { send } from './http.ts'
+import { AUTH, type TestServer } from './server.ts'
+
+/** Imports that answer with a message a line while they run: from docker registries and from LXD image servers. */
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look into it in many ways
+export type Message = Record<string, any>
+
+/** The whole answer to `POST /images?action=...`; `query`: all that follows the question mark. */
+export async function importStreamed(
+  server: TestServer,
+  query: string,
+  headers: Record<string, string> = {},
+) {
+  const reply = await send(`${server.url}/images?${query}`, 'POST', { headers: { ...AUTH, ...headers } })
+  return { reply, messages: messagesIn(reply.body.toString()) }
+}
+
+const messagesIn = (text: string): Message[] =>
+  text
+    .split('\r\n')
+    .filter(line => line.startsWith('{"type"'))
+    .map(line => JSON.parse(line))
+
+/** `progress 0123456789ab Downloading` */
+export const statusOf = ({ type, payload }: Message) =>
+  [type, payload?.id, payload?.status].filter(Boolean).join(' ')
+
+/** The same request, for a look at its messages before the answer ends. */
+export function beginImport(server: TestServer, query: string) {
+  const outgoing = request(`${server.url}/images?${query}`, { method: 'POST', headers: AUTH })
+  outgoing.on('error', () => {})
+  outgoing.end()
+  let text = ''
+  const response = new Promise<IncomingMessage>(resolve => outgoing.once('response', resolve))
+  response.then(incoming => {
+    incoming.on('data', chunk => {
+      text += chunk
+    })
+    incoming.on('error', () => {})
+  })
+  return { response, leave: () => outgoing.destroy(), messages: () => messagesIn(text) }
+}
