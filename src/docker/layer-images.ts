@@ -13,6 +13,9 @@ export interface LayerImage {
   manifest: Record<string, unknown> & { uuid: string }
 }
 
+/** Characters that a manifest may have. */
+const LONGEST_DESCRIPTION = 10_240
+
 /** As docker shows digests. */
 export const shortDigest = (digest: string) => digest.replace(/^sha256:/, '').slice(0, 12)
 
@@ -21,32 +24,30 @@ export function layerImages(
   { layers, config }: RegistryImage,
   { isPublic, now }: { isPublic: boolean; now: Date },
 ): LayerImage[] {
-  const created = datesOfLayers(config)
-  const os = OSES.find(known => known === config.os) ?? 'other'
-  const shared = {
-    v: 2,
-    name: 'docker-layer',
-    type: 'docker',
-    os,
-    public: isPublic,
-  }
+  const steps = (config.history ?? []).filter(({ empty_layer }) => !empty_layer)
+  const shared = { v: 2, name: 'docker-layer', type: 'docker', public: isPublic }
   const digests: string[] = []
   let origin: string | undefined
   return layers.map((layer, index) => {
     digests.push(layer.digest)
     const uuid = uuidOf(digests)
-    const isHead = index === layers.length - 1
+    const step = steps[index]
+    // The config is that of the last layer; of the others only the step that made it is known.
+    const head = index === layers.length - 1 ? config : undefined
+    const description = (head?.comment || step?.created_by || '').slice(0, LONGEST_DESCRIPTION)
     const manifest = {
       ...shared,
       uuid,
       version: shortDigest(layer.digest),
-      published_at: created[index] ?? dateOf(config.created) ?? now.toISOString(),
+      os: OSES.find(known => known === head?.os) ?? 'other',
+      published_at: dateOf(step?.created) ?? dateOf(config.created) ?? now.toISOString(),
+      ...(description && { description }),
       ...(origin && { origin }),
       tags: {
         'docker:repo': shortName(name),
         'docker:id': layer.digest,
-        'docker:architecture': config.architecture ?? 'unknown',
-        ...(isHead && { 'docker:config': configTag(config) }),
+        ...(head?.architecture && { 'docker:architecture': head.architecture }),
+        ...(head?.config && { 'docker:config': configTag(head.config) }),
       },
     }
     origin = uuid
@@ -60,15 +61,11 @@ function uuidOf(digests: readonly string[]): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-const configTag = ({ config }: ImageConfig) => ({
-  Cmd: config?.Cmd ?? null,
-  Entrypoint: config?.Entrypoint ?? null,
-  Env: config?.Env ?? null,
-  WorkingDir: config?.WorkingDir ?? '',
-})
-
-const datesOfLayers = ({ history }: ImageConfig) =>
-  (history ?? []).filter(({ empty_layer }) => !empty_layer).map(({ created }) => dateOf(created))
+/** What of it is there. */
+const configTag = (config: NonNullable<ImageConfig['config']>) =>
+  Object.fromEntries(
+    ['Cmd', 'Entrypoint', 'Env', 'WorkingDir'].flatMap(key => (key in config ? [[key, config[key]]] : [])),
+  )
 
 function dateOf(text: string | null | undefined): string | undefined {
   const time = Date.parse(text ?? '')

@@ -51,11 +51,18 @@ const texts = z.array(z.string()).nullish()
 /** What of an image's config containers are run with. */
 const ImageConfig = z.looseObject({
   created: z.string().nullish(),
+  comment: z.string().nullish(),
   os: z.string().nullish(),
   architecture: z.string().nullish(),
   /** One entry a step of the build; those without `empty_layer` are the layers, in their order. */
   history: z
-    .array(z.looseObject({ created: z.string().nullish(), empty_layer: z.boolean().nullish() }))
+    .array(
+      z.looseObject({
+        created: z.string().nullish(),
+        created_by: z.string().nullish(),
+        empty_layer: z.boolean().nullish(),
+      }),
+    )
     .nullish(),
   config: z
     .looseObject({

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { expect } from 'vitest'
 import { call } from '../support/api.ts'
 import { json, send } from '../support/http.ts'
@@ -11,6 +12,9 @@ import { startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
 /** `POST /images?action=import-docker-image` (contract, section 11), from the real registry. */
+
+// CommonJS of before there were types: the reference server makes its manifests with it.
+const { imgManifestFromDockerInfo } = createRequire(import.meta.url)('imgmanifest')
 
 const test = needsAll({ 'docker-registry': 'docker-registry', openssl: 'openssl' })
 
@@ -96,6 +100,50 @@ test('every layer becomes an active image, the origin of the next, and the progr
     expect(file.body.equals(LAYERS[index]!)).toBe(true)
   }
   expect(await filesLeft(server)).toEqual([])
+})
+
+test('layer images have the description, os and tags that the reference server gives them', async () => {
+  const registry = await startRegistry()
+  const created = '2026-01-02T03:04:05.000Z'
+  const history = [
+    { created, created_by: '/bin/sh -c #(nop) ADD file:rootfs in / ' },
+    { created, created_by: '/bin/sh -c #(nop)  ENV A=b', empty_layer: true },
+    { created, created_by: `RUN ${'x'.repeat(20_000)}` },
+    { created, created_by: 'COPY app /app # buildkit', comment: 'of the step' },
+  ]
+  const base = { created, architecture: 'amd64', os: 'linux', history }
+  const settings = { Env: ['PATH=/bin'], Cmd: ['sh'], Entrypoint: null, WorkingDir: '/data', User: 'app' }
+  const configs = {
+    built: { ...base, config: settings, container_config: { Cmd: [history[3]!.created_by] } },
+    commented: { ...base, config: settings, comment: 'from a container' },
+    sparse: {
+      ...base,
+      architecture: undefined,
+      os: 'plan9',
+      config: { Cmd: ['sh'] },
+      container_config: { Cmd: [history[3]!.created_by] },
+    },
+  }
+  const layers = [...LAYERS, layerOf({ name: 'third', content: 'third' })]
+  const server = await startServer({ config: CONFIG })
+  for (const [index, [tag, config]] of Object.entries(configs).entries()) {
+    // Other layers each time, or their images would be here already.
+    const own = layers.map((layer, number) => Buffer.concat([layer, Buffer.from([index, number])]))
+    const pushed = await push(registry, 'some/app', tag, own, { config })
+    const repo = `${registry.host}/some/app`
+    await importDocker(server, `repo=${repo}&tag=${tag}`)
+    const steps = history.filter(step => !step.empty_layer)
+    for (const [layer, step] of steps.entries()) {
+      const isLast = layer === steps.length - 1
+      const layerDigests = pushed.layers.slice(0, layer + 1)
+      const synthetic = { created: step.created, container_config: { Cmd: [step.created_by] } }
+      const info = { imgJson: isLast ? config : synthetic, layerDigests, repo: { localName: repo } }
+      const { os = 'other', ...wanted } = imgManifestFromDockerInfo(info)
+      const { body } = await call(server, 'GET', `/images/${wanted.uuid}`)
+      const { files, state, ...found } = body
+      expect(found, `${tag}, layer ${layer}`).toEqual(JSON.parse(JSON.stringify({ ...wanted, os })))
+    }
+  }
 })
 
 test('what is here already is not fetched again, and layers are shared between images', async () => {
