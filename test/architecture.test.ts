@@ -69,6 +69,7 @@ const ABOVE: Record<string, string[]> = {
   jobs: ['http', 'gateways', 'storage', 'auth', 'commands', 'mirror', 'incoming', 'config.ts'],
   sources: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'config.ts'],
   docker: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'publish', 'config.ts', 'log.ts'],
+  lxd: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'publish', 'config.ts', 'log.ts'],
   registry: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts'],
   layers: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'registry', 'config.ts'],
   bundle: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'mirror', 'config.ts', 'log.ts'],

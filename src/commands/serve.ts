@@ -135,6 +135,13 @@ function createService(config: Config, datadir: Datadir, log: Logger): Omit<Serv
   const client = new HttpClient({ ...clientOptions, allowPrivate: config.allowPrivateSources })
   // The operator has said where these are, which is on a private network as a rule.
   const datacenterClient = new HttpClient({ ...clientOptions, allowPrivate: true })
+  const { lxdRegistries, allowPrivateSources: allowPrivate } = config
+  // These are named by the operator too, but their lists may lead anywhere.
+  const trusted = new Set(Object.values(lxdRegistries).map(url => new URL(url).origin))
+  const lxd = {
+    registries: lxdRegistries,
+    client: new HttpClient({ ...clientOptions, allowPrivate, trusted }),
+  }
   const { concurrency, ...retry } = config.imports
   const mirrors = createMirrors(config, datadir, images, log)
   const keeps = (partial: string) => mirrors.isBringing(uuidOfPartial(partial))
@@ -150,12 +157,12 @@ function createService(config: Config, datadir: Datadir, log: Logger): Omit<Serv
     client: datacenterClient,
   }
   const { publicUrl, accel } = config
-  return { images, auth, jobs, mirrors, client, retry, log, serverName, publicUrl, accel, datacenters }
+  return { images, auth, jobs, mirrors, client, retry, log, serverName, publicUrl, accel, datacenters, lxd }
 }
 
 /** The storage goes last: what is being imported still writes to it. */
 async function stopService(
-  { jobs, mirrors, client, datacenters }: Service,
+  { jobs, mirrors, client, datacenters, lxd }: Service,
   gateways: Gateways,
   datadir: Datadir,
 ) {
@@ -164,6 +171,7 @@ async function stopService(
   await jobs.close()
   await client.close()
   await datacenters.client.close()
+  await lxd.client.close()
   await datadir.close()
 }
 

@@ -25,6 +25,8 @@ export interface Service {
   accel?: Accel | undefined
   /** Other datacenters by name, the name of this one, and how they are reached. */
   datacenters: { own: string | undefined; urls: Readonly<Record<string, string>>; client: HttpClient }
+  /** LXD image servers by name, and how they are reached. */
+  lxd: { registries: Readonly<Record<string, string>>; client: HttpClient }
   /** The other protocols that this server speaks, by name: `ok`, or what is wrong. */
   gateways(): Promise<Record<string, string>>
 }

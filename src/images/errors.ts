@@ -46,7 +46,7 @@ export type ErrorCode = keyof typeof STATUS
 /** One entry of `errors[]`: which field, what is wrong in a word, and in a sentence where there is one. */
 export interface FieldError {
   field: string
-  code: 'MissingParameter' | 'Missing' | 'Invalid' | 'NotAllowed'
+  code: 'MissingParameter' | 'Missing' | 'Invalid' | 'InvalidParameter' | 'NotAllowed'
   message?: string
 }
 

@@ -60,9 +60,10 @@ export async function fetchDigested(
   async function* checked() {
     try {
       for await (const chunk of source as AsyncIterable<Buffer>) {
+        current += chunk.length
+        if (current > size) throw download(`${label}: more than its ${size} bytes were sent`)
         hash.update(chunk)
         onChunk?.(chunk)
-        current += chunk.length
         if (current - reported >= PROGRESS_STEP || current >= size) {
           reported = current
           onProgress({ current, total: size, start })

@@ -2,6 +2,7 @@ import { createImage } from '../../images/create.ts'
 import { invalidParameter } from '../../images/errors.ts'
 import type { Operation } from '../operation.ts'
 import { importDocker } from './import-docker-image.ts'
+import { importLxd } from './import-lxd-image.ts'
 import { refuseTritonOnly } from './imports.ts'
 
 /** POST /images (reference contract, 8.11). */
@@ -17,6 +18,10 @@ export const createImageOperation: Operation = {
     if (action === 'import-docker-image') {
       request.exchange.route = 'AdminImportDockerImage'
       return importDocker(request, viewer)
+    }
+    if (action === 'import-lxd-image') {
+      request.exchange.route = 'AdminImportLxdImage'
+      return importLxd(request, viewer)
     }
     if (action === 'create-from-vm') refuseTritonOnly('custom image creation')
     if (action !== undefined) throw invalidParameter('action', `"${action}" is not a valid action`)

@@ -1,0 +1,47 @@
+import type { StreamImage } from './products.ts'
+
+/** The first half of the fingerprint, so that it is the same on every server that imports the image. */
+const uuidOf = (fingerprint: string) =>
+  fingerprint.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+
+/** The manifest of an image of type lxd (reference contract, section 11). `registry`: its name in the config. */
+export function lxdManifest(
+  image: StreamImage,
+  { registry, isPublic, now }: { registry: string; isPublic: boolean; now: Date },
+): Record<string, unknown> & { uuid: string } {
+  const { fullname, version, fingerprint, files } = image
+  const [metadata] = files
+  const name = image.pubname ?? fullname
+  const tags = {
+    'lxd:arch': image.arch,
+    'lxd:aliases': image.aliases,
+    'lxd:fingerprint': fingerprint,
+    'lxd:ftype': files.at(-1)!.ftype,
+    'lxd:name': name,
+    'lxd:os': image.os,
+    'lxd:path': metadata.path,
+    'lxd:release': image.release,
+    'lxd:release_title': image.release_title,
+    'lxd:repo': registry,
+    'lxd:sha256': metadata.sha256,
+  }
+  return {
+    v: 2,
+    uuid: uuidOf(fingerprint),
+    name: name.replace(/[^0-9A-Za-z._/ -]/g, '_'),
+    version: version.replace(/[^0-9A-Za-z._/+-]/g, '_'),
+    type: 'lxd',
+    os: 'linux',
+    public: isPublic,
+    published_at: dateOf(version) ?? now.toISOString(),
+    description: fullname,
+    requirements: { brand: 'lx' },
+    tags: Object.fromEntries(Object.entries(tags).filter(([, value]) => value !== undefined)),
+  }
+}
+
+/** Versions begin with the day: `20261124_07:42`. */
+function dateOf(version: string): string | undefined {
+  const time = Date.parse(version.replace(/^(\d{4})(\d\d)(\d\d).*$/s, '$1-$2-$3'))
+  return /^\d{8}/.test(version) && !Number.isNaN(time) ? new Date(time).toISOString() : undefined
+}
