@@ -2,16 +2,18 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { call } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { json } from '../support/http.ts'
 import { digestOf, layerOf } from '../support/layers.ts'
-import { beginImport, importStreamed, type Message, statusOf } from '../support/messages.ts'
+import { beginImport, importStreamed, type Message, messagesIn, statusOf } from '../support/messages.ts'
 import { needsAll } from '../support/programs.ts'
 import { push, startRegistry } from '../support/registry.ts'
 import { ScriptedRegistry } from '../support/scripted-registry.ts'
+import { sdcClient } from '../support/sdc-client.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
@@ -110,6 +112,22 @@ test('a layer that breaks off is asked for again, and the client hears of it', a
 
 const LAYERS = [layerOf({ name: 'app', content: 'hello' })]
 
+test('the client library of the datacenters reads the messages, of an image and of an error', async () => {
+  const registry = await new ScriptedRegistry().start()
+  await registry.put('app:v1', { layers: LAYERS })
+  const server = await startServer({ config: CONFIG })
+  const client = sdcClient(server)
+  const repo = `${new URL(registry.url).host}/app`
+  const messagesOf = async (tag: string) => {
+    const response = await client.adminImportDockerImage({ repo, tag, public: false })
+    return messagesIn(await text(response))
+  }
+  const messages = await messagesOf('v1')
+  const { image_uuid } = messages.find(({ type }) => type === 'create-docker-image')!
+  expect(await client.getImage(image_uuid)).toMatchObject({ state: 'active', public: false })
+  expect((await messagesOf('v2')).at(-1)!.error.code).toBe('ResourceNotFound')
+})
+
 needsAll({ 'docker-registry': 'docker-registry' })(
   'a scheme before the name of the registry says how to connect, and is no part of the name',
   async () => {
@@ -141,19 +159,21 @@ needsAll({ openssl: 'openssl' })(
   },
 )
 
-test.each([
-  ['another scheme', 'ftp://registry.example.com/app', /not the name of a repository/],
-  ['no repository after the host', 'https://registry.example.com', /not the name of a repository/],
-  ['a host without a dot or a port', 'http://registry/app', /not the name of a repository/],
-  ['credentials', 'http://alice:secret@registry.example.com/app', /not the name of a repository/],
-  ['Docker Hub without TLS', 'http://docker.io/busybox', /Docker Hub is not asked without TLS/],
-])('refused before anything is streamed: %s', async (_, repo, message) => {
+test('names that are none are refused before anything is streamed', async () => {
   const server = await startServer({ config: CONFIG })
-  const { reply } = await importDocker(server, repo)
-  expect([reply.status, json(reply).code, json(reply).errors[0].field]).toEqual([
-    422,
-    'ValidationFailed',
-    'repo',
-  ])
-  expect(json(reply).message).toMatch(message)
+  const cases: [repo: string, message: RegExp][] = [
+    ['ftp://registry.example.com/app', /not the name of a repository/],
+    ['https://registry.example.com', /not the name of a repository/],
+    ['http://registry/app', /not the name of a repository/],
+    ['http://alice:secret@registry.example.com/app', /not the name of a repository/],
+    ['http://docker.io/busybox', /Docker Hub is not asked without TLS/],
+  ]
+  for (const [repo, message] of cases) {
+    const { reply } = await importDocker(server, repo)
+    const body = json(reply)
+    expect([repo, reply.status, body.code, body.errors[0].field]).toEqual([
+      ...[repo, 422, 'ValidationFailed', 'repo'],
+    ])
+    expect(body.message).toMatch(message)
+  }
 })

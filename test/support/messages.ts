@@ -17,7 +17,7 @@ export async function importStreamed(
   return { reply, messages: messagesIn(reply.body.toString()) }
 }
 
-const messagesIn = (text: string): Message[] =>
+export const messagesIn = (text: string): Message[] =>
   text
     .split('\r\n')
     .filter(line => line.startsWith('{"type"'))

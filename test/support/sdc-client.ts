@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
@@ -52,6 +53,7 @@ interface Methods {
   exportImage(uuid: string, options: Json): Json
   listChannels(options: Json): Json[]
   channelAddImage(options: Json): Image
+  adminImportDockerImage(options: Json): IncomingMessage
   adminGetState(): Json
   adminReloadAuthKeys(): unknown
   adminChangeStor(options: Json): Image
