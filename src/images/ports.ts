@@ -20,7 +20,7 @@ export interface Manifests {
   /** The images whose origin this is, in no order. */
   listChildren(uuid: string): Promise<readonly Image[]>
   /**
-   * Adds an image; with `replaces`, in place of that unactivated one, whose files become its own; false if
+   * Adds an image, whose files have been staged for it, in one commit; with `replaces`, in place of that unactivated one, whose files become its own; false if
    * that one has changed since. Throws ImageUuidAlreadyExists, OriginDoesNotExist or, for the replaced one,
    * ImageHasDependentImages, decided together with the write.
    */
@@ -57,7 +57,9 @@ export interface ReceivedFile {
   readonly md5?: string | undefined
   /** Puts the bytes beside an image, under a name that no manifest points at. */
   attach(uuid: string, kind: FileKind, extension: string): Promise<StoredFile>
-  /** Drops them, attached or not. */
+  /** Makes the bytes ready for the `insert` of a new image with this UUID. A restart before that drops them. */
+  stage(uuid: string, kind: FileKind, extension: string): Promise<StoredFile>
+  /** Drops them, attached, staged or not. */
   discard(): Promise<void>
 }
 

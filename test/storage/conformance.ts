@@ -440,6 +440,42 @@ function testFiles(storageTest: StorageTest) {
     await received.discard()
   })
 
+  storageTest('an image is added with the files that were staged for it', async storage => {
+    const { uuid, ...rest } = newImage({ type: 'lxd', state: 'active' })
+    const contents = [randomBytes(3000), randomBytes(2 * 1024 * 1024)]
+    const staged = []
+    for (const [index, content] of contents.entries()) {
+      const received = await receive(storage, content)
+      const kind = index === 0 ? 'image' : 'image1'
+      staged.push({ ...(await received.stage(uuid, kind, '.zfs')), compression: 'none' as const })
+    }
+    expect(await storage.manifests.find(uuid)).toBeUndefined()
+    await storage.manifests.insert({ ...rest, uuid, files: staged })
+    const { image, damage } = await found(await storage.reopen(), uuid)
+    expect({ damage, state: image.state }).toEqual({ damage: undefined, state: 'active' })
+    for (const [index, content] of contents.entries()) {
+      expect((await contentOf(storage, uuid, image.files[index]!)).equals(content)).toBe(true)
+    }
+  })
+
+  storageTest(
+    'what was staged for an image that does not come is discarded, or goes with a restart',
+    async storage => {
+      const [mine, other, lost] = await Promise.all([1, 2, 3].map(() => receive(storage, randomBytes(2000))))
+      const image = newImage({ state: 'active' })
+      const files = [{ ...(await mine!.stage(image.uuid, 'image', '.zfs')), compression: 'none' as const }]
+      await storage.manifests.insert({ ...image, files })
+      const again = [{ ...(await other!.stage(image.uuid, 'image', '.zfs')), compression: 'none' as const }]
+      await expect(storage.manifests.insert({ ...image, files: again })).rejects.toMatchObject({
+        code: 'ImageUuidAlreadyExists',
+      })
+      await other!.discard()
+      await lost!.stage(randomUUID(), 'image', '.zfs')
+      await storage.reopen()
+      expect((await contentOf(storage, image.uuid, files[0]!)).length).toBe(2000)
+    },
+  )
+
   storageTest('bytes that are discarded leave nothing, attached or not', async storage => {
     const image = newImage()
     await storage.manifests.insert(image)

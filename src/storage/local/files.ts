@@ -6,7 +6,15 @@ import type { StoredFile } from '../../images/image.ts'
 import type { FileKind, Files, OpenFile, ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
 import { syncFolder } from './durable.ts'
 import { Hasher } from './hasher.ts'
-import { filePath, folderOf, freshName, type Layout, partialPath, temporaryPath } from './layout.ts'
+import {
+  filePath,
+  folderOf,
+  freshName,
+  type Layout,
+  partialPath,
+  stagedPath,
+  temporaryPath,
+} from './layout.ts'
 import { Md5s } from './md5s.ts'
 import { TransferMemory } from './memory.ts'
 import { HEAD, type Received, receiveInto } from './receive.ts'
@@ -200,12 +208,25 @@ class LocalReceivedFile implements ReceivedFile {
 
   async attach(uuid: string, kind: FileKind, extension: string): Promise<StoredFile> {
     const name = freshName(kind, extension)
-    const target = filePath(this.#layout, uuid, name)
-    await rename(this.#path, target).catch((error: NodeJS.ErrnoException) => {
+    await this.#moveTo(filePath(this.#layout, uuid, name)).catch((error: NodeJS.ErrnoException) => {
       throw error.code === 'ENOENT' ? imageNotFound(uuid) : error
     })
-    this.#path = target
     await syncFolder(folderOf(this.#layout, uuid))
+    return this.#stored(uuid, name)
+  }
+
+  async stage(uuid: string, kind: FileKind, extension: string): Promise<StoredFile> {
+    const name = freshName(kind, extension)
+    await this.#moveTo(stagedPath(this.#layout, uuid, name))
+    return this.#stored(uuid, name)
+  }
+
+  async #moveTo(target: string) {
+    await rename(this.#path, target)
+    this.#path = target
+  }
+
+  #stored(uuid: string, name: string): StoredFile {
     const { size, sha1, md5 } = this
     const file: StoredFile = { name, size, sha1, md5, mtime: new Date().toISOString() }
     if (!md5) this.#wantMd5(uuid, file)

@@ -54,6 +54,9 @@ const unique = () => randomBytes(4).toString('hex')
 /** A path in `.tmp` that nobody else uses. */
 export const temporaryPath = ({ tmp }: Layout) => join(tmp, `${unique()}${unique()}`)
 
+/** Where a file waits for the folder of its image, which is not made yet. */
+export const stagedPath = ({ tmp }: Layout, uuid: string, name: string) => join(tmp, `${uuid}.${name}`)
+
 /** A name for a stored file that no manifest points at yet. */
 export const freshName = (kind: string, extension: string) => `${kind}-${unique()}${extension}`
 

@@ -1,7 +1,7 @@
 import { link, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ImgapiError, storageIsDown } from '../../images/errors.ts'
-import type { Image } from '../../images/image.ts'
+import type { Image, StoredFile } from '../../images/image.ts'
 import type { ListQuery, Run } from '../../images/listing.ts'
 import type { Manifests, Versioned } from '../../images/ports.ts'
 import { hasDependents } from '../../images/remove.ts'
@@ -15,6 +15,7 @@ import {
   type Layout,
   MANIFEST,
   manifestPath,
+  stagedPath,
   temporaryPath,
 } from './layout.ts'
 import type { Loaded } from './load.ts'
@@ -163,7 +164,7 @@ export class LocalManifests implements Manifests {
     const target = folderOf(this.#layout, image.uuid)
     try {
       await mkdir(folder)
-      if (replaces) await this.#linkFiles(image, replaces, folder)
+      await this.#putFiles(image, folder, replaces)
       await writeSynced(join(folder, MANIFEST), serialize(toDocument(image, replaces)))
       await syncFolder(folder)
       await rename(folder, target)
@@ -178,9 +179,13 @@ export class LocalManifests implements Manifests {
     await syncFolder(this.#layout.root)
   }
 
-  async #linkFiles(image: Image, from: string, folder: string) {
-    const stored = [...image.files, ...(image.icon ? [image.icon] : [])]
-    await Promise.all(stored.map(({ name }) => link(filePath(this.#layout, from, name), join(folder, name))))
+  /** Those that were staged for the image, or, as links, those of the image that it replaces. */
+  async #putFiles({ uuid, files, icon }: Image, folder: string, replaces?: string) {
+    const put = ({ name }: StoredFile) =>
+      replaces
+        ? link(filePath(this.#layout, replaces, name), join(folder, name))
+        : rename(stagedPath(this.#layout, uuid, name), join(folder, name))
+    await Promise.all([...files, ...(icon ? [icon] : [])].map(put))
   }
 
   /** One rename out of sight, made durable, is the commit; the bytes go afterwards. */
