@@ -1,8 +1,8 @@
 import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
-import { type Image, type ImageFile, isActivated } from './image.ts'
+import { type Image, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
-import { activated } from './lifecycle.ts'
+import { type ArrivedFile, insertActive } from './publish.ts'
 
 /** CloneImage, in a datacenter: an account makes an image that is shared with it its own (contract, 8.18). */
 
@@ -48,7 +48,8 @@ export async function cloneImage(images: Images, image: Image, account: string |
   let clone: Image | undefined
   try {
     for (const source of chain.reverse()) {
-      clone = await cloneOne(images, source, owner, origin, source !== image, made)
+      clone = await cloneOne(images, source, owner, origin, source !== image)
+      made.push(clone.uuid)
       origin = clone.uuid
     }
   } catch (error) {
@@ -64,23 +65,17 @@ async function cloneOne(
   owner: string,
   origin: string | undefined,
   isOrigin: boolean,
-  made: string[],
 ): Promise<Image> {
   const { acl: _, icon: __, published_at: ___, ...kept } = source
   const uuid = images.newUuid()
   const blank: Image = { ...kept, uuid, owner, origin, files: [], state: 'unactivated', disabled: isOrigin }
-  await images.manifests.insert(blank)
-  made.push(uuid)
-  const files: ImageFile[] = []
-  for (const file of source.files) {
-    const copy = await images.files.duplicate(source.uuid, file)
-    const ending = file.name.slice(file.name.indexOf('.'))
-    files.push({ ...file, ...(await copy.attach(uuid, 'image', ending)) })
-  }
-  const clone = activated({ ...blank, files }, images.now())
-  const { revision } = await findImage(images, uuid)
-  await images.manifests.replace(clone, revision)
-  return clone
+  const copies: ArrivedFile[] = []
+  return insertActive(images, copies, async () => {
+    for (const file of source.files) {
+      copies.push({ ...file, received: await images.files.duplicate(source.uuid, file) })
+    }
+    return blank
+  })
 }
 
 async function removeClone(images: Images, uuid: string) {

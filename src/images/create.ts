@@ -53,10 +53,10 @@ export async function createImage(images: Images, body: unknown, viewer: Viewer)
 }
 
 /**
- * Takes an image over from another server or a builder: its UUID, its date of publication and fields we do
- * not know are kept. It waits, unactivated, for its file.
+ * The image that a manifest of another server or a builder describes, not stored yet: its UUID, its date of
+ * publication and fields we do not know are kept.
  */
-export async function importImage(
+export async function importedImage(
   images: Images,
   uuid: string,
   body: unknown,
@@ -70,20 +70,32 @@ export async function importImage(
   if (manifest.published_at !== undefined && typeof manifest.published_at !== 'string') {
     throw invalidParameter('published_at', 'invalid "published_at"')
   }
-  const placeholder = await images.manifests.find(uuid)
-  if (placeholder && placeholder.image.state !== 'creating') throw alreadyExists(uuid)
+  const here = await images.manifests.find(uuid)
+  if (here && here.image.state !== 'creating') throw alreadyExists(uuid)
   await checkOrigin(images, manifest.origin)
   const { fields, extra } = sortFields(manifest, 'import')
   const image = newImage(images, { ...fields, owner: importedOwner(images, fields.owner) }, viewer)
-  const kept = Object.keys(extra).length > 0 ? { ...image, extra } : image
-  if (!placeholder) {
-    await images.manifests.insert(kept)
-    return kept
+  return Object.keys(extra).length > 0 ? { ...image, extra } : image
+}
+
+/** Takes an image over, which waits, unactivated, for its file. */
+export async function importImage(
+  images: Images,
+  uuid: string,
+  body: unknown,
+  viewer: Viewer,
+): Promise<Image> {
+  const image = await importedImage(images, uuid, body, viewer)
+  const here = await images.manifests.find(uuid)
+  if (!here) {
+    await images.manifests.insert(image)
+    return image
   }
-  // Whoever is making the image announced it first and now says what it is.
-  if (!(await images.manifests.replace(kept, placeholder.revision))) throw alreadyExists(uuid)
-  await removeSuperseded(images, placeholder.image, kept)
-  return kept
+  // An image in state "creating" was announced before it was made; this says what it is.
+  const isAnnounced = here.image.state === 'creating'
+  if (!isAnnounced || !(await images.manifests.replace(image, here.revision))) throw alreadyExists(uuid)
+  await removeSuperseded(images, here.image, image)
+  return image
 }
 
 export const alreadyExists = (uuid: string) =>

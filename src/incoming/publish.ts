@@ -1,17 +1,16 @@
 import type { Readable } from 'node:stream'
 import { checkCompression, sniffCompression } from '../images/compression.ts'
-import { importImage } from '../images/create.ts'
 import { ImgapiError } from '../images/errors.ts'
-import { type RemoteFile, storeFetchedFile } from '../images/fetched-file.ts'
+import type { RemoteFile } from '../images/fetched-file.ts'
 import { UUID } from '../images/fields.ts'
 import { checkDigests, holdUpload } from '../images/files.ts'
 import { type Compression, type Image, isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
-import { activateImage } from '../images/lifecycle.ts'
+import { completeImage, importWithFiles } from '../images/publish.ts'
 import { fetchOptions } from '../jobs/fetch-file.ts'
 
-/** Publishes one image of which all is here: its bytes first, and then, without a wait, the image. */
+/** Publishes one image of which all is here: its bytes first, and then the whole image with one write. */
 
 export interface Source {
   manifest: unknown
@@ -62,21 +61,22 @@ async function publishAlone(
       await received.discard()
       return { image: here, wasHere: true }
     }
-    // After a crash the image may have been begun; somebody else's unfinished image is not ours to finish.
+    // Somebody may have begun the image over HTTP; an unfinished one that differs is not ours to finish.
     if (here && !isBegunFrom(here, manifest)) {
       throw new ImgapiError(
         'ImageUuidAlreadyExists',
         `an unfinished image ${uuid} is here already, and it differs`,
       )
     }
-    if (!here) await importImage(images, uuid, manifest, { ...OPERATOR, channel })
+    const arrived = [{ received, compression: compression ?? 'none', dataset_guid: file?.dataset_guid }]
+    const image = here
+      ? await completeImage(images, uuid, arrived)
+      : await importWithFiles(images, uuid, manifest, { ...OPERATOR, channel }, arrived)
+    return { image, wasHere: false }
   } catch (error) {
     await received.discard()
     throw error
   }
-  const stored = { compression: compression ?? 'none', dataset_guid: file?.dataset_guid }
-  await storeFetchedFile(images, uuid, 0, stored, received)
-  return { image: await activateImage(images, uuid), wasHere: false }
 }
 
 const isBegunFrom = (image: Image, { name, version, type, os }: Record<string, unknown>) =>

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { alreadyExists, importImage } from '../images/create.ts'
-import { type RemoteFile, storeFetchedFile } from '../images/fetched-file.ts'
+import { alreadyExists } from '../images/create.ts'
+import type { RemoteFile } from '../images/fetched-file.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
-import { activateImage } from '../images/lifecycle.ts'
+import { type ArrivedFile, completeImage, importWithFiles } from '../images/publish.ts'
 import type { HttpClient } from '../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
 import type { DownloadOptions, RetryPolicy } from '../sources/resumable.ts'
 import { fetchFile, fetchOptions } from './fetch-file.ts'
 
-/** Brings one image here: its files, each proved to be the right one, and then, without a wait, the image. */
+/** Brings one image here: its files, each proved to be the right one, and then the image, whole. */
 
 export interface ImportTools {
   images: Images
@@ -28,8 +28,6 @@ export interface Bringing {
   signal: AbortSignal
   /** Called before the first byte is kept under that name: at a start, what is not on record is swept. */
   onPartial?(name: string): Promise<void>
-  /** Called before an image is made that was not here. */
-  beforeMaking?(): Promise<void>
   /** Told the bytes of all files that are here, and how many of them came now. */
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
@@ -69,16 +67,14 @@ async function bringAlone({ images, ...tools }: ImportTools, source: ImgapiSourc
   const here = await images.manifests.find(uuid)
   if (here && isActivated(here.image)) return false
   if (here && !isOurs) throw alreadyExists(uuid)
-  const received = []
+  const arrived: ArrivedFile[] = []
   let before = 0
   for (const [index, file] of files.entries()) {
     const start = before
     before += file.size
-    // Stored before the server was stopped.
-    if (here?.image.files[index]?.sha1 === file.sha1) continue
     const name = partialName(uuid, file)
     await bringing.onPartial?.(name)
-    const fetched = await fetchFile(
+    const received = await fetchFile(
       {
         ...tools,
         url: source.fileUrl(uuid, index),
@@ -90,14 +86,10 @@ async function bringAlone({ images, ...tools }: ImportTools, source: ImgapiSourc
       },
       open => images.files.resume(name, open, fetchOptions(images, file.size)),
     )
-    received.push({ index, file, fetched })
+    arrived.push({ ...file, received })
   }
-  if (!here) {
-    await bringing.beforeMaking?.()
-    await importImage(images, uuid, manifest, { authenticated: true, channel })
-  }
-  for (const { index, file, fetched } of received) await storeFetchedFile(images, uuid, index, file, fetched)
-  await activateImage(images, uuid)
+  if (here) await completeImage(images, uuid, arrived)
+  else await importWithFiles(images, uuid, manifest, { authenticated: true, channel }, arrived)
   return true
 }
 

@@ -56,8 +56,6 @@ async function fetchImage(tools: ImportTools, job: FetchJob, signal: AbortSignal
   job.steps = [{ uuid, state: 'running', bytes_done, bytes_expected, started_at: since }]
   const file = await receive(tools, job, signal, progress)
   const { told, manifest, source } = job.fetch
-  job.made.push(uuid)
-  await progress.save()
   await publishReceived(
     images,
     { ...manifest, uuid },
@@ -65,7 +63,6 @@ async function fetchImage(tools: ImportTools, job: FetchJob, signal: AbortSignal
     { source, since, isSizePromised: told?.size !== undefined },
     file,
   )
-  job.made = []
   Object.assign(job.steps[0]!, {
     state: 'done',
     bytes_done: file.received.size,

@@ -46,10 +46,6 @@ async function importChain(
         job.partials.push(name)
         return progress.save()
       },
-      beforeMaking: () => {
-        job.made.push(step.uuid)
-        return progress.save()
-      },
       onProgress: (bytes, arrived) => progress.moved(step, bytes, arrived),
       onRetry: error => progress.retried(error),
     })

@@ -33,7 +33,7 @@ export interface Job {
   started_at?: string | undefined
   finished_at?: string | undefined
   steps: JobStep[]
-  /** Images that this job has made and not yet activated: its own to finish or to take away. */
+  /** Unfinished images that an earlier version of this server has begun for this job; the job removes them. */
   made: string[]
   /** Under which names the file store keeps what has arrived. */
   partials: string[]

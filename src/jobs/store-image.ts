@@ -1,8 +1,6 @@
-import { importImage } from '../images/create.ts'
-import { storeFetchedFile } from '../images/fetched-file.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
-import { activateImage } from '../images/lifecycle.ts'
+import { importWithFiles } from '../images/publish.ts'
 import { holdImport } from './bring-image.ts'
 import type { FetchedFile } from './fetch-digested.ts'
 
@@ -25,10 +23,10 @@ export async function storeImage(images: Images, { manifest, files, channel, sig
     try {
       const here = await images.manifests.find(uuid)
       const isDone = here !== undefined && isActivated(here.image)
-      // Its UUID says what it is: the beginning that a crash left.
+      // Its UUID says what it is: begun by an earlier version of this server, which a crash ended.
       if (here && !isDone) await images.manifests.remove(uuid, here.revision)
       if (isDone) await discardFiles(files)
-      else await makeImage(images, { manifest, files, channel })
+      else await importWithFiles(images, uuid, manifest, { authenticated: true, channel }, files)
     } finally {
       release()
     }
@@ -40,18 +38,3 @@ export async function storeImage(images: Images, { manifest, files, channel, sig
 
 export const discardFiles = (files: Iterable<FetchedFile>) =>
   Promise.allSettled([...files].map(({ received }) => received.discard()))
-
-async function makeImage(images: Images, { manifest, files, channel }: Omit<NewImage, 'signal'>) {
-  const { uuid } = manifest
-  await importImage(images, uuid, manifest, { authenticated: true, channel })
-  try {
-    for (const [index, { received, compression }] of files.entries()) {
-      await storeFetchedFile(images, uuid, index, { compression }, received)
-    }
-    await activateImage(images, uuid)
-  } catch (error) {
-    const made = await images.manifests.find(uuid)
-    if (made) await images.manifests.remove(uuid, made.revision)
-    throw error
-  }
-}
