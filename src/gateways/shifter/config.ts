@@ -19,6 +19,14 @@ export const ShifterConfig = z
       retryAfter: whole(1, 300, ' (seconds)')
         .default(10)
         .describe('seconds after which the same request for a pull that has failed tries again'),
+      labels: flag
+        .optional()
+        .describe('show the labels of images; default: whether the environment has `ENABLE_LABELS`'),
+      writeAcl: flag
+        .optional()
+        .describe(
+          'write whom an image is for into its `.meta` file; default: unless the environment has `DISABLE_ACL_METADATA`',
+        ),
     },
     { error: 'an object {"port": ..., "config": FILE}' },
   )

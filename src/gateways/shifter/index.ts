@@ -60,7 +60,7 @@ function addressFor({ address }: ShifterConfig, { Authentication }: ImageManager
 }
 
 function openWorkshop(
-  { cacheSize, retryAfter }: ShifterConfig,
+  { cacheSize, retryAfter, labels, writeAcl }: ShifterConfig,
   config: ImageManager,
   house: House,
 ): Workshop {
@@ -94,8 +94,8 @@ function openWorkshop(
     expand,
     turns: new Turns(),
     retryAfter,
-    withLabels: Boolean(process.env.ENABLE_LABELS),
-    withAcl: !process.env.DISABLE_ACL_METADATA,
+    withLabels: labels ?? Boolean(process.env.ENABLE_LABELS),
+    withAcl: writeAcl ?? !process.env.DISABLE_ACL_METADATA,
   }
 }
 

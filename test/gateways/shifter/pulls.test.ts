@@ -316,11 +316,19 @@ test('what an image says of itself becomes no line of its own', async () => {
   ])
 })
 
-test('labels are shown where the operator asks for them', async () => {
+test('labels are shown where the operator asks for them, in the config or else in the environment', async () => {
   const registry = await new ScriptedRegistry().start()
-  await registry.put('team/demo:1', { config: { Labels: { maintainer: 'test' } } })
-  const gateway = await startShifter({ imagemanager: registry.locations, env: { ENABLE_LABELS: '1' } })
-  expect((await pull(gateway, 'team/demo:1')).LABELS).toEqual({ maintainer: 'test' })
+  const Labels = { maintainer: 'test' }
+  await registry.put('team/demo:1', { config: { Labels } })
+  const env = { ENABLE_LABELS: '1' }
+  for (const [options, shown] of [
+    [{ env }, Labels],
+    [{ settings: { labels: true } }, Labels],
+    [{ env, settings: { labels: false } }, 'MISSING'],
+  ] as const) {
+    const gateway = await startShifter({ imagemanager: registry.locations, ...options })
+    expect((await pull(gateway, 'team/demo:1')).LABELS).toEqual(shown)
+  }
 })
 
 test('the examiner sees the files of the image and may refuse it', async () => {
@@ -396,9 +404,17 @@ test('lists stay out of what the runtime reads where the operator wants that', a
   const registry = await new ScriptedRegistry().start()
   const { id } = await registry.put('secret/demo:1', { login: LOGIN })
   const env = { DISABLE_ACL_METADATA: '1' }
-  const gateway = await startShifter({ imagemanager: registry.locations, env })
-  expect((await pull(gateway, 'secret/demo:1', { as: WITH_LOGIN })).userACL).toEqual([ALICE.uid])
-  expect(readMeta(join(gateway.imageDir, `${id}.meta`)).lines).toEqual([['FORMAT', 'squashfs']])
+  const hidden = [['FORMAT', 'squashfs']]
+  const written = [...hidden, ['USERACL', `${ALICE.uid}`], ['GROUPACL', '']]
+  for (const [options, lines] of [
+    [{ env }, hidden],
+    [{ settings: { writeAcl: false } }, hidden],
+    [{ env, settings: { writeAcl: true } }, written],
+  ] as const) {
+    const gateway = await startShifter({ imagemanager: registry.locations, ...options })
+    expect((await pull(gateway, 'secret/demo:1', { as: WITH_LOGIN })).userACL).toEqual([ALICE.uid])
+    expect(readMeta(join(gateway.imageDir, `${id}.meta`)).lines).toEqual(lines)
+  }
 })
 
 needsAll({ openssl: 'openssl', sqfstar: 'squashfs-tools' })(
