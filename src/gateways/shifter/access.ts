@@ -1,6 +1,6 @@
 import type { ImageManager } from './imagemanager.ts'
 import { runProgram } from './programs.ts'
-import type { ImageRecord } from './record.ts'
+import type { Acl, ImageRecord } from './record.ts'
 import type { Session } from './session.ts'
 
 /** Who may do what. */
@@ -41,11 +41,6 @@ export const isAdmin = ({ user }: Session, system: string, { Platforms }: ImageM
 export const mayImport = ({ user }: Session, { ImportUsers }: ImageManager) =>
   ImportUsers === 'all' || (ImportUsers !== 'none' && ImportUsers.includes(user))
 
-export interface Acl {
-  userACL: number[]
-  groupACL: number[]
-}
-
 /** Those who are asked for, and the one who asks. An empty list stays empty. */
 export function withAsker({ userACL, groupACL }: Acl, { uid, gid }: Session): Acl {
   return { userACL: including(userACL, uid), groupACL: including(groupACL, gid) }
@@ -56,8 +51,20 @@ const including = (list: number[], member: number | undefined) => {
   return [...new Set(all)]
 }
 
-export const isSameAcl = (a: Acl, { userACL, groupACL }: ImageRecord) =>
+export const isSameAcl = (a: Acl, { userACL, groupACL }: Access) =>
   isSameSet(a.userACL, userACL ?? []) && isSameSet(a.groupACL, groupACL ?? [])
+
+type Access = Pick<ImageRecord, 'isPrivate' | 'userACL' | 'groupACL'>
+
+/** Whom an image is for that may be used under several names: everybody who may use one of them. */
+export function joinAccess(all: readonly Access[]): Access {
+  if (all.some(({ isPrivate }) => !isPrivate)) return { isPrivate: false, userACL: [], groupACL: [] }
+  const acls = all.map(aclOf)
+  const union = (list: keyof Acl) => [...new Set(acls.flatMap(acl => acl[list]))]
+  return { isPrivate: true, userACL: union('userACL'), groupACL: union('groupACL') }
+}
+
+const aclOf = ({ userACL, groupACL }: Access): Acl => ({ userACL: userACL ?? [], groupACL: groupACL ?? [] })
 
 const isSameSet = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every(member => b.includes(member))
@@ -68,9 +75,7 @@ const isSameSet = (a: readonly number[], b: readonly number[]) =>
  */
 export function privateAcl(wish: Acl, uid: number | undefined, before: ImageRecord | undefined): Acl {
   if (wish.userACL.length > 0 || wish.groupACL.length > 0) return wish
-  const known = before?.isPrivate
-    ? { userACL: before.userACL ?? [], groupACL: before.groupACL ?? [] }
-    : undefined
+  const known = before?.isPrivate ? aclOf(before) : undefined
   const users = [...(known?.userACL ?? []), ...(uid === undefined ? [] : [uid])]
   return { userACL: [...new Set(users)], groupACL: known?.groupACL ?? [] }
 }

@@ -40,7 +40,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
     methods: READ,
     hasImage: false,
     run: async (requests, { session, system }) => ({
-      list: (await requests.list(session, system)).map(toWire),
+      list: (await requests.list(session, system)).map(record => toWire(record, session)),
     }),
   },
   lookup: {
@@ -49,21 +49,21 @@ const ROUTES: Readonly<Record<string, Route>> = {
     run: async (requests, { session, ...image }) => {
       const record = await requests.lookup(session, image)
       if (!record) throw new Refusal(404, 'image not found')
-      return toWire(record)
+      return toWire(record, session)
     },
   },
   pull: {
     methods: ['POST'],
     hasImage: true,
     run: async (requests, { session, body, ...image }) =>
-      toWire(await requests.pull(session, image, parseAcl(await body()))),
+      toWire(await requests.pull(session, image, parseAcl(await body())), session),
   },
   doimport: {
     methods: ['POST'],
     hasImage: true,
     run: async (requests, { session, body, ...image }) => {
       const value = await body()
-      return toWire(await requests.import(session, image, parseAcl(value), parseImport(value)))
+      return toWire(await requests.import(session, image, parseAcl(value), parseImport(value)), session)
     },
   },
   // Its client changes with GET too.

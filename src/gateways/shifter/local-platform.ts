@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
+import { type BigIntStats, constants } from 'node:fs'
 import { access, type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncFolder } from '../../storage/local/durable.ts'
@@ -58,18 +58,24 @@ export class LocalPlatform implements Platform {
       throw new Error(`cannot open the file: ${(error as NodeJS.ErrnoException).code}`)
     })
     try {
-      const found = await source.stat()
+      const found = await source.stat({ bigint: true })
       if (!found.isFile()) throw new Error('it is not a file')
-      if (!mayReadFile(found, reader)) throw new Error('you may not read the file')
+      const [uid, gid, mode] = [found.uid, found.gid, found.mode].map(Number) as [number, number, number]
+      if (!mayReadFile({ uid, gid, mode }, reader)) throw new Error('you may not read the file')
       if (found.size > (await this.freeSpace())) throw new Error('there is not enough space for the file')
       const hash = createHash('sha256')
       const partial = this.#path(partialName(name))
       await rm(partial, { force: true })
       await copy(source, partial, piece => hash.update(piece), signal)
-      return hash.digest('hex')
+      return { id: hash.digest('hex'), version: versionOf(found) }
     } finally {
       await source.close()
     }
+  }
+
+  async versionOf(path: string) {
+    const found = await stat(path, { bigint: true }).catch(() => undefined)
+    return found?.isFile() ? versionOf(found) : undefined
   }
 
   async keep(name: string, finalName: string) {
@@ -100,6 +106,8 @@ export class LocalPlatform implements Platform {
     await syncFolder(this.#folder)
   }
 }
+
+const versionOf = ({ size, ino, mtimeNs, ctimeNs }: BigIntStats) => [size, ino, mtimeNs, ctimeNs].join(' ')
 
 async function copy(
   source: FileHandle,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Acl } from './access.ts'
 import { Refusal } from './errors.ts'
+import type { Acl } from './record.ts'
 import type { ImportRequest } from './requests.ts'
 
 /** What requests carry besides their path. */

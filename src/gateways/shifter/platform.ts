@@ -14,12 +14,20 @@ export interface Platform {
   /** Removes those of these files that are there. */
   remove(names: readonly string[], signal: AbortSignal): Promise<void>
   /**
-   * Copies a file of the system itself to an unfinished one of that name. Resolves to its SHA-256. Throws an
-   * error for what is no file, or none that `reader` may read.
+   * Copies a file of the system itself to an unfinished one of that name. Resolves to its SHA-256 and its
+   * version. Throws an error for what is no file, or none that `reader` may read.
    */
-  copyIn(path: string, name: string, reader: Reader, signal: AbortSignal): Promise<string>
+  copyIn(path: string, name: string, reader: Reader, signal: AbortSignal): Promise<CopiedFile>
+  /** A text that changes when the file of the system is written again. Undefined if there is no file. */
+  versionOf(path: string, signal: AbortSignal): Promise<string | undefined>
   /** Gives what `copyIn` copied its name. */
   keep(name: string, finalName: string, signal: AbortSignal): Promise<void>
+}
+
+export interface CopiedFile {
+  /** SHA-256, in hexadecimal. */
+  id: string
+  version: string
 }
 
 /** The one whose permission to read counts. */

@@ -1,11 +1,12 @@
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { privateAcl } from './access.ts'
+import { deliverMeta } from './deliver-meta.ts'
 import { checkFree } from './disk.ts'
 import { locate } from './image-name.ts'
+import { commit } from './names.ts'
 import type { Platform } from './platform.ts'
 import { reasonOf, removeTree, runLeashed } from './programs.ts'
-import { commit, deliverMeta } from './ready.ts'
 import { type ImageRecord, imageFile, metaFile, type Status } from './record.ts'
 import { type FoundImage, turnOf, type Workshop } from './workshop.ts'
 
@@ -41,11 +42,10 @@ export const enter = ({ records }: Workshop, { key }: ImageRecord, status: Statu
   records.update(key, () => ({ status, message }))
 
 /** Throws an error for a private image that nobody could use. */
-function aclFor({ records }: Workshop, record: ImageRecord, { id, isPrivate }: FoundImage) {
+function aclFor({ records }: Workshop, record: ImageRecord, { isPrivate }: FoundImage) {
   const { system, type, pulltag, work } = record
   if (!isPrivate) return { userACL: [], groupACL: [] }
-  const before = records.readyById(system, id) ?? records.ready({ system, type, tag: pulltag })
-  const acl = privateAcl(work!, work!.uid, before)
+  const acl = privateAcl(work!, work!.uid, records.ready({ system, type, tag: pulltag }))
   if (acl.userACL.length === 0 && acl.groupACL.length === 0) {
     throw new Error('a private image needs a user whom it is for, and the credential names no user id')
   }

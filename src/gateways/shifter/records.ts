@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { readDocument, writeDocument } from '../../storage/local/document.ts'
 import { syncFolder } from '../../storage/local/durable.ts'
 import type { ImageRequest } from './image-name.ts'
-import { type ImageRecord, isUnderWay } from './record.ts'
+import { type ImageRecord, isUnderWay, STATUSES } from './record.ts'
 import { Turns } from './turns.ts'
 
 /** The records of a gateway: all in memory, a document each on disk, which is written before the memory is. */
@@ -18,18 +18,7 @@ const Stored = z.object({
   key: z.uuid(),
   system: z.string(),
   type: z.string(),
-  status: z.enum([
-    'INIT',
-    'PENDING',
-    'PULLING',
-    'EXAMINATION',
-    'CONVERSION',
-    'HASHING',
-    'TRANSFER',
-    'READY',
-    'FAILURE',
-    'EXPIRING',
-  ]),
+  status: z.enum(STATUSES),
   pulltag: z.string(),
   tags: texts,
   // It becomes the name of files that are written and removed.
@@ -50,6 +39,7 @@ const Stored = z.object({
       labels: z.record(z.string(), z.string()).optional(),
     })
     .optional(),
+  imported: z.object({ filepath: z.string(), version: z.string() }).optional(),
   lastPull: z.number().optional(),
   expiration: z.number().optional(),
   message: z.string().optional(),
@@ -107,9 +97,15 @@ export class Records {
     return this.#records.get(key)
   }
 
-  /** What can be used by that name. Type `id` is the image's id itself. */
-  ready(request: ImageRequest): ImageRecord | undefined {
+  /** What can be used by that name: type `id` is the image's id itself, which several records may have. */
+  readyAll(request: ImageRequest): ImageRecord[] {
     if (request.type === 'id') return this.readyById(request.system, request.tag)
+    const found = this.ready(request)
+    return found ? [found] : []
+  }
+
+  /** The image of that name. */
+  ready(request: ImageRequest): ImageRecord | undefined {
     const found = this.of(request.system).filter(
       record => record.status === 'READY' && isOf(record, request) && record.tags.includes(request.tag),
     )
@@ -117,8 +113,9 @@ export class Records {
     return found.sort((a, b) => (b.lastPull ?? 0) - (a.lastPull ?? 0))[0]
   }
 
-  readyById(system: string, id: string): ImageRecord | undefined {
-    return this.of(system).find(record => record.status === 'READY' && record.id === id)
+  /** The records of one image, under all of its names. */
+  readyById(system: string, id: string): ImageRecord[] {
+    return this.of(system).filter(record => record.status === 'READY' && record.id === id)
   }
 
   /** The pull or import for that name which is queued or running. */

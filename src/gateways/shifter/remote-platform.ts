@@ -55,18 +55,31 @@ export class RemotePlatform implements Platform {
 
   async copyIn(path: string, name: string, reader: Reader, signal: AbortSignal) {
     const [source, target] = [quote(path), this.#quoted(partialName(name))]
-    const found = await this.#run(`test -f ${source} && stat -L -c '%u %g %a' ${source}`, signal)
-    if (found.code === 1) throw new Error('it is not a file that the gateway can see on the system')
-    if (found.code !== 0) throw this.#failure('look at the file', found)
-    const [uid, gid, mode] = found.stdout.trim().split(' ') as [string, string, string]
-    const access = { uid: Number(uid), gid: Number(gid), mode: Number.parseInt(mode, 8) }
-    if (!mayReadFile(access, reader)) throw new Error('you may not read the file')
+    // Before the copy: a file that is written meanwhile is another version.
+    const found = await this.#stat(path, signal)
+    if (!found) throw new Error('it is not a file that the gateway can see on the system')
+    if (!mayReadFile(found.access, reader)) throw new Error('you may not read the file')
     const copy = `umask 077 && rm -f ${target} && cp -L ${source} ${target} && sha256sum ${target}`
     const { stdout } = await this.#must('copy the file', copy, signal, TRANSFER_TIMEOUT)
     // A backslash comes first where the name needed escapes.
-    const [, digest] = /^\\?([0-9a-f]{64}) /.exec(stdout) ?? []
-    if (!digest) throw new Error(`${this.#login}: sha256sum is not understood`)
-    return digest
+    const [, id] = /^\\?([0-9a-f]{64}) /.exec(stdout) ?? []
+    if (!id) throw new Error(`${this.#login}: sha256sum is not understood`)
+    return { id, version: found.version }
+  }
+
+  async versionOf(path: string, signal: AbortSignal) {
+    return (await this.#stat(path, signal))?.version
+  }
+
+  /** Undefined if there is no file. */
+  async #stat(path: string, signal: AbortSignal) {
+    const file = quote(path)
+    const outcome = await this.#run(`test -f ${file} && stat -L -c '%u %g %a %s %i %y %z' ${file}`, signal)
+    if (outcome.code === 1) return undefined
+    if (outcome.code !== 0) throw this.#failure('look at the file', outcome)
+    const [uid, gid, mode, ...version] = outcome.stdout.trim().split(' ') as [string, string, string]
+    const access = { uid: Number(uid), gid: Number(gid), mode: Number.parseInt(mode, 8) }
+    return { access, version: version.join(' ') }
   }
 
   async keep(name: string, finalName: string, signal: AbortSignal) {

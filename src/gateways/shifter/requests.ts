@@ -1,10 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { type Acl, isAdmin, isSameAcl, mayImport, mayRead, withAsker } from './access.ts'
+import { isAdmin, isSameAcl, mayImport, mayRead, withAsker } from './access.ts'
 import { Refusal } from './errors.ts'
 import { type ImageRequest, isTag, locate, withDefaultTag } from './image-name.ts'
 import { isFormat } from './meta.ts'
 import type { MetricsRow } from './metrics.ts'
-import { type ImageRecord, isUnderWay, now } from './record.ts'
+import { mergeNames } from './names.ts'
+import { type Acl, type ImageRecord, isUnderWay, now } from './record.ts'
 import { credentialsFor, type Session } from './session.ts'
 import { Turns } from './turns.ts'
 import type { WorkQueue } from './work-queue.ts'
@@ -45,17 +46,17 @@ export class Requests {
   async list(session: Session, system: string): Promise<ImageRecord[]> {
     const ready = this.#shop.records.of(system).filter(({ status }) => status === 'READY')
     const readable = await Promise.all(ready.map(record => this.#mayRead(session, record)))
-    return ready.filter((_, index) => readable[index])
+    return mergeNames(ready.filter((_, index) => readable[index]))
   }
 
   async lookup(session: Session, request: ImageRequest): Promise<ImageRecord | undefined> {
     const named = withDefaultTag(request, this.#shop.config)
-    const record = this.#shop.records.ready(named)
-    if (!record || !(await this.#mayRead(session, record))) return undefined
+    const record = await this.#readable(session, this.#shop.records.readyAll(named))
+    if (!record) return undefined
     await this.#used(record)
     const row = this.#shop.metrics?.add(session, named, record.id!)
     await row?.catch(error => this.#shop.log.warn(`a lookup is not recorded: ${error.message}`))
-    return record
+    return this.#withNames(record)
   }
 
   /** Starts a pull, or tells how it stands. Throws Refusal. */
@@ -68,7 +69,8 @@ export class Requests {
     return this.#turns.take(nameOf(named), async () => {
       await this.#forgetOldFailures()
       const ready = this.#shop.records.ready(named)
-      if (ready && (await this.#mayRead(session, ready)) && !this.#isStale(ready, acl)) return ready
+      if (ready && (await this.#mayRead(session, ready)) && !this.#isStale(ready, acl))
+        return this.#withNames(ready)
       return this.#beginOnce(session, named, acl, { credentials: this.#credentials(session, named.tag) })
     })
   }
@@ -87,20 +89,27 @@ export class Requests {
     const named = withDefaultTag(request, config)
     if (named.type === 'id' || !isTag(named.tag)) throw new Refusal(400, 'not a name of an image')
     const acl = withAsker(wish, session)
-    return this.#turns.take(nameOf(named), () => this.#beginOnce(session, named, acl, { filepath, format }))
+    return this.#turns.take(nameOf(named), async () => {
+      const ready = await this.#readable(session, this.#shop.records.readyAll(named))
+      const isSame =
+        ready?.imported?.filepath === filepath && ready.format === format && isSameAcl(acl, ready)
+      if (isSame && !(await this.#work.isOutdated(ready))) return this.#withNames(ready)
+      return this.#beginOnce(session, named, acl, { filepath, format })
+    })
   }
 
   /** False: not for this user. Null: no such image. */
   async expire(session: Session, request: ImageRequest): Promise<boolean | null> {
     const { config, records } = this.#shop
     if (!isAdmin(session, request.system, config)) return false
-    const record = records.ready(withDefaultTag(request, config))
-    if (!record) return null
-    await this.#work.remove(record)
+    const [found] = records.readyAll(withDefaultTag(request, config))
+    if (!found) return null
+    // The image goes, and so do all of its names.
+    for (const record of records.readyById(found.system, found.id!)) await this.#work.remove(record)
     return true
   }
 
-  /** Removes images whose time is over. False: not for this user. */
+  /** Removes names whose time is over, and images that have no other. The ids of these. False: not for this user. */
   async autoexpire(session: Session, system: string): Promise<string[] | false> {
     const { config, records } = this.#shop
     if (!isAdmin(session, system, config)) return false
@@ -111,7 +120,8 @@ export class Requests {
         ({ status, expiration }) => status === 'READY' && (expiration ?? Number.POSITIVE_INFINITY) < now(),
       )
     for (const record of over) await this.#work.remove(record)
-    return over.map(({ id }) => id!)
+    const ids = new Set(over.map(({ id }) => id!))
+    return [...ids].filter(id => records.readyById(system, id).length === 0)
   }
 
   /** The latest of each name. What came with credentials, and imports, are shown to those who asked for them. */
@@ -131,6 +141,19 @@ export class Requests {
   metrics(session: Session, system: string, limit: number): MetricsRow[] {
     const { config, metrics } = this.#shop
     return isAdmin(session, system, config) ? (metrics?.last(system, limit) ?? []) : []
+  }
+
+  async #readable(session: Session, records: readonly ImageRecord[]): Promise<ImageRecord | undefined> {
+    for (const record of records) if (await this.#mayRead(session, record)) return record
+    return undefined
+  }
+
+  /** With its other names after its own. */
+  #withNames(record: ImageRecord): ImageRecord {
+    const others = this.#shop.records
+      .readyById(record.system, record.id!)
+      .filter(one => one.key !== record.key)
+    return mergeNames([record, ...others])[0]!
   }
 
   #mayRead(session: Session, record: ImageRecord) {

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import PQueue from 'p-queue'
+import { deliverMeta } from './deliver-meta.ts'
 import { importFile, importImage } from './import.ts'
+import { settleNames } from './names.ts'
 import { partialName } from './platform.ts'
 import { removeTree } from './programs.ts'
 import { pull } from './pull.ts'
-import { deliverMeta } from './ready.ts'
 import { type ImageRecord, imageFile, isUnderWay, metaFile, now } from './record.ts'
 import { turnOf, type Workshop } from './workshop.ts'
 
@@ -45,7 +46,7 @@ export class WorkQueue {
    */
   async start() {
     const { records, platforms } = this.#shop
-    await this.#settleTags()
+    await settleNames(this.#shop)
     const again = new Set<string>()
     for (const record of records.all()) {
       if (!platforms.has(record.system)) continue
@@ -75,6 +76,14 @@ export class WorkQueue {
     const { records } = this.#shop
     if (id === undefined && work?.filepath === undefined) return records.remove(key)
     this.#addRemoval(await records.update(key, () => ({ status: 'EXPIRING', tags: [] })))
+  }
+
+  /** Whether the file that an image was imported from is known to have been written again. */
+  async isOutdated({ system, imported }: ImageRecord): Promise<boolean> {
+    const { platforms } = this.#shop
+    const looking = platforms.get(system)!.versionOf(imported!.filepath, this.#controller.signal)
+    const version = await looking.catch(() => undefined)
+    return version !== undefined && version !== imported!.version
   }
 
   /** Stops what runs; it goes on at the next start. */
@@ -147,7 +156,7 @@ export class WorkQueue {
       if (records.find(record.key)?.status !== 'EXPIRING') return
       const platform = platforms.get(record.system)!
       const names = record.id === undefined ? [] : [imageFile(record), metaFile(record)]
-      const holder = record.id === undefined ? undefined : records.readyById(record.system, record.id)
+      const holder = record.id === undefined ? undefined : records.readyById(record.system, record.id)[0]
       if (holder) await deliverMeta(this.#shop, holder, signal)
       const partials = [...names, importFile(record)].map(partialName)
       await platform.remove([...(holder ? [] : names), ...partials], signal)
@@ -159,19 +168,6 @@ export class WorkQueue {
   async #sweep({ key }: ImageRecord) {
     for (const suffix of ['squashfs', 'meta', 'tree']) {
       await removeTree(join(this.#shop.expand, `${key}.${suffix}`))
-    }
-  }
-
-  /** A crash between two records may have left a tag with both; the later pull has it. */
-  async #settleTags() {
-    const { records } = this.#shop
-    const owners = new Map<string, ImageRecord>()
-    const ready = records.all().filter(({ status }) => status === 'READY')
-    for (const record of ready.sort((a, b) => (b.lastPull ?? 0) - (a.lastPull ?? 0))) {
-      const name = (tag: string) => JSON.stringify([record.system, record.type, tag])
-      const own = record.tags.filter(tag => !owners.has(name(tag)))
-      for (const tag of own) owners.set(name(tag), record)
-      if (own.length < record.tags.length) await records.update(record.key, () => ({ tags: own }))
     }
   }
 }

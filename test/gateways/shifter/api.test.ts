@@ -245,7 +245,7 @@ test('two names of one file are one image, and expire together', async () => {
   const path = await squashfs()
   const first = await importFile(gateway, 'one:1', path)
   const second = await importFile(gateway, 'two:1', path)
-  expect(second).toMatchObject({ id: first.id, tag: ['one:1', 'two:1'] })
+  expect(second).toMatchObject({ id: first.id, tag: ['two:1', 'one:1'] })
   expect(readdirSync(gateway.imageDir)).toHaveLength(2)
   await ask(gateway, 'GET', `/api/expire/${SYSTEM}/custom/one:1`, { as: ROOT })
   expect((await lookup(gateway, 'two:1', { type: 'custom' })).status).toBe(404)

@@ -1,0 +1,66 @@
+import { type ImageRecord, isSameName, now } from './record.ts'
+import type { Workshop } from './workshop.ts'
+
+/**
+ * A name (system, type and tag) and an image together have one record, which says whom the image is for under this
+ * name. Records of one image share its files. When a name gets another image, its record of the old one stays for a
+ * while without the name.
+ */
+
+type Tools = Pick<Workshop, 'records' | 'config'>
+
+/** Makes finished work READY under its name. An image that had the name before loses it. */
+export async function commit({ records, config }: Tools, record: ImageRecord, message: string) {
+  const { key, system, type, pulltag, id } = record
+  const named = records.ready({ system, type, tag: pulltag })
+  const known = records.readyById(system, id!).find(other => isSameName(other, record))
+  const kept = await records.update(known?.key ?? key, ({ key: own, tags, expiration }) => ({
+    ...record,
+    ...{ key: own, status: 'READY', tags: [pulltag], lastPull: now(), message, work: undefined },
+    expiration: tags.length > 0 ? expiration : undefined,
+  }))
+  if (named && named.key !== kept.key) await loseName({ records, config }, named)
+  for (const failure of records.failures({ system, type, tag: pulltag })) await records.remove(failure.key)
+  if (known) await records.remove(key)
+}
+
+/**
+ * At a start: gives each name a record of its own. In earlier versions one record had all names of an image. A
+ * crash may have left a name with two records: the later one keeps it.
+ */
+export async function settleNames({ records, config }: Tools) {
+  for (const { key, ...record } of records.all()) {
+    const [first, ...others] = record.status === 'READY' ? record.tags : []
+    if (others.length === 0) continue
+    for (const tag of others) await records.add({ ...record, tags: [tag], pulltag: tag })
+    await records.update(key, () => ({ tags: [first!], pulltag: first! }))
+  }
+  for (const record of records.all()) {
+    const { key, status, system, type, tags, id } = record
+    if (status !== 'READY' || tags.length === 0) continue
+    const owner = records.ready({ system, type, tag: tags[0]! })!
+    if (owner.key === key) continue
+    if (owner.id === id) await records.remove(key)
+    else await loseName({ records, config }, record)
+  }
+}
+
+/** Nobody looks it up by the name any more, but jobs that run may use the image by its id. */
+const loseName = ({ records, config }: Tools, { key }: ImageRecord) =>
+  records.update(key, ({ expiration }) => ({
+    tags: [],
+    expiration: expiration ?? now() + config.ImageExpirationTimeout,
+  }))
+
+/** As clients see records: the names of an image are together where it is for the same people under each of them. */
+export function mergeNames(all: readonly ImageRecord[]): ImageRecord[] {
+  const merged = new Map<string, ImageRecord>()
+  for (const record of all) {
+    const { type, id, isPrivate, userACL, groupACL } = record
+    const lists = [userACL, groupACL].map(list => [...(list ?? [])].sort())
+    const key = JSON.stringify([type, id, isPrivate && lists])
+    const first = merged.get(key)
+    merged.set(key, first ? { ...first, tags: [...first.tags, ...record.tags] } : record)
+  }
+  return [...merged.values()]
+}
