@@ -19,7 +19,9 @@ export async function commit({ records, config }: Tools, record: ImageRecord, me
     ...{ key: own, status: 'READY', tags: [pulltag], lastPull: now(), message, work: undefined },
     expiration: tags.length > 0 ? expiration : undefined,
   }))
-  if (named && named.key !== kept.key) await loseName({ records, config }, named)
+  // Somebody may have removed it meanwhile.
+  const isThere = named !== undefined && named.key !== kept.key && records.find(named.key) !== undefined
+  if (isThere) await loseName({ records, config }, named)
   for (const failure of records.failures({ system, type, tag: pulltag })) await records.remove(failure.key)
   if (known) await records.remove(key)
 }
