@@ -1,9 +1,7 @@
 import type { ImgapiClient } from '../client/client.ts'
 import type { RemoteImage } from '../client/types.ts'
+import { LONGEST_CHAIN } from '../images/origins.ts'
 import { BundleError } from './bundle-error.ts'
-
-/** No honest chain is longer. */
-const LONGEST_CHAIN = 100
 
 /** Each image once, with all its origins, origins first. Throws BundleError for what is not there. */
 export async function collect(client: ImgapiClient, uuids: readonly string[]): Promise<RemoteImage[]> {
@@ -18,6 +16,9 @@ export async function collect(client: ImgapiClient, uuids: readonly string[]): P
       }
       if (image.state !== undefined && image.state !== 'active' && image.state !== 'disabled') {
         throw new BundleError(`image ${next} is not activated: nobody could install it`)
+      }
+      if (chain.some(other => other.uuid === image.uuid)) {
+        throw new BundleError(`the origins of image ${uuid} are a circle: nobody could install it`)
       }
       if (chain.push(image) > LONGEST_CHAIN) throw new BundleError(`image ${uuid} has too many origins`)
       next = image.origin

@@ -117,8 +117,9 @@ async function publishFolder(context: Context, folder: string, verbose: boolean)
   const start = (one: Plan, path: readonly string[] = []): Promise<boolean> => {
     const known = running.get(one.uuid)
     if (known) return known
-    const origin = plans.find(({ uuid }) => uuid === one.manifest.origin && !path.includes(uuid))
-    const first = origin ? start(origin, [...path, one.uuid]) : Promise.resolve(true)
+    const below = [...path, one.uuid]
+    const origin = plans.find(({ uuid }) => uuid === one.manifest.origin && !below.includes(uuid))
+    const first = origin ? start(origin, below) : Promise.resolve(true)
     const done = first.then(async isThere => {
       if (!isThere) {
         fail(one.manifestPath, new FailedError(`its origin ${one.manifest.origin} was not published`))

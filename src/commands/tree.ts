@@ -1,4 +1,5 @@
 import type { RemoteImage } from '../client/types.ts'
+import { findCircles } from '../images/origins.ts'
 import { clientCommand } from './client-command.ts'
 import { cellOf } from './columns.ts'
 import { EXIT, FailedError } from './command.ts'
@@ -34,24 +35,30 @@ function childrenByOrigin(images: readonly RemoteImage[]): Index {
   return index
 }
 
-/** Each image stands once, so that origins in a circle end somewhere. */
+/** The image and what is made from it. Where origins are a circle, it is cut where it comes round. */
 function nodeOf(image: RemoteImage, index: Index, path: readonly string[] = []): Node {
   const { uuid, name, version, state } = image
-  const children = path.includes(uuid) ? [] : (index.get(uuid) ?? [])
+  const above = [...path, uuid]
+  const children = (index.get(uuid) ?? []).filter(child => !above.includes(child.uuid))
   return {
     uuid,
     name,
     version,
     ...(state !== undefined && { state }),
-    children: children.map(child => nodeOf(child, index, [...path, uuid])),
+    children: children.map(child => nodeOf(child, index, above)),
   }
 }
 
+/** Each image once: from those without an origin here, and from one of each circle of origins. */
 function forest(images: readonly RemoteImage[]): Node[] {
   const index = childrenByOrigin(images)
   const known = new Set(images.map(({ uuid }) => uuid))
-  const isRoot = ({ origin }: RemoteImage) => origin === undefined || !known.has(origin)
-  return images.filter(isRoot).map(image => above(image, index))
+  const firsts = new Set(findCircles(images).map(([first]) => first))
+  const isRoot = ({ uuid, origin }: RemoteImage) =>
+    origin === undefined || !known.has(origin) || firsts.has(uuid)
+  return images
+    .filter(isRoot)
+    .map(image => (firsts.has(image.uuid) ? nodeOf(image, index) : above(image, index)))
 }
 
 /** Under the origin that it names and that is not here. */

@@ -2,16 +2,16 @@ import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
+import { LONGEST_CHAIN, tooManyOrigins } from './origins.ts'
 import { type ArrivedFile, insertActive } from './publish.ts'
 
 /** CloneImage, in a datacenter: an account makes an image that is shared with it its own (contract, 8.18). */
 
-const LONGEST_CHAIN = 100
-
-/** The image and its origins, itself first, up to one that everybody may use. */
+/** The image and its origins, itself first, up to one that everybody may use. Throws ValidationFailed for too many. */
 async function cloneableChain(images: Images, image: Image): Promise<Image[]> {
   const chain = [image]
-  for (let { origin } = image; origin !== undefined && chain.length < LONGEST_CHAIN; ) {
+  for (let { origin } = image; origin !== undefined; ) {
+    if (chain.length === LONGEST_CHAIN) throw tooManyOrigins(image.uuid)
     const { image: parent } = await findImage(images, origin)
     if (parent.owner === NO_OWNER || parent.owner === images.policy.adminUuid) break
     chain.push(parent)

@@ -17,17 +17,20 @@ export interface Manifests {
   /** Throws StorageIsDown for an image whose manifest is there but cannot be read. */
   find(uuid: string): Promise<Versioned | undefined>
   list(query: ListQuery): Promise<readonly Run[]>
-  /** The images whose origin this is, in no order. */
+  /** The other images whose origin this is, in no order. */
   listChildren(uuid: string): Promise<readonly Image[]>
   /**
-   * Adds an image, whose files have been staged for it, in one commit; with `replaces`, in place of that unactivated one, whose files become its own; false if
-   * that one has changed since. Throws ImageUuidAlreadyExists, OriginDoesNotExist or, for the replaced one,
-   * ImageHasDependentImages, decided together with the write.
+   * Adds an image with the files that have been staged for it, in one commit; with `replaces`, in place of that
+   * unactivated one, whose files become its own; false if that one has changed since.
+   * Throws ImageUuidAlreadyExists, OriginDoesNotExist, ValidationFailed for an image
+   * that would be its own ancestor or, for the replaced one, ImageHasDependentImages. All of that is decided
+   * together with the write: no other write, finished or under way, may make it untrue.
    */
   insert(image: Image, replaces?: Versioned): Promise<boolean>
   /**
-   * Writes the next state of an image; false if it has changed since that revision.
-   * Throws OriginDoesNotExist if it gets another origin, decided together with the write.
+   * Writes the next state of an image; false if it has changed since that revision. If it gets another origin,
+   * throws OriginDoesNotExist, or ValidationFailed if it would be its own ancestor, decided together with the
+   * write: of two images that each want to become the other's origin at most one does.
    */
   replace(next: Image, revision: number): Promise<boolean>
   /**

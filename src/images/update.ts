@@ -3,6 +3,7 @@ import { isFieldName, policyOf } from './fields.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
 import { requireDockerId } from './lifecycle.ts'
+import { isInCircle } from './origins.ts'
 import { isObject } from './rules.ts'
 import { validateManifest } from './validate.ts'
 import { channelsOf, type Viewer } from './visibility.ts'
@@ -32,17 +33,19 @@ function restriction(
   image: Image,
   body: Record<string, unknown>,
   viewer: Viewer,
+  isMendable: boolean,
 ) {
   if (viewer.account !== undefined) return 'Can only be updated by operators'
   if (policyOf(name).update !== 'unactivated') return undefined
-  if (isActivated(image)) return 'Can only be updated on unactivated images'
+  if (isActivated(image) && !(name === 'origin' && isMendable))
+    return 'Can only be updated on unactivated images'
   if (name === 'files' && !isSameFile(image, body.files)) {
     return 'Can only update "digest" or "uncompressedDigest" fields on files'
   }
   return undefined
 }
 
-function checkChanges(image: Image, body: Record<string, unknown>, viewer: Viewer) {
+function checkChanges(image: Image, body: Record<string, unknown>, viewer: Viewer, isMendable: boolean) {
   const errors: FieldError[] = []
   for (const field of Object.keys(body)) {
     if (isFieldName(field) && policyOf(field).update) continue
@@ -50,7 +53,7 @@ function checkChanges(image: Image, body: Record<string, unknown>, viewer: Viewe
   }
   for (const field of RESTRICTED) {
     if (!(field in body)) continue
-    const message = restriction(field, image, body, viewer)
+    const message = restriction(field, image, body, viewer, isMendable)
     if (message) errors.push({ field, code: 'NotAllowed', message })
   }
   if (errors.length > 0) throw validationFailed(errors, SUBJECT)
@@ -70,13 +73,22 @@ function withState(image: Image, state: Image['state']): Image {
   throw validationFailed([{ field: 'state', code: 'Invalid', message }])
 }
 
-/** The image with the changes of an update. Throws ValidationFailed with every problem. */
-export function updated(images: Images, image: Image, body: unknown, viewer: Viewer): Image {
+/**
+ * The image with the changes of an update. `isMendable`: its origins are a circle, which another origin may end
+ * even after activation. Throws ValidationFailed with every problem.
+ */
+export function updated(
+  images: Images,
+  image: Image,
+  body: unknown,
+  viewer: Viewer,
+  isMendable = false,
+): Image {
   if (!isObject(body)) throw missingBody()
   if (Object.keys(body).length === 0) {
     throw new ImgapiError('ValidationFailed', `${SUBJECT}: no parameters provided`, { errors: [] })
   }
-  checkChanges(image, body, viewer)
+  checkChanges(image, body, viewer, isMendable)
   const { files: _, ...changes } = body
   const { files, icon, extra, channels, ...fields } = image
   const { mode, channels: known } = images.policy
@@ -98,21 +110,6 @@ export function updated(images: Images, image: Image, body: unknown, viewer: Vie
   return withState(next, state)
 }
 
-/** Throws OriginDoesNotExist, or ValidationFailed for an image that would become its own ancestor. */
-async function checkNewOrigin(images: Images, image: Image, origin: string) {
-  for (let ancestor: string | undefined = origin; ancestor; ) {
-    if (ancestor === image.uuid) {
-      const message = 'an image cannot be its own ancestor'
-      throw validationFailed([{ field: 'origin', code: 'Invalid', message }])
-    }
-    const found = await images.manifests.find(ancestor)
-    if (!found) {
-      throw new ImgapiError('OriginDoesNotExist', `origin image "${ancestor}" does not exist`)
-    }
-    ancestor = found.image.origin
-  }
-}
-
 export async function updateImage(
   images: Images,
   uuid: string,
@@ -121,10 +118,8 @@ export async function updateImage(
 ): Promise<Image> {
   for (;;) {
     const current = await findImage(images, uuid)
-    const next = updated(images, current.image, body, viewer)
-    if (next.origin !== undefined && next.origin !== current.image.origin) {
-      await checkNewOrigin(images, current.image, next.origin)
-    }
+    const isMendable = isObject(body) && 'origin' in body && (await isInCircle(images, current.image))
+    const next = updated(images, current.image, body, viewer, isMendable)
     if (next.uuid !== uuid) {
       if (await images.manifests.insert(next, current)) return next
     } else if (await images.manifests.replace(next, current.revision)) return next

@@ -4,14 +4,12 @@ import { UUID } from '../images/fields.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
+import { LONGEST_CHAIN } from '../images/origins.ts'
 import { SourceError } from '../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
 import { beginImport } from './bring-image.ts'
 
 /** What an import has to bring: the image and its origins, up to one that is here. */
-
-/** No honest chain is longer. */
-const LONGEST_CHAIN = 100
 
 const remoteSourceError = (message: string, cause?: unknown) =>
   new ImgapiError('RemoteSourceError', message, { cause })

@@ -1,3 +1,4 @@
+import { LONGEST_CHAIN } from '../images/origins.ts'
 import { isObject } from '../images/rules.ts'
 import type { Manifest } from '../sources/imgapi-source.ts'
 import { changedFields, digestOf } from './digest.ts'
@@ -98,6 +99,12 @@ function describe(action: Action['action'], manifest: Manifest, more: Partial<Ac
   return { action, uuid: text(uuid), name: text(name), version: text(version), ...more }
 }
 
+/** Which image cannot come, and why. Those that are made from it cannot either. */
+interface Obstacle {
+  uuid: string
+  problem: string
+}
+
 /** What is wanted and not here, with the origins that it needs. */
 function planImports(
   { images }: Upstream,
@@ -106,32 +113,53 @@ function planImports(
   settings: Pick<MirrorSettings, 'include' | 'exclude'>,
 ): Action[] {
   const actions: Action[] = []
-  /** Why an image cannot come; undefined if it is here or will be. */
-  const verdicts = new Map<string, string | undefined>()
-  const need = (uuid: string, reason?: string): string | undefined => {
-    if (verdicts.has(uuid)) return verdicts.get(uuid)
-    verdicts.set(uuid, 'is its own origin')
-    const verdict = judge(uuid, reason)
-    verdicts.set(uuid, verdict)
-    return verdict
-  }
-  const judge = (uuid: string, reason: string | undefined): string | undefined => {
-    const here = local.get(uuid)
-    if (here?.isActivated) return undefined
-    if (here && !record.making.includes(uuid)) return 'is here, not activated, and not from this mirror'
-    if (record.removed.includes(uuid)) return 'was deleted here by hand'
+  /** What is in the way of each image that was looked at; undefined if it is here or will be. */
+  const verdicts = new Map<string, Obstacle | undefined>()
+  /** How many images come in each chain, up to that one. */
+  const lengths = new Map<string, number>()
+  const isHere = (uuid: string) => local.get(uuid)?.isActivated === true
+  const originToCome = (uuid: string) => {
     const manifest = images.get(uuid)
-    if (!manifest) return 'is not at the source'
-    if (!isActivatedThere(manifest)) return 'is not activated at the source'
+    return manifest && !isHere(uuid) ? originOf(manifest) : undefined
+  }
+  const need = (wanted: string): Obstacle | undefined => {
+    const chain: string[] = []
+    for (let next: string | undefined = wanted; next && !verdicts.has(next); next = originToCome(next)) {
+      // Until it is judged, which in a circle it never is before itself.
+      verdicts.set(next, { uuid: next, problem: 'is its own origin' })
+      chain.push(next)
+    }
+    for (let index = chain.length - 1; index >= 0; index--) {
+      const reason = index > 0 ? `origin of ${chain[index - 1]}` : undefined
+      verdicts.set(chain[index]!, judge(chain[index]!, reason))
+    }
+    return verdicts.get(wanted)
+  }
+  const judge = (uuid: string, reason: string | undefined): Obstacle | undefined => {
+    if (isHere(uuid)) return undefined
+    const obstacle = (problem: string) => ({ uuid, problem })
+    if (local.has(uuid) && !record.making.includes(uuid)) {
+      return obstacle('is here, not activated, and not from this mirror')
+    }
+    if (record.removed.includes(uuid)) return obstacle('was deleted here by hand')
+    const manifest = images.get(uuid)
+    if (!manifest) return obstacle('is not at the source')
+    if (!isActivatedThere(manifest)) return obstacle('is not activated at the source')
     const origin = originOf(manifest)
-    const obstacle = origin && need(origin, `origin of ${uuid}`)
-    if (obstacle) return `cannot come: its origin ${origin} ${obstacle}`
+    const above = origin ? verdicts.get(origin) : undefined
+    if (above) return above
+    const length = ((origin && lengths.get(origin)) || 0) + 1
+    if (length > LONGEST_CHAIN) return obstacle('has too many origins')
+    lengths.set(uuid, length)
     actions.push(describe('import', manifest, { size: sizeOf(manifest), ...(reason && { reason }) }))
     return undefined
   }
   const skipped = select(images.values(), settings).flatMap(manifest => {
-    const reason = need(text(manifest.uuid))
-    return reason ? [describe('skip', manifest, { reason })] : []
+    const obstacle = need(text(manifest.uuid))
+    if (!obstacle) return []
+    const { uuid, problem } = obstacle
+    const reason = uuid === manifest.uuid ? problem : `cannot come: its origin ${uuid} ${problem}`
+    return [describe('skip', manifest, { reason })]
   })
   return [...actions, ...skipped]
 }
@@ -189,30 +217,34 @@ function planDeletes(
   coming: readonly { uuid: string; origin: string | undefined }[],
 ): Action[] {
   const reasons = new Map(doomed.map(({ uuid, reason }) => [uuid, reason]))
-  const children = new Map<string, string[]>()
+  const children = new Map<string, Set<string>>()
   const all = [...coming, ...[...local].map(([uuid, { manifest }]) => ({ uuid, origin: originOf(manifest) }))]
   for (const { uuid, origin } of all) {
-    if (origin) children.set(origin, [...(children.get(origin) ?? []), uuid])
+    if (!origin || origin === uuid) continue
+    const siblings = children.get(origin)
+    if (siblings) siblings.add(uuid)
+    else children.set(origin, new Set([uuid]))
   }
-  const goes = new Map<string, boolean>()
+  const childrenOf = (uuid: string) => children.get(uuid) ?? new Set<string>()
+  const gone = new Set<string>()
   const actions: Action[] = []
-  const decide = (uuid: string): boolean => {
-    const known = goes.get(uuid)
-    if (known !== undefined) return known
-    goes.set(uuid, false)
-    const staying = (children.get(uuid) ?? []).filter(child => !decide(child))
-    const reason = reasons.get(uuid)
-    if (!reason) return false
+  /** Children that are not gone yet. */
+  const left = new Map([...reasons.keys()].map(uuid => [uuid, childrenOf(uuid).size]))
+  const ready = [...reasons.keys()].filter(uuid => left.get(uuid) === 0)
+  for (const uuid of ready) {
     const { manifest } = local.get(uuid)!
-    if (staying.length > 0) {
-      const why = `${reason}, but images here are made from it: ${staying.join(', ')}`
-      actions.push(describe('skip', manifest, { reason: why }))
-      return false
-    }
-    goes.set(uuid, true)
-    actions.push(describe('delete', manifest, { reason }))
-    return true
+    gone.add(uuid)
+    actions.push(describe('delete', manifest, { reason: reasons.get(uuid)! }))
+    const parent = originOf(manifest)
+    if (!parent || !left.has(parent)) continue
+    left.set(parent, left.get(parent)! - 1)
+    if (left.get(parent) === 0) ready.push(parent)
   }
-  for (const { uuid } of doomed) decide(uuid)
+  for (const [uuid, reason] of reasons) {
+    if (gone.has(uuid)) continue
+    const staying = [...childrenOf(uuid)].filter(child => !gone.has(child))
+    const why = `${reason}, but images here are made from it: ${staying.join(', ')}`
+    actions.push(describe('skip', local.get(uuid)!.manifest, { reason: why }))
+  }
   return actions
 }

@@ -3,6 +3,7 @@ import { isActivated, toManifest } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
 import { imagesOf } from '../images/listing.ts'
+import { LONGEST_CHAIN } from '../images/origins.ts'
 import { SourceError } from '../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
 import { type RetryPolicy, withRetries } from '../sources/resumable.ts'
@@ -55,14 +56,14 @@ export async function surveyUpstream(
   }
   await askFor([...Object.keys(record.images), ...record.making])
   let next: Manifest[] = select(images.values(), settings)
-  const looked = new Set<unknown>()
-  while (next.length > 0) {
-    const origins = next.flatMap(({ origin }) =>
-      typeof origin === 'string' && !looked.has(origin) ? [origin] : [],
-    )
+  const looked = new Set<string>()
+  // A source may name one origin after the other for ever: what has more of them is not taken anyway.
+  for (let depth = 0; next.length > 0 && depth <= LONGEST_CHAIN; depth++) {
+    const origins = new Set<string>()
+    for (const { origin } of next) if (typeof origin === 'string' && !looked.has(origin)) origins.add(origin)
     for (const origin of origins) looked.add(origin)
     await askFor(origins)
-    next = [...images.values()].filter(({ uuid }) => origins.includes(String(uuid)))
+    next = [...origins].flatMap(origin => images.get(origin) ?? [])
   }
   return { images, gone }
 }

@@ -91,8 +91,19 @@ export class Catalogue {
     if (siblings?.size === 0) this.#children.delete(image.origin)
   }
 
+  /** An image that is its own origin is not its own child: nothing else would miss it. */
   children(uuid: string): Image[] {
-    return [...(this.#children.get(uuid)?.values() ?? [])]
+    return [...(this.#children.get(uuid)?.values() ?? [])].filter(child => child.uuid !== uuid)
+  }
+
+  /** Whether the image is that ancestor or is made from it, directly or not. Ends in a circle of origins too. */
+  isBelow(uuid: string, ancestor: string): boolean {
+    const below = new Set([ancestor])
+    for (const one of below) {
+      if (one === uuid) return true
+      for (const child of this.#children.get(one)?.keys() ?? []) below.add(child)
+    }
+    return false
   }
 
   list(query: ListQuery): readonly Run[] {

@@ -198,6 +198,87 @@ function testManifests(storageTest: StorageTest) {
     }
   })
 
+  const isRefused = ({ status, reason }: PromiseSettledResult<boolean> & { reason?: unknown }) =>
+    status === 'rejected' && (reason as { code?: string }).code === 'ValidationFailed'
+
+  /** The images from one to the last of its origins; fails if that one is never reached. */
+  const ancestorsOf = async (storage: TestStorage, uuid: string) => {
+    const chain: string[] = []
+    for (let next: string | undefined = uuid; next !== undefined; ) {
+      expect(chain).not.toContain(next)
+      chain.push(next)
+      next = (await found(storage, next)).image.origin
+    }
+    return chain
+  }
+
+  storageTest('an image does not become its own ancestor, however far away', async storage => {
+    const base = newImage()
+    const middle = newImage({ origin: base.uuid })
+    const top = newImage({ origin: middle.uuid })
+    for (const image of [base, middle, top]) await storage.manifests.insert(image)
+    for (const { uuid } of [base, middle, top]) {
+      const move = storage.manifests.replace({ ...base, origin: uuid }, 1)
+      await expect(move).rejects.toMatchObject({ code: 'ValidationFailed', errors: [{ field: 'origin' }] })
+    }
+    const self = randomUUID()
+    await expect(storage.manifests.insert(newImage({ uuid: self, origin: self }))).rejects.toMatchObject({
+      code: 'OriginDoesNotExist',
+    })
+    const again = await storage.reopen()
+    expect(await ancestorsOf(again, top.uuid)).toEqual([top.uuid, middle.uuid, base.uuid])
+  })
+
+  storageTest('of writes at once that would make a circle together one is refused', async storage => {
+    for (const size of [2, 3, 7]) {
+      const images = Array.from({ length: size }, () => newImage())
+      for (const image of images) await storage.manifests.insert(image)
+      const moves = images.map((image, index) =>
+        storage.manifests.replace({ ...image, origin: images[(index + 1) % size]!.uuid }, 1),
+      )
+      const results = await Promise.allSettled(moves)
+      expect(results.filter(isRefused)).toHaveLength(1)
+      expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(size - 1)
+      for (const { uuid } of images) await ancestorsOf(storage, uuid)
+      // The one that was refused is as it was before, and may still be changed.
+      const refused = images[results.findIndex(isRefused)]!
+      expect(await storage.manifests.replace({ ...refused, name: 'free' }, 1)).toBe(true)
+    }
+  })
+
+  storageTest('an image that leaves an origin and one that moves below it make no circle', async storage => {
+    for (const leaveFirst of [true, false]) {
+      const [base, other] = [newImage(), newImage()]
+      const child = newImage({ origin: base.uuid })
+      for (const image of [base, other, child]) await storage.manifests.insert(image)
+      const leave = () => storage.manifests.replace({ ...child, origin: other.uuid }, 1)
+      const move = () => storage.manifests.replace({ ...base, origin: child.uuid }, 1)
+      await Promise.allSettled(leaveFirst ? [leave(), move()] : [move(), leave()])
+      const again = await storage.reopen()
+      for (const { uuid } of [base, other, child]) await ancestorsOf(again, uuid)
+    }
+  })
+
+  storageTest(
+    'an image that is moving to a new UUID can be changed as soon as it is seen there',
+    async storage => {
+      const image = newImage()
+      await storage.manifests.insert(image)
+      const next = { ...image, uuid: randomUUID() }
+      const moving = storage.manifests.insert(next, await found(storage, image.uuid))
+      const change = async () => {
+        for (;;) {
+          const seen = await storage.manifests.find(next.uuid)
+          if (seen && (await storage.manifests.replace({ ...next, name: 'changed' }, seen.revision))) return
+          // As the domain does: it asks again and waits for nothing but the storage.
+          if (!seen) await new Promise(resolve => setImmediate(resolve))
+        }
+      }
+      await Promise.all([moving, change()])
+      expect((await found(await storage.reopen(), next.uuid)).image.name).toBe('changed')
+    },
+  )
+
   storageTest('an image that leaves its origin frees it', async storage => {
     const origin = newImage()
     const child = newImage({ origin: origin.uuid })

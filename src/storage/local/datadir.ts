@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { circleMessage, findCircles } from '../../images/origins.ts'
 import type { Files, Locks, Manifests } from '../../images/ports.ts'
 import type { JobStore } from '../../jobs/job.ts'
 import type { MirrorStore } from '../../mirror/record.ts'
@@ -26,7 +27,7 @@ export interface Datadir {
   mirrors: MirrorStore
   /** How many images were found. */
   count: number
-  /** Images that cannot be served, each in a sentence. */
+  /** Images that cannot be served or installed, each in a sentence. */
   problems: string[]
   /** Waits for nothing: the caller has stopped what uses it. */
   close(): Promise<void>
@@ -57,6 +58,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
       }
     }
     const damaged = images.flatMap(({ damage }) => (damage ? [damage] : []))
+    const circles = findCircles(images.map(({ image }) => image)).map(circleMessage)
     return {
       manifests: guard(manifests),
       files: guard(files),
@@ -64,7 +66,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
       jobs: new LocalJobs(layout),
       mirrors: new LocalMirrors(layout),
       count: manifests.count,
-      problems: [...loaded.unreadable.values(), ...damaged],
+      problems: [...loaded.unreadable.values(), ...damaged, ...circles],
       close: async () => {
         closing.abort()
         await swept

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ImgapiError } from '../../images/errors.ts'
 import type { Image, StoredFile } from '../../images/image.ts'
+import { circleMessage, findCircles } from '../../images/origins.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { type ManifestRules, validateManifest } from '../../images/validate.ts'
 import { syncFolder } from './durable.ts'
@@ -85,7 +86,10 @@ async function look(layout: Layout, rules: ManifestRules, only?: ReadonlySet<str
       stray: folderOf(layout, uuid),
     }),
   )
-  return { images: images.length, bytes, problems: [...problems, ...illegible] }
+  const circular = findCircles(images.map(({ image }) => image)).flatMap(circle =>
+    circle.map((subject): Problem => ({ subject, kind: 'origin', message: circleMessage(circle) })),
+  )
+  return { images: images.length, bytes, problems: [...problems, ...circular, ...illegible] }
 }
 
 async function inspectImages(layout: Layout, images: readonly Versioned[], rules: ManifestRules) {

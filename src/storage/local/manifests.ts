@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { ImgapiError, storageIsDown } from '../../images/errors.ts'
 import type { Image, StoredFile } from '../../images/image.ts'
 import type { ListQuery, Run } from '../../images/listing.ts'
+import { ownAncestor } from '../../images/origins.ts'
 import type { Manifests, Versioned } from '../../images/ports.ts'
 import { hasDependents } from '../../images/remove.ts'
 import { Catalogue } from '../catalogue.ts'
@@ -78,7 +79,7 @@ export class LocalManifests implements Manifests {
     const { uuid } = next
     return this.#inTurn(uuid, async () => {
       const current = this.#catalogue.get(uuid)
-      if (current?.revision !== revision || this.#changing.has(uuid)) return false
+      if (current?.revision !== revision) return false
       const write = () => this.#writeManifest(next)
       await (next.origin === current.image.origin ? write() : this.#withOrigin(next, write))
       const damage = next.files === current.image.files ? current.damage : undefined
@@ -116,20 +117,27 @@ export class LocalManifests implements Manifests {
     if (this.#catalogue.get(uuid) || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
       throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
     }
-    return this.#whileChanging(uuid, async () => {
+    // In turn: a change of an image that can be seen already waits until it is in place.
+    const add = async () => {
       await this.#withOrigin(image, () => this.#addFolder(image, replaced))
       this.#catalogue.put({ image, revision: 1 })
       if (replaced) await this.finishReplacement(image, replaced)
       return true
-    })
+    }
+    return this.#whileChanging(uuid, () => this.#inTurn(uuid, add))
   }
 
-  /** Writes an image that gets an origin, which cannot be removed from now on. Throws OriginDoesNotExist. */
+  /**
+   * Writes an image that gets an origin, which cannot be removed from now on. Until the write is over the image
+   * counts as a child of the origin that it has and of the one that it gets, so of two writes that would make a
+   * circle together the second is refused. Throws OriginDoesNotExist, or ValidationFailed for such a circle.
+   */
   async #withOrigin(image: Image, write: () => Promise<void>) {
     const { origin } = image
     if (origin !== undefined && (!this.#catalogue.get(origin) || this.#changing.has(origin))) {
       throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
     }
+    if (origin !== undefined && this.#catalogue.isBelow(origin, image.uuid)) throw ownAncestor()
     this.#catalogue.adoptChild(image)
     try {
       await write()
