@@ -136,3 +136,26 @@ test('the newest are counted for each name, without the disabled, and an asteris
   expect(versions([{ name: 'n*0' }])).toEqual(['0', '3', '6', '10'])
   expect(versions([{ name: 'name.' }])).toEqual([])
 })
+
+test('a chain of any length is planned, comes as far as an import would, and each reason stays short', () => {
+  const length = 20_000
+  const chain = Array.from({ length }, (_, index) =>
+    image(index, index > 0 ? { origin: uuidOf(index - 1) } : {}),
+  )
+  // The newest first, so that each image is judged before its origins would be by themselves.
+  const there = mapOf([...chain].reverse())
+  const include = [{ name: 'name1', publishedAfter: new Date((length - 5) * 1000).toISOString() }]
+  const tops = makePlan({ images: there, gone: new Set() }, new Map(), emptyRecord('x'), { ...ALL, include })
+  expect(of(tops.actions, 'import')).toHaveLength(100)
+  const all = makePlan({ images: there, gone: new Set() }, new Map(), emptyRecord('x'), ALL)
+  expect(of(all.actions, 'import')).toEqual(chain.slice(0, 100).map(({ uuid }) => uuid))
+  const skipped = all.actions.filter(({ action }) => action === 'skip')
+  expect(skipped).toHaveLength(length - 100)
+  for (const { reason } of skipped) expect(reason).toMatch(/^.{0,150}has too many origins$/)
+
+  const record = emptyRecord('x')
+  for (const one of chain) record.images[String(one.uuid)] = asTaken(one, false)
+  const gone = new Set(chain.map(({ uuid }) => String(uuid)))
+  const { actions } = makePlan({ images: new Map(), gone }, localOf(chain), record, ALL)
+  expect(of(actions, 'delete')).toEqual([...chain].reverse().map(({ uuid }) => uuid))
+})
