@@ -4,7 +4,7 @@ import { ImgapiError, invalidParameter, upload } from './errors.ts'
 import { type Image, type ImageFile, isActivated } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 import { requireMutableFiles } from './lifecycle.ts'
-import type { ReceivedFile } from './ports.ts'
+import type { ReceivedFile, Release } from './ports.ts'
 import { ownImage, type Viewer } from './visibility.ts'
 
 /** The files of images: AddImageFile and GetImageFile (reference contract, 8.8 and 8.9). */
@@ -61,11 +61,19 @@ export async function addImageFile(
   }
 }
 
+/** Milliseconds for which an upload waits for another one: one whose client is gone takes a moment to end. */
+const UPLOAD_PATIENCE = 1000
+
 /** One upload at a time: the function that lets the next one in. Throws Upload, 409. */
-export async function holdUpload({ locks }: Images, uuid: string): Promise<() => void> {
-  const release = await locks.tryAcquire(`upload ${uuid}`)
-  if (!release) throw upload(`another upload to image ${uuid} is under way`, 409)
-  return release
+export async function holdUpload({ locks }: Images, uuid: string): Promise<Release> {
+  const busy = upload(`another upload to image ${uuid} is under way`, 409)
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(busy), UPLOAD_PATIENCE)
+  try {
+    return await locks.acquire(`upload ${uuid}`, limit.signal)
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Takes a file in, whatever image it will belong to, and tells its compression. Throws Upload or InvalidParameter. */

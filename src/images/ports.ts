@@ -98,8 +98,13 @@ export interface Files {
   remove(uuid: string, file: StoredFile): Promise<void>
 }
 
-/** Locks that are not waited for: whoever comes second is told so. */
+/** Gives a lock back; calling it again does nothing. */
+export type Release = () => void
+
+/** Locks by name, each with one holder at a time. */
 export interface Locks {
-  /** The function that lets go, or undefined if somebody holds it. */
-  tryAcquire(name: string): Promise<(() => void) | undefined>
+  /** Takes the lock, or undefined if it is held. */
+  tryAcquire(name: string): Promise<Release | undefined>
+  /** Waits for the lock; those who wait get it in the order in which they came. Rejects with the signal's reason. */
+  acquire(name: string, signal: AbortSignal): Promise<Release>
 }

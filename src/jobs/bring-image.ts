@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { alreadyExists } from '../images/create.ts'
 import type { RemoteFile } from '../images/fetched-file.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
+import type { Release } from '../images/ports.ts'
 import { type ArrivedFile, completeImage, importWithFiles } from '../images/publish.ts'
 import type { HttpClient } from '../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
@@ -22,7 +22,7 @@ export interface Bringing {
   uuid: string
   manifest: Manifest
   files: readonly RemoteFile[]
-  /** Whether an unfinished image with that UUID is our own, to be finished. */
+  /** Whether an unfinished image with that UUID is one that this import has begun, in an earlier version. */
   isOurs: boolean
   channel?: string | undefined
   signal: AbortSignal
@@ -33,12 +33,19 @@ export interface Bringing {
   onRetry?(error: Error): void
 }
 
-/** Who imports an image holds this, and lets go with the function. Undefined if somebody else does. */
-export const beginImport = ({ locks }: Images, uuid: string) => locks.tryAcquire(`import ${uuid}`)
+const lockName = (uuid: string) => `import ${uuid}`
+
+/** The lock of the imports of an image: waits for another import to end. Rejects with the signal's reason. */
+export const holdImport = ({ locks }: Images, uuid: string, signal: AbortSignal): Promise<Release> =>
+  locks.acquire(lockName(uuid), signal)
+
+/** The same without waiting: undefined if another import holds it. */
+export const tryImport = ({ locks }: Images, uuid: string): Promise<Release | undefined> =>
+  locks.tryAcquire(lockName(uuid))
 
 /**
  * Two may want one image at a time: the second waits, and then finds it here. False if it was here already.
- * Throws ImageUuidAlreadyExists for an unfinished image of somebody else.
+ * Throws ImageUuidAlreadyExists for an unfinished image that is not this import's own.
  */
 export async function bringImage(
   tools: ImportTools,
@@ -50,15 +57,6 @@ export async function bringImage(
     return await bringAlone(tools, source, bringing)
   } finally {
     release()
-  }
-}
-
-/** The same as `beginImport`, but waits for whoever holds it. */
-export async function holdImport(images: Images, uuid: string, signal: AbortSignal): Promise<() => void> {
-  for (;;) {
-    const release = await beginImport(images, uuid)
-    if (release) return release
-    await sleep(200, undefined, { signal })
   }
 }
 

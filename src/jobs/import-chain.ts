@@ -34,6 +34,7 @@ async function importChain(
   for (const manifest of manifests) {
     const step = job.steps.find(candidate => candidate.uuid === manifest.uuid)!
     Object.assign(step, { state: 'running', started_at: images.now().toISOString() })
+    await progress.save()
     await bringImage(tools, source, {
       uuid: step.uuid,
       manifest,

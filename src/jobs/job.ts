@@ -26,6 +26,8 @@ export interface Job {
   state: JobState
   /** How often something had to be tried again. */
   retries: number
+  /** How often the server has ended in the middle of it without being asked to. */
+  interruptions: number
   last_retry?: { message: string; at: string } | undefined
   /** Why it failed. */
   error?: { code: string; message: string } | undefined
@@ -81,7 +83,7 @@ const sum = (job: Job, key: 'bytes_done' | 'bytes_expected') =>
 
 /** The public record: our own fields, and those that clients of the reference's workflow service read. */
 export function toRecord(job: Job, bytesPerSecond: number): Record<string, unknown> {
-  const { uuid, task, image_uuid, source, state, retries, last_retry, error } = job
+  const { uuid, task, image_uuid, source, state, retries, last_retry, interruptions, error } = job
   const { created_at, started_at, finished_at } = job
   const done = job.steps
     .filter(step => step.state === 'done')
@@ -108,6 +110,7 @@ export function toRecord(job: Job, bytesPerSecond: number): Record<string, unkno
     rate: Math.round(bytesPerSecond),
     retries,
     last_retry,
+    interruptions,
     error,
     created_at,
     started_at,

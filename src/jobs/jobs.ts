@@ -3,7 +3,9 @@ import type { Logger } from 'pino'
 import { ImgapiError } from '../images/errors.ts'
 import type { Images } from '../images/images.ts'
 import { withoutCredentials } from '../sources/http-client.ts'
+import { tryImport, uuidOfPartial } from './bring-image.ts'
 import { removeUnfinished } from './import-chain.ts'
+import { interruptedTooOften, MOST_INTERRUPTIONS } from './interruptions.ts'
 import { type FetchedImage, isLive, type Job, type JobStore, type Task, toRecord } from './job.ts'
 
 export interface JobsOptions {
@@ -63,7 +65,17 @@ export class Jobs {
     await this.#forgetOld()
     const partials = new Set(this.list().flatMap(job => job.partials))
     await store.sweep(name => partials.has(name) || this.#options.keeps(name))
-    for (const job of this.list().reverse()) if (isLive(job)) this.#enqueue(job)
+    for (const job of this.list().reverse()) if (isLive(job)) await this.#takeUp(job)
+  }
+
+  /**
+   * A job that was running when the server ended without being asked to may be what ended it. A stop leaves no
+   * record of a running job, unless that could not be written.
+   */
+  async #takeUp(job: Job) {
+    if (job.state === 'running') job.interruptions++
+    if (job.interruptions <= MOST_INTERRUPTIONS) return this.#enqueue(job)
+    await this.#finish(job, 'failed', interruptedTooOften('import', job.interruptions))
   }
 
   /** The job for that image which is under way, or a new one. */
@@ -81,6 +93,7 @@ export class Jobs {
       channel: request.channel,
       state: 'queued',
       retries: 0,
+      interruptions: 0,
       created_at: images.now().toISOString(),
       steps: [],
       made: [],
@@ -103,6 +116,7 @@ export class Jobs {
   async retry(job: Job, source: URL) {
     this.#requireOpen()
     job.state = 'queued'
+    job.interruptions = 0
     job.secret_source = source.href
     delete job.error
     delete job.started_at
@@ -210,8 +224,10 @@ export class Jobs {
       })
       await this.#finish(job, 'succeeded')
     } catch (error) {
-      if (signal.aborted && signal.reason === STOPPED) await this.#save(job)
-      else if (signal.aborted) await this.#finish(job, 'canceled', CANCELED)
+      if (signal.aborted && signal.reason === STOPPED) {
+        job.state = 'queued'
+        await this.#save(job)
+      } else if (signal.aborted) await this.#finish(job, 'canceled', CANCELED)
       else await this.#finish(job, 'failed', error)
     }
   }
@@ -256,8 +272,16 @@ export class Jobs {
     const names = job.partials
     job.partials = []
     const { images, keeps } = this.#options
-    const wanted = new Set(this.list().flatMap(({ partials }) => partials))
-    for (const name of names) if (!wanted.has(name) && !keeps(name)) await images.files.forget(name)
+    for (const name of names) {
+      const release = await tryImport(images, uuidOfPartial(name))
+      if (!release) continue
+      try {
+        const isWanted = keeps(name) || this.list().some(({ partials }) => partials.includes(name))
+        if (!isWanted) await images.files.forget(name)
+      } finally {
+        release()
+      }
+    }
   }
 
   async #forgetOld() {

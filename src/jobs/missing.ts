@@ -7,7 +7,6 @@ import { readManifest } from '../images/intake.ts'
 import { LONGEST_CHAIN } from '../images/origins.ts'
 import { SourceError } from '../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
-import { beginImport } from './bring-image.ts'
 
 /** What an import has to bring: the image and its origins, up to one that is here. */
 
@@ -31,14 +30,8 @@ export async function getManifest(
 const originIsNotActive = (uuid: string) =>
   new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
 
-async function isBeingImported(images: Images, uuid: string) {
-  const release = await beginImport(images, uuid)
-  release?.()
-  return release === undefined
-}
-
 /**
- * The manifests that have to come, origins first. `made`: images that are here, but to be finished.
+ * The manifests that have to come, origins first. `made`: unfinished images that the import may finish.
  * Throws RemoteSourceError, OriginIsNotActive or ImageUuidAlreadyExists.
  */
 export async function missingManifests(
@@ -59,9 +52,7 @@ export async function missingManifests(
       if (isOrigin && here.image.state !== 'active') throw originIsNotActive(next)
       break
     }
-    if (here && !made.includes(next) && !(isOrigin && (await isBeingImported(images, next)))) {
-      throw isOrigin ? originIsNotActive(next) : alreadyExists(next)
-    }
+    if (here && !made.includes(next)) throw isOrigin ? originIsNotActive(next) : alreadyExists(next)
     const manifest: Manifest = await get(next)
     if (isOrigin && manifest.state !== 'active') throw originIsNotActive(next)
     missing.set(next, manifest)

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Images } from '../images/images.ts'
+import { interruptedTooOften, MOST_INTERRUPTIONS } from '../jobs/interruptions.ts'
 import type { HttpClient } from '../sources/http-client.ts'
 import { ImgapiSource } from '../sources/imgapi-source.ts'
 import type { RetryPolicy } from '../sources/resumable.ts'
@@ -40,6 +41,8 @@ export class Mirror {
   #done: Done[] = []
   /** What is wrong, until a run goes well. */
   #error: string | undefined
+  /** How often the last runs, one after the other, ended together with the server before anything was done. */
+  #interruptions = 0
   #isScheduled = false
   #isClosed = false
 
@@ -59,16 +62,22 @@ export class Mirror {
   /** Reads its record, before anything else is asked of it. Throws an error for the operator if it cannot be read. */
   async load() {
     this.#record = (await this.#tools.store.load(this.label)) ?? this.#record
+    const { running } = this.#record
+    if (running) this.#interruptions = running.interruptions + 1
   }
 
   isBringing(uuid: string): boolean {
     return this.#record.making.includes(uuid)
   }
 
-  /** Runs soon, and again at each interval. */
+  /** Runs soon, and again at each interval. A run that was interrupted too often is not taken up before that. */
   start() {
     this.#isScheduled = true
-    this.#schedule(SOON)
+    if (this.#interruptions <= MOST_INTERRUPTIONS) return this.#schedule(SOON)
+    this.#error = interruptedTooOften('run', this.#interruptions).message
+    this.#tools.log.error({ source: this.label }, `mirror of ${this.label} failed: ${this.#error}`)
+    this.#interruptions = 0
+    this.#schedule(this.#settings.interval * 1000)
   }
 
   /** Starts a run, or joins the one that is under way; resolves when it is over, however it went. */
@@ -152,6 +161,8 @@ export class Mirror {
     this.#planned = []
     let failure: Error | undefined
     try {
+      this.#record.running = { interruptions: this.#interruptions }
+      await store.save(this.#record)
       const { upstream, local, plan } = await this.#survey(signal)
       this.#planned = plan.actions
       this.#record = plan.record
@@ -180,6 +191,8 @@ export class Mirror {
   #saver(record: MirrorRecord): () => void {
     const { store, log } = this.#tools
     return () => {
+      // What gets on is not what ends the server.
+      record.running = { interruptions: 0 }
       store.save(record).catch(error => log.warn({ err: error }, 'mirror: its progress is not saved'))
     }
   }
@@ -214,6 +227,8 @@ export class Mirror {
       const counts = `${imported} imported, ${updated} updated, ${disabled} disabled, ${deleted} deleted`
       log.info(entry, `mirror of ${this.label} ${summary.state}: ${counts}`)
     }
+    this.#interruptions = 0
+    delete this.#record.running
     this.#record.last_run = summary
     if (summary.state === 'succeeded') this.#record.last_success = summary.finished_at
     await store.save(this.#record)

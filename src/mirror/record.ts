@@ -32,8 +32,10 @@ export interface MirrorRecord {
   images: Record<string, MirroredImage>
   /** Images of the source that were deleted here by hand, and so do not come back. */
   removed: string[]
-  /** Images that are on their way: unfinished ones that are here are the mirror's own. */
+  /** Images that are on their way. */
   making: string[]
+  /** While a run is under way and has done nothing yet: how many before it ended so, together with the server. */
+  running?: { interruptions: number }
   last_run?: RunSummary
   /** When it was in step with the source for the last time. */
   last_success?: string

@@ -42,7 +42,7 @@ test('a client that vanishes in the middle leaves the file before it and lets th
   await leavesNothing(server, uuid, 1)
 })
 
-test('the second of two uploads to one image is refused at once and the first one completes', async () => {
+test('the second of two uploads to one image is refused before its body is there and the first one completes', async () => {
   const server = await startServer()
   const { uuid } = await create(server)
   const content = bytes(2_000_000)
@@ -66,6 +66,21 @@ test('the second of two uploads to one image is refused at once and the first on
   expect(await first.answer).toMatchObject({ status: 200 })
   expect(await contentOf(server, uuid)).toBe(sha1(content))
   await addFile(server, uuid, bytes(1000))
+})
+
+test('a client that vanishes is not in the way of the next one, not even for a moment', async () => {
+  const server = await startServer()
+  const { uuid } = await create(server)
+  for (let round = 0; round < 10; round++) {
+    const upload = startUpload(server, file(uuid), 50_000_000)
+    await upload.send(bytes(4_000_000))
+    await begun(server)
+    upload.vanish()
+    const content = bytes(1000 + round)
+    await addFile(server, uuid, content)
+    expect(await contentOf(server, uuid)).toBe(sha1(content))
+    await leavesNothing(server, uuid, 1)
+  }
 })
 
 test('a client that sends a byte now and then is waited for, longer than the timeout', async () => {

@@ -712,4 +712,51 @@ function testLocks(storageTest: StorageTest) {
     expect(releases.filter(Boolean)).toHaveLength(1)
     for (const release of releases) release?.()
   })
+
+  const never = new AbortController().signal
+
+  storageTest(
+    'those who wait for a lock get it one after the other, in the order of their coming',
+    async ({ locks }) => {
+      const order: number[] = []
+      let holders = 0
+      await Promise.all(
+        Array.from({ length: 10 }, async (_, index) => {
+          const release = await locks.acquire('one', never)
+          expect(++holders).toBe(1)
+          order.push(index)
+          await new Promise(resolve => setImmediate(resolve))
+          expect(await locks.tryAcquire('one')).toBeUndefined()
+          holders--
+          release()
+          // Once more is not the next one's end.
+          release()
+        }),
+      )
+      expect(order).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+      const release = await locks.tryAcquire('one')
+      expect(release).toBeTypeOf('function')
+      release!()
+    },
+  )
+
+  storageTest(
+    'one who gives up waiting for a lock neither gets it nor keeps others from it',
+    async ({ locks }) => {
+      const release = await locks.acquire('one', never)
+      const patience = new AbortController()
+      const impatient = locks.acquire('one', patience.signal)
+      const patient = locks.acquire('one', never)
+      const reason = new Error('too late')
+      patience.abort(reason)
+      await expect(impatient).rejects.toBe(reason)
+      await expect(locks.acquire('other', patience.signal)).rejects.toBe(reason)
+      release()
+      const next = await patient
+      next()
+      const again = await locks.tryAcquire('other')
+      expect(again).toBeTypeOf('function')
+      again!()
+    },
+  )
 }

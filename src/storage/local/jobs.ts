@@ -27,6 +27,7 @@ const JobRecord = z.looseObject({
   channel: z.string().optional(),
   state: z.enum(['queued', 'running', 'succeeded', 'failed', 'canceled']),
   retries: count,
+  interruptions: count.default(0),
   last_retry: z.object({ message: z.string(), at: time }).optional(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
   created_at: time,
@@ -42,7 +43,7 @@ const JobRecord = z.looseObject({
       finished_at: time.optional(),
     }),
   ),
-  made: z.array(uuid),
+  made: z.array(uuid).default([]),
   partials: z.array(z.string().regex(/^[0-9a-f-]{36}-[0-9a-f]{40}$/)),
   fetch: z
     .object({
