@@ -1,5 +1,6 @@
 import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
+import { duplicateStored } from './files.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
 import { LONGEST_CHAIN, tooManyOrigins } from './origins.ts'
@@ -72,7 +73,7 @@ async function cloneOne(
   const copies: ArrivedFile[] = []
   return insertActive(images, copies, async () => {
     for (const file of source.files) {
-      copies.push({ ...file, received: await images.files.duplicate(source.uuid, file) })
+      copies.push({ ...file, received: await duplicateStored(images, source.uuid, file) })
     }
     return blank
   })

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { checkCompression, EXTENSION, readCompression, sniffCompression } from './compression.ts'
-import { ImgapiError, invalidParameter, upload } from './errors.ts'
-import { type Image, type ImageFile, isActivated } from './image.ts'
+import { ImgapiError, imageNotFound, invalidParameter, upload } from './errors.ts'
+import { type Image, type ImageFile, isActivated, type StoredFile } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 import { requireMutableFiles } from './lifecycle.ts'
 import type { ReceivedFile, Release } from './ports.ts'
@@ -196,6 +196,23 @@ export function checkDigests(
   const actual = received.md5 && Buffer.from(received.md5, 'hex').toString('base64')
   if (md5 !== undefined && md5 !== actual) {
     throw new ImgapiError('BadDigest', `Content-MD5 '${md5}' didn't match '${actual}'`)
+  }
+}
+
+/** Opens a stored file for reading. Throws ResourceNotFound for an image that has been deleted meanwhile. */
+export const openStored = (images: Images, uuid: string, file: StoredFile) =>
+  unlessDeleted(images, uuid, () => images.files.open(uuid, file))
+
+/** The bytes of a stored file for another image. Throws ResourceNotFound as `openStored` does. */
+export const duplicateStored = (images: Images, uuid: string, file: StoredFile) =>
+  unlessDeleted(images, uuid, () => images.files.duplicate(uuid, file))
+
+/** A file that is missing is a fault of the storage, unless it has gone with its image. */
+async function unlessDeleted<T>({ manifests }: Images, uuid: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } catch (error) {
+    throw (await manifests.find(uuid)) ? error : imageNotFound(uuid)
   }
 }
 

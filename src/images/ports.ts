@@ -14,7 +14,10 @@ export interface Versioned {
 
 /** The manifests. Writes are durable when they resolve, and change nothing when they do not. */
 export interface Manifests {
-  /** Throws StorageIsDown for an image whose manifest is there but cannot be read. */
+  /**
+   * Waits for the end of an insert or a removal of that image that is under way.
+   * Throws StorageIsDown for an image whose manifest is there but cannot be read.
+   */
   find(uuid: string): Promise<Versioned | undefined>
   list(query: ListQuery): Promise<readonly Run[]>
   /** The other images whose origin this is, in no order. */

@@ -259,6 +259,35 @@ function testManifests(storageTest: StorageTest) {
     }
   })
 
+  storageTest('an image that is being added is found when it is there', async storage => {
+    const image = newImage()
+    const adding = storage.manifests.insert(image)
+    expect(await storage.manifests.find(image.uuid)).toBeDefined()
+    await adding
+  })
+
+  storageTest(
+    'what is missing of an image that is being removed is not looked for in vain',
+    async storage => {
+      for (let round = 0; round < 5; round++) {
+        const image = newImage()
+        await storage.manifests.insert(image)
+        const file = await store(storage, image.uuid, randomBytes(1000))
+        let isOver = false
+        const removing = storage.manifests.remove(image.uuid, 2).finally(() => {
+          isOver = true
+        })
+        while (!isOver) {
+          const open = await storage.files.open(image.uuid, file).catch(() => undefined)
+          if (open) await open.close()
+          // Its file was missing, and so it is gone too.
+          else expect(await storage.manifests.find(image.uuid)).toBeUndefined()
+        }
+        expect(await removing).toBe(true)
+      }
+    },
+  )
+
   storageTest(
     'an image that is moving to a new UUID can be changed as soon as it is seen there',
     async storage => {

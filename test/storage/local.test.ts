@@ -7,6 +7,7 @@ import { Hasher } from '../../src/storage/local/hasher.ts'
 import { inspectDatadir } from '../../src/storage/local/inspect.ts'
 import { namesIn, openFilesBelow } from '../support/folders.ts'
 import { temporaryFolder } from '../support/server.ts'
+import { until } from '../support/until.ts'
 import { type TestStorage, testStorage } from './conformance.ts'
 
 async function openStorage(folder: string): Promise<TestStorage> {
@@ -20,6 +21,8 @@ async function openStorage(folder: string): Promise<TestStorage> {
       return Object.assign(storage, datadir, { close: () => datadir.close() })
     },
     leftovers: async () => {
+      // Nobody waits for what is only being closed; what stays open is listed below.
+      await until('files are closed', () => openFilesBelow(folder).length === 0, 5000).catch(() => {})
       const { problems } = await inspectDatadir(folder, { mode: 'standalone', channels: false })
       return [
         ...namesIn(join(folder, '.tmp')),

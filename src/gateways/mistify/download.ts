@@ -1,6 +1,6 @@
 import { accelHeaders } from '../../http/accel.ts'
 import { sendFile } from '../../http/send-file.ts'
-import { fileAt } from '../../images/files.ts'
+import { fileAt, openStored } from '../../images/files.ts'
 import { readableImage } from '../../images/visibility.ts'
 import { findImage } from './find.ts'
 import { type MistifyRequest, notFound } from './request.ts'
@@ -22,6 +22,6 @@ export async function downloadImage(request: MistifyRequest): Promise<Response> 
     headers: { 'Repr-Digest': `sha=:${Buffer.from(file.sha1, 'hex').toString('base64')}:` },
     // The front is before the server's own port alone.
     accel: request.settings.prefix === undefined ? undefined : accelHeaders(accel, image.uuid, file),
-    open: () => images.files.open(image.uuid, file),
+    open: () => openStored(images, image.uuid, file),
   })
 }

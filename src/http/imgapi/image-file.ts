@@ -1,5 +1,5 @@
 import { EXTENSION } from '../../images/compression.ts'
-import { addImageFile, fileAt } from '../../images/files.ts'
+import { addImageFile, fileAt, openStored } from '../../images/files.ts'
 import type { Image, ImageFile } from '../../images/image.ts'
 import { readableImage } from '../../images/visibility.ts'
 import { accelHeaders } from '../accel.ts'
@@ -56,7 +56,7 @@ export const getImageFile: Operation = {
       resource: { etags: [file.sha1, manifestEtag], modified: new Date(file.mtime) },
       headers: { 'Content-Disposition': `attachment; filename="${downloadName(image, file)}"` },
       accel: accelHeaders(accel, uuid, file),
-      open: () => images.files.open(uuid, file),
+      open: () => openStored(images, uuid, file),
     })
   },
 }

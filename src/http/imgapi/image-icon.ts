@@ -1,3 +1,4 @@
+import { openStored } from '../../images/files.ts'
 import { addImageIcon, deleteImageIcon, iconOf } from '../../images/icon.ts'
 import { readableImage } from '../../images/visibility.ts'
 import { accelHeaders } from '../accel.ts'
@@ -41,7 +42,7 @@ export const getImageIcon: Operation = {
       md5: icon.md5 && Buffer.from(icon.md5, 'hex').toString('base64'),
       resource: { etags: [icon.sha1, manifestEtag], modified: new Date(icon.mtime) },
       accel: accelHeaders(accel, uuid, icon),
-      open: () => images.files.open(uuid, icon),
+      open: () => openStored(images, uuid, icon),
     })
   },
 }

@@ -51,7 +51,9 @@ export class LocalManifests implements Manifests {
     return this.#catalogue.get(uuid)?.image
   }
 
+  /** Of an image that is being added or removed, what it is when that is over. */
   async find(uuid: string): Promise<Versioned | undefined> {
+    if (this.#changing.has(uuid)) await this.#queues.get(uuid)?.catch(() => {})
     const reason = this.#unreadable.get(uuid)
     if (reason) throw storageIsDown(reason)
     return this.#catalogue.get(uuid)
