@@ -193,7 +193,7 @@ test('an upload whose client goes away changes nothing and can be repeated at on
   expect((await filesOf(server, id))[0].size).toBe(10)
 })
 
-test('the second of two uploads to an image is refused at once, and the first completes', async () => {
+test('the second of two uploads to an image is refused, and the first completes', async () => {
   const server = await startServer()
   const { uuid: id } = await create(server)
   const content = bytes(1000)
