@@ -22,8 +22,8 @@ export interface Bringing {
   uuid: string
   manifest: Manifest
   files: readonly RemoteFile[]
-  /** Whether an unfinished image with that UUID is one that this import has begun, in an earlier version. */
-  isOurs: boolean
+  /** Whether an unfinished image with that UUID is one that an earlier version of this server has begun. */
+  isOurs?: boolean
   channel?: string | undefined
   signal: AbortSignal
   /** Called before the first byte is kept under that name: at a start, what is not on record is swept. */
@@ -61,7 +61,7 @@ export async function bringImage(
 }
 
 async function bringAlone({ images, ...tools }: ImportTools, source: ImgapiSource, bringing: Bringing) {
-  const { uuid, manifest, files, isOurs, channel, signal, onProgress } = bringing
+  const { uuid, manifest, files, isOurs = false, channel, signal, onProgress } = bringing
   const here = await images.manifests.find(uuid)
   if (here && isActivated(here.image)) return false
   if (here && !isOurs) throw alreadyExists(uuid)

@@ -11,7 +11,6 @@ import { publishReceived } from '../images/publish.ts'
 import { SourceError } from '../sources/http-client.ts'
 import type { ImportTools } from './bring-image.ts'
 import { fetchFile, fetchOptions } from './fetch-file.ts'
-import { removeUnfinished } from './import-chain.ts'
 import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
 
 /** Makes an image of the bytes at a URL, which come without a manifest and so without a digest. */
@@ -48,8 +47,7 @@ async function fetchImage(tools: ImportTools, job: FetchJob, signal: AbortSignal
   const here = await images.manifests.find(uuid)
   // Complete before a crash that came before the record.
   if (here && isActivated(here.image)) return
-  if (here && !job.made.includes(uuid)) throw alreadyExists(uuid)
-  await removeUnfinished(images, job)
+  if (here) throw alreadyExists(uuid)
   const since = job.started_at!
   const bytes_done = job.steps[0]?.bytes_done ?? 0
   const bytes_expected = job.fetch.told?.size ?? 0

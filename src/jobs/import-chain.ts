@@ -25,7 +25,7 @@ async function importChain(
 ) {
   const { images, retry } = tools
   const manifests = await withRetries(
-    () => missingManifests(images, uuid => getManifest(source, uuid, signal), job.image_uuid, job.made),
+    () => missingManifests(images, uuid => getManifest(source, uuid, signal), job.image_uuid),
     { retry, signal, onRetry: progress.retried },
   )
   const files = new Map(manifests.map(manifest => [manifest.uuid, readRemoteFiles(images, manifest)]))
@@ -39,7 +39,6 @@ async function importChain(
       uuid: step.uuid,
       manifest,
       files: files.get(manifest.uuid)!,
-      isOurs: job.made.includes(step.uuid),
       channel: job.channel,
       signal,
       onPartial: name => {
@@ -50,7 +49,6 @@ async function importChain(
       onProgress: (bytes, arrived) => progress.moved(step, bytes, arrived),
       onRetry: error => progress.retried(error),
     })
-    job.made = job.made.filter(uuid => uuid !== step.uuid)
     finishStep(step, images.now())
     await progress.save()
   }
@@ -75,11 +73,14 @@ function finishStep(step: JobStep, now: Date) {
   Object.assign(step, { state: 'done', bytes_done: step.bytes_expected, finished_at: now.toISOString() })
 }
 
-/** After a failure or a cancel: an image that was made and not finished goes; complete origins stay. */
+/**
+ * Removes the unfinished images that an earlier version of this server has begun for a job. The job imports them
+ * again: now an image appears complete.
+ */
 export async function removeUnfinished(images: Images, job: Job) {
-  for (const uuid of job.made) {
+  for (const uuid of job.made ?? []) {
     const found = await images.manifests.find(uuid)
     if (found && !isActivated(found.image)) await images.manifests.remove(uuid, found.revision)
   }
-  job.made = []
+  delete job.made
 }

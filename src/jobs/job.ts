@@ -35,8 +35,8 @@ export interface Job {
   started_at?: string | undefined
   finished_at?: string | undefined
   steps: JobStep[]
-  /** Unfinished images that an earlier version of this server has begun for this job; the job removes them. */
-  made: string[]
+  /** Unfinished images that an earlier version of this server has begun for this job. */
+  made?: string[] | undefined
   /** Under which names the file store keeps what has arrived. */
   partials: string[]
   fetch?: FetchedImage | undefined

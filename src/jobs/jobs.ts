@@ -61,7 +61,10 @@ export class Jobs {
   /** Takes up what a stop or a crash interrupted, and forgets what is long over. */
   async start() {
     const { store } = this.#options
-    for (const job of await store.list()) this.#jobs.set(job.uuid, job)
+    for (const job of await store.list()) {
+      await removeUnfinished(this.#options.images, job)
+      this.#jobs.set(job.uuid, job)
+    }
     await this.#forgetOld()
     const partials = new Set(this.list().flatMap(job => job.partials))
     await store.sweep(name => partials.has(name) || this.#options.keeps(name))
@@ -96,7 +99,6 @@ export class Jobs {
       interruptions: 0,
       created_at: images.now().toISOString(),
       steps: [],
-      made: [],
       partials: [],
       ...(request.fetch && { fetch: request.fetch }),
     }
@@ -236,7 +238,6 @@ export class Jobs {
   async #finish(job: Job, state: 'succeeded' | 'failed' | 'canceled', error?: unknown) {
     const { images, log } = this.#options
     try {
-      if (state !== 'succeeded') await removeUnfinished(images, job)
       // What a failed job has so far serves the next attempt; nobody attempts a canceled one again.
       if (state !== 'failed') await this.#forgetPartials(job)
     } catch (problem) {

@@ -31,14 +31,13 @@ const originIsNotActive = (uuid: string) =>
   new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
 
 /**
- * The manifests that have to come, origins first. `made`: unfinished images that the import may finish.
+ * The manifests that have to come, origins first.
  * Throws RemoteSourceError, OriginIsNotActive or ImageUuidAlreadyExists.
  */
 export async function missingManifests(
   images: Images,
   get: (uuid: string) => Promise<Manifest>,
   uuid: string,
-  made: readonly string[] = [],
 ): Promise<Manifest[]> {
   const missing = new Map<string, Manifest>()
   for (let next: string | undefined = uuid; next !== undefined; ) {
@@ -52,7 +51,7 @@ export async function missingManifests(
       if (isOrigin && here.image.state !== 'active') throw originIsNotActive(next)
       break
     }
-    if (here && !made.includes(next)) throw isOrigin ? originIsNotActive(next) : alreadyExists(next)
+    if (here) throw isOrigin ? originIsNotActive(next) : alreadyExists(next)
     const manifest: Manifest = await get(next)
     if (isOrigin && manifest.state !== 'active') throw originIsNotActive(next)
     missing.set(next, manifest)

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sha1 } from './api.ts'
 
@@ -22,11 +22,4 @@ export function writeImage(folder: string, uuid: string, changes: Record<string,
   }
   writeFileSync(join(image, 'manifest.json'), JSON.stringify(manifest))
   writeFileSync(join(image, 'image.gz'), content)
-}
-
-/** Has an unactivated image look as an import of the server leaves it that a kill interrupts. */
-export function markAsBegun(folder: string, uuid: string) {
-  const path = join(folder, 'data', uuid, 'manifest.json')
-  const { _imgapi, ...manifest } = JSON.parse(readFileSync(path, 'utf8'))
-  writeFileSync(path, JSON.stringify({ ...manifest, _imgapi: { files: [], ..._imgapi, importing: true } }))
 }

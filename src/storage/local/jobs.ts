@@ -43,7 +43,7 @@ const JobRecord = z.looseObject({
       finished_at: time.optional(),
     }),
   ),
-  made: z.array(uuid).default([]),
+  made: z.array(uuid).optional(),
   partials: z.array(z.string().regex(/^[0-9a-f-]{36}-[0-9a-f]{40}$/)),
   fetch: z
     .object({

@@ -1,8 +1,7 @@
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
 import { bytes, call, manifest, sha1 } from '../../support/api.ts'
-import { markAsBegun } from '../../support/datadir.ts'
 import { ask, fetchFrom, hasStatus, type MistifyServer, startMistify } from '../../support/mistify.ts'
 import { startSource } from '../../support/source.ts'
 import { until } from '../../support/until.ts'
@@ -119,11 +118,13 @@ test('a fetch whose server is killed when its image is made and not yet complete
   const before = await startMistify()
   const { id } = (await fetchFrom(before, source.url)).body
   await hasStatus(before, id, 'downloading')
-  // What such a moment leaves: the image without its file, and the remark that an import has begun it.
+  // What such a moment leaves: the image without its file, and on record whose it is.
   const body = { ...manifest(), uuid: id, v: 2 }
   expect((await call(before, 'POST', `/images/${id}?action=import`, { body })).status).toBe(200)
   await before.kill()
-  markAsBegun(before.folder, id)
+  const [record] = readdirSync(`${before.datadir}/.jobs`).filter(name => name.endsWith('.json'))
+  const path = `${before.datadir}/.jobs/${record}`
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), made: [id] }))
   isHeld = false
   const after = await startMistify({ folder: before.folder })
   await hasStatus(after, id, 'complete')
