@@ -6,6 +6,7 @@ import type { ImgapiClient } from '../client/client.ts'
 import type { RemoteImage } from '../client/types.ts'
 import { UUID } from '../images/fields.ts'
 import { isObject } from '../images/rules.ts'
+import { parseManifest } from '../written-text.ts'
 import { BundleError } from './bundle-error.ts'
 import { type BundledFile, filesOf, MANIFEST_ENDING, README, SUMS } from './contents.ts'
 import { ImageImport, type Imported, type ImportHooks } from './image-import.ts'
@@ -116,7 +117,7 @@ async function ignore(entry: Entry) {
 function readManifest(name: string, json: string): RemoteImage {
   let manifest: unknown
   try {
-    manifest = JSON.parse(json)
+    manifest = parseManifest(json)
   } catch {
     throw new BundleError(`the bundle is damaged: ${name} is not JSON`)
   }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { isFieldName } from '../images/fields.ts'
+import { isFieldName, TEXT_FIELDS } from '../images/fields.ts'
 import { isObject } from '../images/rules.ts'
 import { similarField } from '../publish/fixes.ts'
+import { parseManifest } from '../written-text.ts'
 import { FailedError, UsageError } from './command.ts'
 
 /** Fields of a manifest as words: `name=base os=smartos tags.role=os requirements.min_ram=512`. */
@@ -13,9 +14,6 @@ export const fieldsArg = {
   valueHint: 'FIELD=VALUE',
   description: 'fields of the manifest; tags.KEY=VALUE and requirements.KEY=VALUE for those within',
 } as const
-
-/** Text, whatever it looks like. */
-const TEXTS = ['name', 'version', 'description', 'owner', 'uuid', 'origin', 'homepage', 'eula', 'urn']
 
 export function parseFields(words: readonly string[]): Record<string, unknown> {
   const fields: Record<string, unknown> = {}
@@ -40,7 +38,7 @@ function setField(fields: Record<string, unknown>, name: string, text: string) {
     throw new UsageError(`${name}: there is no such field${meant ? `; is it ${meant}?` : ''}`)
   }
   // An empty value takes the field away.
-  fields[name] = text === '' ? null : TEXTS.includes(name) ? text : parseValue(text)
+  fields[name] = text === '' ? null : TEXT_FIELDS.includes(name) ? text : parseValue(text)
 }
 
 /** JSON where it is some, else text. */
@@ -65,7 +63,7 @@ export const readText = (path: string): string => readFileSync(path === '-' ? 0 
 
 function parseJson(text: string, path: string): unknown {
   try {
-    return JSON.parse(text.replace(/^\uFEFF/, ''))
+    return parseManifest(text.replace(/^\uFEFF/, ''))
   } catch {
     throw new FailedError(`${path}: not valid JSON; \`imgapi lint ${path}\` shows where`)
   }

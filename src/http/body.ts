@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { ImgapiError, upload } from '../images/errors.ts'
+import { withWrittenText } from '../written-text.ts'
 import type { Exchange } from './exchange.ts'
 import { Query } from './query.ts'
 
@@ -117,7 +118,7 @@ function parseJson(text: string): unknown {
   if (isDeeperThan(value, MAX_DEPTH)) {
     throw new ImgapiError('InvalidContent', `Invalid JSON: nested deeper than ${MAX_DEPTH} levels`)
   }
-  return value
+  return withWrittenText(value, text)
 }
 
 function isDeeperThan(value: unknown, depth: number): boolean {

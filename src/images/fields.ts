@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { requirements } from './requirements.ts'
-import { isObject, json, numeric, objectOf, text } from './rules.ts'
+import { asText, isObject, json, numeric, objectOf, text, textsIn } from './rules.ts'
 
 /**
  * Every field of an image manifest, in one table: its rule, when it is needed, and who may change it.
@@ -8,7 +8,7 @@ import { isObject, json, numeric, objectOf, text } from './rules.ts'
  * (reference contract, section 5; the order of the table is the order in which problems are reported).
  *
  * Rules are tolerant on the way in and typed on the way out: builders in the wild write `"v": "2"`,
- * `"size": "379882274"` and `"public": "true"`.
+ * `"size": "379882274"`, `"public": "true"` and `"version": 1`.
  */
 
 /** IMGAPI's notion of a UUID: lower-case hex with any bits, so neither zod's nor the uuid package's. */
@@ -71,6 +71,9 @@ const arrayOf = <T>(field: string, item: z.ZodType<T>, show = json) =>
 
 const stringOrList = (value: unknown) => (typeof value === 'string' ? [value] : value)
 
+/** A list whose items are text. */
+const textItems = (value: unknown) => (Array.isArray(value) ? value.map(asText) : value)
+
 const acl = z.preprocess(
   stringOrList,
   arrayOf('acl', z.unknown(), text).superRefine((items, context) => {
@@ -83,7 +86,7 @@ const acl = z.preprocess(
 ) as unknown as z.ZodType<string[]>
 
 const billingTags = z.preprocess(
-  stringOrList,
+  value => textItems(stringOrList(asText(value))),
   arrayOf(
     'billing_tags',
     z.custom<string>(tag => typeof tag === 'string' && tag.length <= 128, {
@@ -133,6 +136,8 @@ const file = z.object({
  */
 interface Policy {
   required?: boolean
+  /** Text, so that a number or a flag is taken as its text. */
+  text?: true
   /** Needed for and limited to images of this type. */
   zvol?: boolean
   create?: 'take' | 'ignore' | 'refuse'
@@ -145,6 +150,10 @@ const field = <T>(rule: z.ZodType<T>, policy: Policy = {}) => ({
   rule,
   ...policy,
 })
+
+/** A field that is text. */
+const textField = <T>(rule: z.ZodType<T>, policy: Policy = {}) =>
+  field(z.preprocess(asText, rule), { ...policy, text: true })
 
 const serverMade = { create: 'refuse', import: 'ignore' } as const
 const updatable = { update: 'anyone', clear: true } as const
@@ -159,22 +168,22 @@ export const FIELDS = {
     ),
     { required: true },
   ),
-  uuid: field(uuid, {
+  uuid: textField(uuid, {
     required: true,
     create: 'refuse',
     update: 'unactivated',
   }),
-  owner: field(uuid, { required: true, update: 'anyone' }),
-  name: field(words('name', 1024, /^[A-Za-z0-9._/ -]+$/, '" ", ".", "-", "_" and "/"'), {
+  owner: textField(uuid, { required: true, update: 'anyone' }),
+  name: textField(words('name', 1024, /^[A-Za-z0-9._/ -]+$/, '" ", ".", "-", "_" and "/"'), {
     required: true,
     update: 'anyone',
   }),
-  version: field(words('version', 512, /^[A-Za-z0-9._/+-]+$/, '".", "-", "_" and "/"'), {
+  version: textField(words('version', 512, /^[A-Za-z0-9._/+-]+$/, '".", "-", "_" and "/"'), {
     required: true,
     update: 'anyone',
   }),
   disabled: field(flag('disabled')),
-  published_at: field(
+  published_at: textField(
     z.string({ error: 'invalid "published_at"' }).regex(PUBLISHED_AT, {
       error: 'published_at date not in "YYYY-MM-DDTHH:MM:SS(.SSS)Z" format',
     }),
@@ -185,16 +194,16 @@ export const FIELDS = {
     ...serverMade,
     update: 'operator',
   }),
-  type: field(oneOf('type', TYPES), { required: true }),
-  os: field(oneOf('os', OSES), { required: true, update: 'anyone' }),
+  type: textField(oneOf('type', TYPES), { required: true }),
+  os: textField(oneOf('os', OSES), { required: true, update: 'anyone' }),
   files: field(arrayOf('files', file), {
     create: 'ignore',
     import: 'ignore',
     update: 'unactivated',
   }),
-  nic_driver: field(driver('nic_driver'), { zvol: true, update: 'anyone' }),
-  disk_driver: field(driver('disk_driver'), { zvol: true, update: 'anyone' }),
-  cpu_type: field(driver('cpu_type'), { zvol: true, update: 'anyone' }),
+  nic_driver: textField(driver('nic_driver'), { zvol: true, update: 'anyone' }),
+  disk_driver: textField(driver('disk_driver'), { zvol: true, update: 'anyone' }),
+  cpu_type: textField(driver('cpu_type'), { zvol: true, update: 'anyone' }),
   image_size: field(
     z.preprocess(
       numeric,
@@ -208,15 +217,15 @@ export const FIELDS = {
     ),
     { zvol: true, update: 'anyone' },
   ),
-  description: field(
+  description: textField(
     z.string({ error: 'image description must be a string' }).max(10_240, {
       error: 'image description is too long, max 10240 characters',
     }),
     updatable,
   ),
-  homepage: field(link('homepage'), updatable),
-  eula: field(link('EULA'), updatable),
-  origin: field(uuid, { update: 'unactivated', clear: true }),
+  homepage: textField(link('homepage'), updatable),
+  eula: textField(link('EULA'), updatable),
+  origin: textField(uuid, { update: 'unactivated', clear: true }),
   error: field(objectOf('error'), {
     ...serverMade,
     update: 'operator',
@@ -225,17 +234,20 @@ export const FIELDS = {
   icon: field(z.boolean(), serverMade),
   acl: field(acl, updatable),
   requirements: field(requirements, updatable),
-  users: field(arrayOf('users', user), updatable),
+  users: field(z.preprocess(textsIn('name'), arrayOf('users', user)), updatable),
   billing_tags: field(billingTags, { update: 'operator', clear: true }),
   traits: field(traits, { update: 'operator', clear: true }),
   tags: field(tags, updatable),
   generate_passwords: field(flag('generate_passwords'), updatable),
   inherited_directories: field(
-    arrayOf(
-      'inherited_directories',
-      z.string({
-        error: issue => `invalid image "inherited_directories" entry: ${json(issue.input)}`,
-      }),
+    z.preprocess(
+      textItems,
+      arrayOf(
+        'inherited_directories',
+        z.string({
+          error: issue => `invalid image "inherited_directories" entry: ${json(issue.input)}`,
+        }),
+      ),
     ),
     updatable,
   ),
@@ -248,12 +260,14 @@ export const FIELDS = {
     ),
     { create: 'ignore', import: 'ignore', update: 'anyone' },
   ),
-  urn: field(z.string({ error: '' }), { create: 'refuse' }),
+  urn: textField(z.string({ error: '' }), { create: 'refuse' }),
 } satisfies Record<string, { rule: z.ZodType } & Policy>
 
 export type FieldName = keyof typeof FIELDS
 export const FIELD_NAMES = Object.keys(FIELDS) as FieldName[]
 export const policyOf = (name: FieldName): Policy => FIELDS[name]
+/** The fields that are text: in them `1.0` means what is written. */
+export const TEXT_FIELDS = FIELD_NAMES.filter(name => policyOf(name).text)
 export const isFieldName = (name: string): name is FieldName => Object.hasOwn(FIELDS, name)
 
 type Value<Name extends FieldName> = z.output<(typeof FIELDS)[Name]['rule']>

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isObject, json, numeric, objectOf, text } from './rules.ts'
+import { asText, isObject, json, numeric, objectOf, text, textsIn } from './rules.ts'
 
 /** `requirements`: what a machine must have to run the image (reference contract, section 5). */
 
@@ -92,13 +92,20 @@ function checkBootrom({ bootrom, brand }: Record<string, unknown>, report: Repor
   }
 }
 
+const READ: Record<string, (value: unknown) => unknown> = {
+  min_ram: numeric,
+  max_ram: numeric,
+  brand: asText,
+  networks: textsIn('name', 'description'),
+}
+
 export const requirements = z.preprocess(
   value =>
     isObject(value)
       ? Object.fromEntries(
           Object.entries(value)
             .filter(([, item]) => item !== null)
-            .map(([key, item]) => [key, key === 'min_ram' || key === 'max_ram' ? numeric(item) : item]),
+            .map(([key, item]) => [key, Object.hasOwn(READ, key) ? READ[key]!(item) : item]),
         )
       : value,
   objectOf('requirements').superRefine((values, context) => {

@@ -15,6 +15,24 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 export const numeric = (value: unknown) =>
   typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value
 
+/**
+ * A number or a flag as its text; anything else is left for the rule to judge. Clients that read `version=1` as
+ * JSON, as imgadm does with its arguments, send a number where a manifest has text.
+ */
+export const asText = (value: unknown) =>
+  typeof value === 'number' || typeof value === 'boolean' ? String(value) : value
+
+/** A list of objects, with these keys of theirs as text. */
+export const textsIn =
+  (...keys: string[]) =>
+  (value: unknown) =>
+    Array.isArray(value) ? value.map(item => (isObject(item) ? withTexts(item, keys) : item)) : value
+
+const withTexts = (item: Record<string, unknown>, keys: string[]) =>
+  Object.fromEntries(
+    Object.entries(item).map(([key, value]) => [key, keys.includes(key) ? asText(value) : value]),
+  )
+
 export const objectOf = (field: string) =>
   z.custom<Record<string, unknown>>(isObject, {
     error: issue => `invalid image "${field}" (not an object): ${json(issue.input)}`,

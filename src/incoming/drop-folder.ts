@@ -9,6 +9,7 @@ import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
 import { isImageFileName, isManifestName, stemOf } from '../publish/pairs.ts'
+import { parseManifest } from '../written-text.ts'
 import { publishImage, type Source } from './publish.ts'
 
 /**
@@ -183,7 +184,7 @@ export class DropFolder {
     const handle = await openFile(join(this.#options.folder, manifest))
     try {
       if ((await handle.stat()).size > LONGEST_MANIFEST) return new Error('the manifest is too long')
-      return readManifest(JSON.parse(await handle.readFile('utf8')))
+      return readManifest(parseManifest(await handle.readFile('utf8')))
     } catch (error) {
       return error instanceof ImgapiError ? error : new Error('the manifest is not JSON')
     } finally {

@@ -8,6 +8,7 @@ import { type Compression, type Image, isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
 import { completeImage, importWithFiles } from '../images/publish.ts'
+import { asText } from '../images/rules.ts'
 import { fetchOptions } from '../jobs/fetch-file.ts'
 
 /** Publishes one image of which all is here: its bytes first, and then the whole image with one write. */
@@ -79,5 +80,5 @@ async function publishAlone(
   }
 }
 
-const isBegunFrom = (image: Image, { name, version, type, os }: Record<string, unknown>) =>
-  image.name === name && image.version === version && image.type === type && image.os === os
+const isBegunFrom = (image: Image, manifest: Record<string, unknown>) =>
+  (['name', 'version', 'type', 'os'] as const).every(field => image[field] === asText(manifest[field]))

@@ -1,3 +1,4 @@
+import { asText } from '../images/rules.ts'
 import type { Manifest } from '../sources/imgapi-source.ts'
 import type { Filter, IncludeFilter, MirrorSettings } from './settings.ts'
 
@@ -29,7 +30,8 @@ function matchesGlob(glob: string, value: unknown): boolean {
     pattern = new RegExp(`^${parts.join('.*')}$`, 's')
     globs.set(glob, pattern)
   }
-  return typeof value === 'string' && pattern.test(value)
+  const name = asText(value)
+  return typeof name === 'string' && pattern.test(name)
 }
 
 function matches(image: Manifest, { name, os, type, publishedAfter }: Filter): boolean {

@@ -1,4 +1,4 @@
-import { COMPRESSIONS, isFieldName, STATES } from '../images/fields.ts'
+import { COMPRESSIONS, isFieldName, STATES, TEXT_FIELDS } from '../images/fields.ts'
 import { isObject } from '../images/rules.ts'
 import { isVersionOne } from '../images/upgrade.ts'
 import { error, type Finding, warning } from './finding.ts'
@@ -13,6 +13,7 @@ export function adviceOn(given: Manifest, manifest: Manifest): Finding[] {
   return [
     ...onWhole(given, manifest),
     ...onNumbers(given),
+    ...onTexts(given, manifest),
     ...onFields(given, manifest),
     ...onFiles(manifest),
     ...onRequirements(manifest),
@@ -67,6 +68,16 @@ function onNumbers(given: Manifest): Finding[] {
         ]
       : [],
   )
+}
+
+/** What a text field becomes when it is not written as text. */
+function onTexts(given: Manifest, manifest: Manifest): Finding[] {
+  return TEXT_FIELDS.flatMap(field => {
+    const type = typeof given[field]
+    if (type !== 'number' && type !== 'boolean') return []
+    const problem = `is a ${type}, not text; other servers may read it as ${JSON.stringify(given[field])}`
+    return [warning(field, problem, `write it in quotes: "${field}": "${manifest[field]}"`)]
+  })
 }
 
 function onFields(given: Manifest, manifest: Manifest): Finding[] {

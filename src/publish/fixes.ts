@@ -100,7 +100,6 @@ function distance(a: string, b: string): number {
 }
 
 function fixWords(field: string, value: unknown, bad: RegExp, longest: number): string {
-  if (typeof value === 'number') return `write it in quotes: "${field}": "${value}"`
   if (!isText(value)) return `write "${field}" as text`
   if (value.trim() === '') return `write a ${field} that is not empty`
   if (value.length > longest) return `shorten it to ${longest} characters`

@@ -3,6 +3,7 @@ import { ImgapiError } from '../images/errors.ts'
 import { readManifest, sortFields } from '../images/intake.ts'
 import { isObject } from '../images/rules.ts'
 import { validateManifest } from '../images/validate.ts'
+import { withWrittenText } from '../written-text.ts'
 import { adviceOn } from './advice.ts'
 import { error, type Finding, warning } from './finding.ts'
 import { fixFor } from './fixes.ts'
@@ -31,7 +32,7 @@ export function lint(text: string): Linted {
     return { findings: [...findings, error('the manifest', problem, fix)] }
   }
   findings.push(...duplicates(bare))
-  const manifest = readManifest(value)
+  const manifest = readManifest(withWrittenText(value, bare))
   findings.push(...checkFields(manifest), ...adviceOn(value, manifest))
   return { findings: withoutDoubles(findings), manifest }
 }

@@ -62,6 +62,20 @@ test('publish is import, upload and activate, and keeps the UUID and the date of
   })
 })
 
+test('create publishes an image whose version, name and description imgadm has made numbers and flags of', async () => {
+  const server = await startServer()
+  const content = bytes(1000)
+  const words = ['name=2026', 'version=1.0', 'description=true', 'tags={"build":7}']
+  const image = await publisher(server).create(words, content)
+  expect(image).toMatchObject({
+    ...{ state: 'active', name: '2026', version: '1', description: 'true', tags: { build: 7 } },
+    files: [{ sha1: sha1(content) }],
+  })
+  const client = imgadm(server)
+  expect((await client.avail()).map(row => row.uuid)).toEqual([image.uuid])
+  expect((await client.import(image.uuid))[0]!.content.equals(content)).toBe(true)
+})
+
 test('an import is unactivated and without files until they have been uploaded', async () => {
   const server = await startServer()
   const manifest = builtManifest(bytes(10))

@@ -130,6 +130,11 @@ export class Imgadm {
     }
   }
 
+  /** `imgadm create -p URL VM FIELD=VALUE...`: a file system becomes an image that is published at once. */
+  create(words: readonly string[], content: Uint8Array): Promise<Manifest> {
+    return this.publish(builtManifest(content, parseWords(words)), content)
+  }
+
   async #list(query: Record<string, string>): Promise<Row[]> {
     const reply = await this.#get('/images', { ...this.#channelQuery(), ...query })
     if (reply.status !== 200) throw failure(reply)
@@ -220,6 +225,20 @@ export const builtManifest = (content: Uint8Array, changes: Record<string, unkno
   files: [{ sha1: sha1(content), size: content.length, compression: 'none' }],
   ...changes,
 })
+
+/** What imgadm makes of its arguments: JSON where it is some, so that `version=1.0` is a number. */
+function parseWords(words: readonly string[]): Record<string, unknown> {
+  const fields = words.map(word => {
+    const [name = '', ...value] = word.split('=')
+    const text = value.join('=')
+    try {
+      return [name, JSON.parse(text)]
+    } catch {
+      return [name, text]
+    }
+  })
+  return Object.fromEntries(fields)
+}
 
 /** A digest is checked if there is one, and the text of an error is the body if that is not JSON. */
 function parse(reply: Reply) {

@@ -23,7 +23,7 @@ conformance('5 required fields', [
   accepted('name', 'n'.repeat(1024)),
   refused('name', 'n'.repeat(1025), invalidField('name', 'image name is too long, max 1024 characters')),
   ...['', 'a+b', 'ü', 'a\n'].map(name => refused('name', name, invalidField('name', NAME_CHARACTERS))),
-  refused('name', 5, invalidField('name', 'image name must be a string')),
+  refused('name', {}, invalidField('name', 'image name must be a string')),
   accepted('version', '1.0+b/_-2'),
   accepted('version', '1'.repeat(512)),
   refused(
@@ -66,7 +66,7 @@ conformance('5 zvol fields', [
   accepted('type', 'zvol', 'zvol', ZVOL),
   ...['nic_driver', 'disk_driver', 'cpu_type', 'image_size'].map(missingZvol),
   ...['nic_driver', 'disk_driver', 'cpu_type'].map(field =>
-    refused(field, 5, invalidField(field, `invalid image ${field}: "5" (must be a string)`), ZVOL),
+    refused(field, [], invalidField(field, `invalid image ${field}: "[]" (must be a string)`), ZVOL),
   ),
   accepted('image_size', '10240', 10240, ZVOL),
   ...['x', 1.5, 0, -1].map(size =>
@@ -140,7 +140,7 @@ conformance('5 extra parameters and the order of problems', [
     name: 'problems come in the order of the contract, whatever the order of the fields',
     request: 'POST /images',
     body: {
-      ...{ tags: 5, traits: 5, billing_tags: 5, users: 5, acl: 5, eula: 'x', homepage: 'x' },
+      ...{ tags: 5, traits: 5, billing_tags: {}, users: 5, acl: 5, eula: 'x', homepage: 'x' },
       ...{ description: 'd'.repeat(10_241), os: 'x', type: 'x', public: 'x', version: 'ü', name: 'ü', v: -1 },
       ...{ disabled: 'x', generate_passwords: 'x' },
     },

@@ -15,7 +15,7 @@ const link = (field: string, label: string) => [
     `http://example.com/${'x'.repeat(1024)}`,
     invalidField(field, `image ${label} URL is too long (max 1024 characters)`),
   ),
-  refused(field, 5, invalidField(field, `image ${label} must be a string`)),
+  refused(field, [], invalidField(field, `image ${label} must be a string`)),
 ]
 
 conformance('5 optional fields', [
@@ -66,8 +66,12 @@ conformance('5 optional fields', [
     ['t'.repeat(129)],
     invalidField('billing_tags', `invalid image "billing_tags" entry : ${'t'.repeat(129)}`),
   ),
-  refused('billing_tags', ['a', 5], invalidField('billing_tags', 'invalid image "billing_tags" entry : 5')),
-  refused('billing_tags', 5, invalidField('billing_tags', 'invalid image "billing_tags" (not an array): 5')),
+  refused('billing_tags', ['a', {}], invalidField('billing_tags', 'invalid image "billing_tags" entry : {}')),
+  refused(
+    'billing_tags',
+    {},
+    invalidField('billing_tags', 'invalid image "billing_tags" (not an array): {}'),
+  ),
 
   accepted('traits', { a: 'x', b: true, c: [1] }),
   refused('traits', { a: 5 }, invalidField('traits', 'invalid image "traits" entry: (a, 5)')),
@@ -96,8 +100,8 @@ conformance('5 optional fields', [
   accepted('inherited_directories', ['/opt', '/usr']),
   refused(
     'inherited_directories',
-    [5],
-    invalidField('inherited_directories', 'invalid image "inherited_directories" entry: 5'),
+    [[]],
+    invalidField('inherited_directories', 'invalid image "inherited_directories" entry: []'),
   ),
   refused(
     'inherited_directories',

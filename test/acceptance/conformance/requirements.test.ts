@@ -31,7 +31,7 @@ conformance('5 requirements', [
     of('networks', 'entry: {"name":"x","description":"y","z":1}'),
   ),
   ok({ brand: 'lx' }),
-  bad({ brand: 5 }, 'requirements.brand', of('brand', '(not a string): 5')),
+  bad({ brand: [] }, 'requirements.brand', of('brand', '(not a string): []')),
   ok({ ssh_key: true }),
   bad({ ssh_key: 'x' }, 'requirements.ssh_key', of('ssh_key', '(not a boolean): "x"')),
   ok({ min_ram: 256, max_ram: 256 }),
@@ -86,9 +86,9 @@ conformance('5 requirements', [
   bad({ cpu: 5 }, 'cpu', 'unsupported requirement "cpu"'),
   refused(
     'requirements',
-    { b: 1, brand: 5, a: 1 },
+    { b: 1, brand: {}, a: 1 },
     validationFailed([
-      ['requirements.brand', 'Invalid', of('brand', '(not a string): 5')],
+      ['requirements.brand', 'Invalid', of('brand', '(not a string): {}')],
       ['b', 'Invalid', 'unsupported requirement "b"'],
       ['a', 'Invalid', 'unsupported requirement "a"'],
     ]),
