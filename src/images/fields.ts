@@ -168,12 +168,12 @@ export const FIELDS = {
     ),
     { required: true },
   ),
-  uuid: textField(uuid, {
+  uuid: field(uuid, {
     required: true,
     create: 'refuse',
     update: 'unactivated',
   }),
-  owner: textField(uuid, { required: true, update: 'anyone' }),
+  owner: field(uuid, { required: true, update: 'anyone' }),
   name: textField(words('name', 1024, /^[A-Za-z0-9._/ -]+$/, '" ", ".", "-", "_" and "/"'), {
     required: true,
     update: 'anyone',
@@ -183,7 +183,7 @@ export const FIELDS = {
     update: 'anyone',
   }),
   disabled: field(flag('disabled')),
-  published_at: textField(
+  published_at: field(
     z.string({ error: 'invalid "published_at"' }).regex(PUBLISHED_AT, {
       error: 'published_at date not in "YYYY-MM-DDTHH:MM:SS(.SSS)Z" format',
     }),
@@ -225,7 +225,7 @@ export const FIELDS = {
   ),
   homepage: textField(link('homepage'), updatable),
   eula: textField(link('EULA'), updatable),
-  origin: textField(uuid, { update: 'unactivated', clear: true }),
+  origin: field(uuid, { update: 'unactivated', clear: true }),
   error: field(objectOf('error'), {
     ...serverMade,
     update: 'operator',
