@@ -37,7 +37,8 @@ export class ApiRequest {
       incoming.method ?? 'GET',
       context.req.path,
     )
-    this.query = new Query(question === -1 ? '' : url.slice(question + 1))
+    const isChange = incoming.method !== 'GET' && incoming.method !== 'HEAD'
+    this.query = new Query(question === -1 ? '' : url.slice(question + 1), { isChange })
   }
 
   header(name: string): string | undefined {
@@ -87,9 +88,14 @@ export class ApiRequest {
 
   /** On whose behalf, and in which channel. Reads may name every channel with `*`. */
   viewer({ everyChannel = false } = {}): Viewer {
+    const { policy } = this.service.images
     return {
       authenticated: this.#caller.authenticated,
-      channel: resolveChannel(this.service.images.policy, this.query.get('channel'), everyChannel),
+      // Clients send the parameter to every server, so one without channels does not look at it.
+      channel:
+        policy.channels.length > 0
+          ? resolveChannel(policy, this.query.get('channel'), everyChannel)
+          : undefined,
       account: this.query.get('account'),
     }
   }

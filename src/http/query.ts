@@ -2,13 +2,16 @@ import { ImgapiError, invalidParameter } from '../images/errors.ts'
 
 /**
  * The parameters of a request. Both `&` and `;` separate them (the predecessor's README uses `;`); `%3B` is
- * data. An empty value counts as absent. A parameter that is given twice is an error, not a guess.
+ * data. A parameter that is given twice is an error, not a guess. An empty one counts as absent where a request
+ * reads; a request that changes something would do another thing than was meant, so there it is an error.
  */
 export class Query {
   readonly #values: Map<string, string[]>
+  readonly #isChange: boolean
 
-  constructor(search: string) {
+  constructor(search: string, { isChange = false } = {}) {
     this.#values = new Map()
+    this.#isChange = isChange
     if (search === '') return
     for (const pair of search.split(/[&;]/)) {
       if (pair === '') continue
@@ -26,8 +29,17 @@ export class Query {
     return this.#values.has(name)
   }
 
-  /** Throws InvalidParameter for one that is given twice. */
+  /** A parameter that may be left out. Throws InvalidParameter for one that is given twice, or empty in a change. */
   get(name: string): string | undefined {
+    const value = this.nonEmpty(name)
+    if (value === undefined && this.#isChange && this.has(name)) {
+      throw invalidParameter(name, `the parameter "${name}" is empty: give it a value, or leave it out`)
+    }
+    return value
+  }
+
+  /** A parameter without which the caller refuses the request. Throws InvalidParameter for one that is given twice. */
+  nonEmpty(name: string): string | undefined {
     const values = this.#values.get(name)
     if (!values) return undefined
     if (values.length > 1) {

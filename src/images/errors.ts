@@ -79,6 +79,14 @@ export const imageNotFound = (uuid: string) => new ImgapiError('ResourceNotFound
 export const invalidParameter = (field: string, message: string, code: FieldError['code'] = 'Invalid') =>
   new ImgapiError('InvalidParameter', message, { errors: [{ field, code }] })
 
+/** Keys of a body that the operation does not know, such as a typing error. */
+export const extraParameters = (names: readonly string[]) =>
+  new ImgapiError(
+    'InvalidParameter',
+    `invalid extra parameters: ${names.map(name => `"${name}"`).join(', ')}`,
+    { errors: names.map(field => ({ field, code: 'Invalid' })) },
+  )
+
 /** `subject` is what was being validated: `invalid image data: name, os`. */
 export const validationFailed = (errors: FieldError[], subject = 'invalid image data') =>
   new ImgapiError('ValidationFailed', `${subject}: ${errors.map(error => error.field).join(', ')}`, {

@@ -1,4 +1,4 @@
-import { ImgapiError, missingBody } from './errors.ts'
+import { extraParameters, missingBody } from './errors.ts'
 import { isFieldName, policyOf } from './fields.ts'
 import { isObject } from './rules.ts'
 import { isVersionOne, upgradeManifest } from './upgrade.ts'
@@ -21,6 +21,12 @@ export function readManifest(body: unknown): Record<string, unknown> {
   return isVersionOne(manifest) ? upgradeManifest(manifest) : manifest
 }
 
+/** Throws InvalidParameter for keys of a body of parameters that mean nothing, such as a typing error. */
+export function refuseOtherKeys(body: Record<string, unknown>, known: readonly string[]) {
+  const others = Object.keys(body).filter(key => !known.includes(key))
+  if (others.length > 0) throw extraParameters(others)
+}
+
 function verdict(key: string, verb: Verb, type: unknown): 'take' | 'ignore' | 'refuse' | 'extra' {
   if (verb === 'import' && INTERNAL.has(key)) return 'ignore'
   // A typo in a new manifest is worth an error; a field that comes with an import is a newer server's.
@@ -41,12 +47,7 @@ export function sortFields(body: Record<string, unknown>, verb: Verb) {
     verdict: verdict(key, verb, body.type),
   }))
   const refused = entries.filter(entry => entry.verdict === 'refuse').map(entry => entry.key)
-  if (refused.length > 0) {
-    const list = refused.map(key => `"${key}"`).join(', ')
-    throw new ImgapiError('InvalidParameter', `invalid extra parameters: ${list}`, {
-      errors: refused.map(field => ({ field, code: 'Invalid' })),
-    })
-  }
+  if (refused.length > 0) throw extraParameters(refused)
   const pick = (wanted: string): Record<string, unknown> =>
     Object.fromEntries(
       entries.filter(entry => entry.verdict === wanted).map(({ key, value }) => [key, value]),

@@ -3,6 +3,7 @@ import { invalidParameter, missingBody, upload } from '../../images/errors.ts'
 import { readRemoteFiles, storeFetchedFile } from '../../images/fetched-file.ts'
 import { checkStorage, holdUpload } from '../../images/files.ts'
 import type { Image } from '../../images/image.ts'
+import { refuseOtherKeys } from '../../images/intake.ts'
 import { requireMutableFiles } from '../../images/lifecycle.ts'
 import { isObject } from '../../images/rules.ts'
 import { ownImage, type Viewer } from '../../images/visibility.ts'
@@ -26,9 +27,10 @@ export const addImageFileFromUrl: Operation = {
     const image = await ownImage(images, uuid, viewer)
     const body = await request.body()
     if (!isObject(body)) throw missingBody()
+    refuseOtherKeys(body, ['file_url', ...PARAMETERS])
     requireMutableFiles(image)
-    // A newer client sends all of these in the body.
-    const parameter = (name: string) => request.query.get(name) ?? text(body[name])
+    const parameter = (name: (typeof PARAMETERS)[number]) =>
+      request.query.get(name) ?? readText(name, body[name])
     const compression = readCompression(parameter('compression'))
     if (!compression) throw invalidParameter('compression', 'missing "compression"', 'Missing')
     if (body.file_url === undefined) {
@@ -36,15 +38,25 @@ export const addImageFileFromUrl: Operation = {
     }
     const url = await readSourceUrl(client, 'file_url', body.file_url)
     checkStorage(parameter('storage'), viewer)
-    const fetched = await fetchInto(request, uuid, { url, sha1: parameter('sha1')?.toLowerCase() }, head =>
-      checkCompression(compression, head),
-    )
+    const sha1 = parameter('sha1')?.toLowerCase()
     const dataset_guid = parameter('dataset_guid')
+    const fetched = await fetchInto(request, uuid, { url, sha1 }, head => checkCompression(compression, head))
     return request.image(await storeFetchedFile(images, uuid, 0, { compression, dataset_guid }, fetched))
   },
 }
 
-const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
+/** In the query, or as a newer client sends them, in the body. */
+const PARAMETERS = ['compression', 'sha1', 'dataset_guid', 'storage'] as const
+
+/** Throws InvalidParameter: a `sha1` that is passed over would be one that nobody compares. */
+function readText(field: string, value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined
+  if (typeof value === 'string' && value !== '') return value
+  throw invalidParameter(
+    field,
+    `invalid "${field}" in the body: ${JSON.stringify(value)} is no text, or empty`,
+  )
+}
 
 /** `PUT /images/:uuid/file?source=`: the file, or both, of the same image at another server (8.9). */
 export async function addImageFileFromSource(

@@ -62,7 +62,7 @@ export const imageAction: Operation = {
     const uuid = request.uuid()
     const viewer = request.viewer()
     const body = await request.body()
-    const action = request.query.get('action')
+    const action = request.query.nonEmpty('action')
     const bring = action !== undefined && Object.hasOwn(IMPORTS, action) ? IMPORTS[action] : undefined
     if (bring) {
       request.exchange.route = bring.name

@@ -1,4 +1,5 @@
 import { EXTENSION } from '../../images/compression.ts'
+import { invalidParameter } from '../../images/errors.ts'
 import { addImageFile, fileAt, openStored } from '../../images/files.ts'
 import type { Image, ImageFile } from '../../images/image.ts'
 import { readableImage } from '../../images/visibility.ts'
@@ -7,9 +8,16 @@ import type { Operation } from '../operation.ts'
 import { sendFile } from '../send-file.ts'
 import { addImageFileFromSource } from './fetch-image-file.ts'
 
+/** The place of a file that is read; what is no number is the first, as in the reference. */
 const indexOf = (given: string | undefined) => {
   const index = Number.parseInt(given ?? '0', 10)
   return Number.isNaN(index) ? 0 : index
+}
+
+/** The place of a file that is written, where a guess may replace the wrong one. Throws InvalidParameter. */
+const exactIndex = (given = '0') => {
+  if (/^\d{1,9}$/.test(given)) return Number(given)
+  throw invalidParameter('index', `invalid index "${given}": not a whole number`)
 }
 
 /** Reference contract, 8.9. The body's Content-Type says nothing: imgadm sends application/json. */
@@ -29,7 +37,7 @@ export const addImageFileOperation: Operation = {
       sha1: query.get('sha1'),
       dataset_guid: query.get('dataset_guid'),
       storage: query.get('storage'),
-      index: indexOf(query.get('index')),
+      index: exactIndex(query.get('index')),
     }
     return request.image(await addImageFile(service.images, uuid, request.viewer(), options, request.file()))
   },

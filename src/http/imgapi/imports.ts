@@ -22,7 +22,7 @@ export async function importFromSource(request: ApiRequest, uuid: string, viewer
   const { images, client } = request.service
   requireOperator(viewer)
   request.query.flag('skip_owner_check')
-  const url = await readSourceUrl(client, 'source', request.query.get('source'))
+  const url = await readSourceUrl(client, 'source', request.query.nonEmpty('source'))
   const manifest = await getManifest(new ImgapiSource(client, url), uuid)
   return importImage(images, uuid, manifest, viewer)
 }
@@ -30,7 +30,7 @@ export async function importFromSource(request: ApiRequest, uuid: string, viewer
 /** `action=import-remote&source=`: a job that brings the image and the origins that are missing. */
 export async function importRemote(request: ApiRequest, uuid: string, viewer: Viewer): Promise<Response> {
   const { images, client, jobs } = request.service
-  const given = request.query.get('source')
+  const given = request.query.nonEmpty('source')
   if (given === undefined) throw failed('source', 'missing source parameter', 'MissingParameter')
   requireOperator(viewer)
   request.query.flag('skip_owner_check')
@@ -59,7 +59,7 @@ export async function importFromDatacenter(
   if (typeof account !== 'string' || !UUID.test(account)) {
     throw failed('account', `invalid image "account" (not a UUID): ${account}`)
   }
-  const url = datacenterUrl(request, request.query.get('datacenter') ?? parameters.datacenter)
+  const url = datacenterUrl(request, request.query.nonEmpty('datacenter') ?? parameters.datacenter)
   const live = jobs.findLive(uuid)
   if (live) return jobAnswer(request, live)
   const source = new ImgapiSource(datacenters.client, url)
@@ -138,7 +138,8 @@ export async function changeStor(
   const { images } = request.service
   requireOperator(viewer)
   const fromBody = typeof body === 'object' && body !== null ? (body as { stor?: unknown }).stor : undefined
-  const stor = request.query.get('stor') ?? fromBody
+  const { query } = request
+  const stor = query.has('stor') ? query.nonEmpty('stor') : fromBody
   if (stor === undefined) throw failed('stor', 'missing "stor" query parameter', 'MissingParameter')
   if (stor !== 'local') throw failed('stor', `unknown storage type "${stor}"`)
   const { image } = await findImage(images, uuid)

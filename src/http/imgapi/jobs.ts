@@ -1,3 +1,4 @@
+import { visibleImage } from '../../images/visibility.ts'
 import type { Operation } from '../operation.ts'
 
 /** Imports under way and done. */
@@ -46,13 +47,14 @@ export const listImageJobs: Operation = {
   async handle(request) {
     const uuid = request.uuid()
     await request.identify()
-    request.viewer({ everyChannel: true })
-    const { jobs } = request.service
+    const viewer = request.viewer({ everyChannel: true })
+    const { images, jobs } = request.service
+    const ofImage = jobs.list().filter(job => job.image_uuid === uuid)
+    // An image that is being imported has jobs before it is there.
+    if (ofImage.length === 0) await visibleImage(images, uuid, viewer)
     const task = request.query.get('task')
     const execution = request.query.get('execution')
-    const found = jobs
-      .list()
-      .filter(job => job.image_uuid === uuid)
+    const found = ofImage
       .filter(job => task === undefined || job.task === task)
       .filter(job => execution === undefined || job.state === execution)
     return request.json(found.map(job => jobs.record(job)))

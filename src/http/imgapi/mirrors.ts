@@ -25,7 +25,7 @@ export const runMirrors: Operation = {
   async handle(request) {
     await request.authenticate()
     const { mirrors } = request.service
-    const action = request.query.get('action')
+    const action = request.query.nonEmpty('action')
     if (action === undefined) throw new ImgapiError('MissingParameter', '"action" is required')
     if (action !== 'run') throw invalidParameter('action', `"${action}" is not a valid action`)
     const source = request.query.get('source')

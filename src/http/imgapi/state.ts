@@ -28,7 +28,7 @@ export const updateState: Operation = {
   path: '/state',
   async handle(request) {
     await request.authenticate()
-    const action = request.query.get('action')
+    const action = request.query.nonEmpty('action')
     if (action === 'dropcaches') return request.empty(202)
     throw action === undefined
       ? new ImgapiError('MissingParameter', '"action" is required')

@@ -126,7 +126,14 @@ conformance('8.9 AddImageFile', [
     { body: { files: [{ compression: 'gzip' }] } },
     { body: GZIP },
   ),
-  add('an empty compression is one left out', '?compression=', stored('none')),
+  ...['compression', 'sha1', 'dataset_guid', 'storage', 'index', 'source'].map(name =>
+    add(
+      `design: an empty ${name} is refused, and no default taken`,
+      `?${name}=`,
+      invalidParameter(name, `the parameter "${name}" is empty: give it a value, or leave it out`),
+      refused,
+    ),
+  ),
   add(
     'the compression is kept',
     '?compression=gzip',
@@ -190,6 +197,14 @@ conformance('8.9 AddImageFile', [
     { given: ['unactivated', { owner: '{alice}' }] },
   ),
   add('an index is ignored', '?index=1', stored('none')),
+  ...['x', '1.5', '-1', '0x1'].map(index =>
+    add(
+      `design: index=${index} is refused`,
+      `?index=${index}`,
+      invalidParameter('index', `invalid index "${index}": not a whole number`),
+      refused,
+    ),
+  ),
   add(
     'a new file replaces the old one and all that was said of it',
     '',

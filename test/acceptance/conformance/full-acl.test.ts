@@ -41,7 +41,13 @@ const ACL: Case[] = [
     headers: { etag: /^"/ },
   }),
   acl('action=add is the same', 'active', '?action=add', ['{alice}'], { body: { acl: ['{alice}'] } }),
-  acl('an empty action is the same', 'active', '?action=', ['{alice}'], { body: { acl: ['{alice}'] } }),
+  acl(
+    'design: an empty action is refused, since it may be meant to remove',
+    sharedWith('{alice}'),
+    '?action=',
+    ['{alice}'],
+    invalidParameter('action', /^the parameter "action" is empty/),
+  ),
   acl('several are added in their order', sharedWith('{bob}'), '', ['{unknown}', '{alice}'], {
     body: { acl: ['{bob}', '{unknown}', '{alice}'] },
   }),

@@ -5,6 +5,7 @@ import {
   conformance,
   failure,
   imageNotFound,
+  invalidParameter,
   preconditionFailed,
   unauthorized,
   unknownImage,
@@ -167,6 +168,28 @@ const CHANNEL_ADD: Case[] = [
   },
   { name: 'the target is one channel', given: 'active', ...add('*'), expect: unknownChannel('*') },
   { name: 'the target is a name', given: 'active', ...add(5), expect: unknownChannel('5') },
+  ...[{}, { channel: '' }, { channel: null }, { chanel: 'dev' }].map(
+    (body): Case => ({
+      name: `design: ${JSON.stringify(body)} names no target, and the default channel is none`,
+      given: 'active',
+      after: [add('dev')],
+      request: 'POST /images/{image}?action=channel-add&channel=dev',
+      body,
+      headers: v2,
+      expect: invalidParameter(
+        'channel',
+        'name the channel in the body: {"channel": NAME}',
+        'MissingParameter',
+      ),
+    }),
+  ),
+  {
+    name: 'design: other keys of the body are refused',
+    given: 'active',
+    request: 'POST /images/{image}?action=channel-add',
+    body: { channel: 'dev', force: true },
+    expect: invalidParameter('force', 'invalid extra parameters: "force"'),
+  },
   {
     name: 'the image must be in the channel it comes from',
     given: 'active',

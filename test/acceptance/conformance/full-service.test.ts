@@ -248,10 +248,10 @@ const JOBS: Case[] = [
     expect: { body: [] },
   },
   {
-    name: 'nor has an image that is not there',
+    name: 'an image that is not there',
     request: 'GET /images/{unknown}/jobs',
     anonymous,
-    expect: { body: [] },
+    expect: unknownImage,
   },
   {
     name: 'the UUID of an image must be one',
@@ -260,7 +260,8 @@ const JOBS: Case[] = [
   },
   {
     name: 'jobs are asked for by task',
-    request: 'GET /images/{unknown}/jobs?task=import-remote-image&execution=failed',
+    given: 'active',
+    request: 'GET /images/{image}/jobs?task=import-remote-image&execution=failed',
     expect: { body: [] },
   },
   { name: 'POST of jobs', request: 'POST /images/{unknown}/jobs', expect: wrongMethod('POST', 'GET, HEAD') },
