@@ -1,7 +1,7 @@
 import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
 import { duplicateStored } from './files.ts'
-import { type Image, isActivated } from './image.ts'
+import { type Image, isAvailable } from './image.ts'
 import { findImage, type Images } from './images.ts'
 import { LONGEST_CHAIN, tooManyOrigins } from './origins.ts'
 import { type ArrivedFile, insertActive } from './publish.ts'
@@ -28,7 +28,7 @@ function checkCloneable(image: Image, account: string | undefined): string {
   const refuse = (field: string, message: string) => {
     throw new ImgapiError('ValidationFailed', message, { errors: [{ field, code: 'Invalid', message }] })
   }
-  if (!isActivated(image)) refuse('active', 'image is not active')
+  if (!isAvailable(image)) refuse('active', 'image is not active')
   if (!image.acl?.includes(account)) {
     const message = `Image ${image.uuid} is not shared with account ${account}`
     throw new ImgapiError('ImageNotShared', message)

@@ -31,13 +31,21 @@ export interface Icon extends StoredFile {
 export type Image = Omit<ManifestFields, 'files' | 'icon'> & {
   readonly files: readonly ImageFile[]
   readonly icon?: Icon | undefined
+  /** Set on a failed image that was active before: its file cannot change, and it stays readable. */
+  readonly wasActive?: true | undefined
   /** Fields of a newer server that came with an import: kept and sent out as they are. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
-/** Activated once and for all: its files can no longer change. Disabled images are activated too. */
-export const isActivated = (image: Pick<Image, 'state'>) =>
-  image.state === 'active' || image.state === 'disabled'
+/** Can be installed, if by its UUID alone. */
+export const isAvailable = ({ state }: Pick<Image, 'state'>) => state === 'active' || state === 'disabled'
+
+/**
+ * Activated once and for all: its files can no longer change. Also an image that an operator marked as failed
+ * afterwards.
+ */
+export const isActivated = (image: Pick<Image, 'state' | 'wasActive'>) =>
+  isAvailable(image) || image.wasActive === true
 
 export interface View {
   /** `billing_tags` and `traits`: operators' matters, which public servers never show. */

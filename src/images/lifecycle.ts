@@ -1,5 +1,5 @@
 import { ImgapiError, validationFailed } from './errors.ts'
-import { type Image, isActivated } from './image.ts'
+import { type Image, isActivated, isAvailable } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 
 /** What may happen to an image and when (reference contract, 4.1 and 8.12). */
@@ -29,10 +29,10 @@ export function activated(image: Image, now: Date): Image {
   }
 }
 
-/** Hides an image from lists, or shows it again. Before activation only the flag is kept. */
+/** Hides an image from lists, or shows it again. Before activation, and of a failed image, only the flag is kept. */
 export function withDisabled(image: Image, disabled: boolean): Image {
   if (image.disabled === disabled) return image
-  const state = isActivated(image) ? (disabled ? 'disabled' : 'active') : image.state
+  const state = isAvailable(image) ? (disabled ? 'disabled' : 'active') : image.state
   return { ...image, disabled, state }
 }
 

@@ -23,7 +23,13 @@ export async function refreshImage(images: Images, uuid: string, body: unknown):
     }
     const rules = { mode: images.policy.mode, channels: channels !== undefined }
     const valid = validateManifest(candidate, rules)
-    const next = { ...valid, files, icon, ...(Object.keys(extra).length > 0 && { extra }) }
+    const next = {
+      ...valid,
+      files,
+      icon,
+      ...(image.wasActive && { wasActive: image.wasActive }),
+      ...(Object.keys(extra).length > 0 && { extra }),
+    }
     if (isActivated(next)) requireDockerId(next)
     return next
   })

@@ -60,15 +60,18 @@ function checkChanges(image: Image, body: Record<string, unknown>, viewer: Viewe
 }
 
 /**
- * An operator may mark an image that never became active as failed, and take that back; between active and
- * disabled it is the same as enabling and disabling. No other change of state exists.
+ * An operator may mark any image as failed, and take that back; between active and disabled it is the same as
+ * enabling and disabling. No other change of state exists.
  */
 function withState(image: Image, state: Image['state']): Image {
   if (state === image.state) return image
-  const activatedStates: Image['state'][] = ['active', 'disabled']
-  if (isActivated(image) === activatedStates.includes(state)) {
-    return isActivated(image) ? { ...image, state, disabled: state === 'disabled' } : { ...image, state }
-  }
+  if (isActivated(image)) {
+    if (state === 'failed') return { ...image, state, wasActive: true }
+    const { wasActive: _, error: __, ...shown } = image
+    if (state === 'active' || state === 'disabled') {
+      return { ...shown, state, disabled: state === 'disabled' }
+    }
+  } else if (state !== 'active' && state !== 'disabled') return { ...image, state }
   const message = `an image cannot go from ${image.state} to ${state} by an update`
   throw validationFailed([{ field: 'state', code: 'Invalid', message }])
 }
@@ -90,7 +93,7 @@ export function updated(
   }
   checkChanges(image, body, viewer, isMendable)
   const { files: _, ...changes } = body
-  const { files, icon, extra, channels, ...fields } = image
+  const { files, icon, wasActive, extra, channels, ...fields } = image
   const { mode, channels: known } = images.policy
   const rules = { mode, channels: known.length > 0 }
   // The image may be older than the server's channels, or have been in some that the server has no more.
@@ -104,6 +107,7 @@ export function updated(
     state: image.state,
     files,
     icon,
+    ...(wasActive && { wasActive }),
     ...(kept.length > 0 && { extra: Object.fromEntries(kept) }),
   }
   if (isActivated(next)) requireDockerId(next)

@@ -31,6 +31,8 @@ interface Model {
   state: Image['state']
   disabled: boolean
   hasFile: boolean
+  /** Failed after it was active. */
+  wasActive: boolean
 }
 
 type Step = 'file' | 'activate' | 'enable' | 'disable' | Image['state']
@@ -54,11 +56,12 @@ const isActive = (state: Image['state']) => state === 'active' || state === 'dis
 /** The contract's table: the next state, or the code of the refusal. */
 function expected(model: Model, step: Step): Model | string {
   const live = isActive(model.state)
+  const activated = live || model.wasActive
   switch (step) {
     case 'file':
-      return live ? 'ImageFilesImmutable' : { ...model, hasFile: true }
+      return activated ? 'ImageFilesImmutable' : { ...model, hasFile: true }
     case 'activate':
-      if (live) return 'ImageAlreadyActivated'
+      if (activated) return 'ImageAlreadyActivated'
       return model.hasFile
         ? { ...model, state: model.disabled ? 'disabled' : 'active' }
         : 'NoActivationNoFile'
@@ -67,8 +70,12 @@ function expected(model: Model, step: Step): Model | string {
     case 'disable':
       return { ...model, disabled: true, state: live ? 'disabled' : model.state }
     default:
-      if (live !== isActive(step)) return 'ValidationFailed'
-      return live ? { ...model, state: step, disabled: step === 'disabled' } : { ...model, state: step }
+      if (step === model.state) return model
+      if (activated && step === 'failed') return { ...model, state: step, wasActive: true }
+      if (activated !== isActive(step)) return 'ValidationFailed'
+      return activated
+        ? { ...model, state: step, disabled: step === 'disabled', wasActive: false }
+        : { ...model, state: step }
   }
 }
 
@@ -76,6 +83,7 @@ const modelOf = (image: Image): Model => ({
   state: image.state,
   disabled: image.disabled,
   hasFile: image.files.length > 0,
+  wasActive: image.wasActive === true,
 })
 
 test('any sequence of operations leaves an image in the state that the table says', () => {
@@ -99,7 +107,8 @@ test('any sequence of operations leaves an image in the state that the table say
         // What holds in every state.
         expect(image.state === 'active' && image.disabled).toBe(false)
         expect(image.state === 'disabled' && !image.disabled).toBe(false)
-        if (isActive(image.state)) {
+        if (image.wasActive) expect(image.state).toBe('failed')
+        if (isActive(image.state) || image.wasActive) {
           expect(image.files).toHaveLength(1)
           expect(image.published_at).toBe(NOW.toISOString())
         }

@@ -1,6 +1,6 @@
 import { ImgapiError } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
-import { type Image, isActivated } from '../../images/image.ts'
+import { type Image, isAvailable } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { imagesOf } from '../../images/listing.ts'
 import { provenanceOf } from '../../images/provenance.ts'
@@ -25,7 +25,7 @@ export async function findImage(request: MistifyRequest, id: string): Promise<Fo
   if (UUID.test(id)) {
     const fetched = fetches(request).find(({ job }) => job.image_uuid === id)
     const image = await visible(house.images, id, viewer)
-    const record = image && isActivated(image) && fromImage(image, viewer.authenticated)
+    const record = image && isAvailable(image) && fromImage(image, viewer.authenticated)
     if (record) return { record, image }
     if (fetched) return fetched
   }
@@ -57,7 +57,7 @@ export async function findBySource(request: MistifyRequest, source: string): Pro
   const { authenticated } = request.viewer
   const fetched = fetches(request).find(({ job }) => job.fetch?.source === source)
   for (const image of await listImages(request, 'all')) {
-    if (!isActivated(image) || provenanceOf(image)?.source !== source) continue
+    if (!isAvailable(image) || provenanceOf(image)?.source !== source) continue
     const record = fromImage(image, authenticated)
     if (record) return { record, image }
   }

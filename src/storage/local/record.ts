@@ -1,5 +1,5 @@
 import { FIELD_NAMES, FIELDS, type FieldName, isFieldName, NO_OWNER, UUID } from '../../images/fields.ts'
-import { type Icon, type Image, type ImageFile, isActivated, toManifest } from '../../images/image.ts'
+import { type Icon, type Image, type ImageFile, isAvailable, toManifest } from '../../images/image.ts'
 import type { Document } from './document.ts'
 
 /** Between an image and its `manifest.json`: the manifest as clients see it, and our bookkeeping under one key. */
@@ -7,6 +7,7 @@ import type { Document } from './document.ts'
 interface Bookkeeping {
   files: { name: string; mtime: string; md5?: string }[]
   icon?: Icon
+  wasActive?: true
   /** The image that this one was made from by a change of UUID, while that one may still be there. */
   replaces?: string
 }
@@ -18,6 +19,7 @@ export function toDocument(image: Image, replaces?: string): Document {
   const bookkeeping: Bookkeeping = {
     files: image.files.map(({ name, mtime, md5 }) => ({ name, mtime, ...(md5 && { md5 }) })),
     ...(image.icon && { icon: image.icon }),
+    ...(image.wasActive && { wasActive: image.wasActive }),
     ...(replaces && { replaces }),
   }
   return { ...manifest, ...(image.error && { error: image.error }), [KEY]: bookkeeping }
@@ -106,11 +108,12 @@ function adopt(document: Document, folder: Folder): { image: Image; replaces?: s
     uuid,
     state,
     disabled: state === 'disabled' || fields.disabled === true,
-    ...(isActivated({ state }) && {
+    ...(isAvailable({ state }) && {
       published_at: fields.published_at ?? folder.manifestTime().toISOString(),
     }),
     files: filesOf(manifest.files, bookkeeping, folder),
     icon: iconOf(manifest.icon, bookkeeping, folder),
+    ...(state === 'failed' && bookkeeping?.wasActive && { wasActive: bookkeeping.wasActive }),
     ...(Object.keys(extra).length > 0 && { extra }),
   } as unknown as Image
   return { image, ...(bookkeeping?.replaces && { replaces: bookkeeping.replaces }) }

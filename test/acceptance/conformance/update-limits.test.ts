@@ -120,7 +120,6 @@ conformance('8.13 what cannot', [
     [
       ['unactivated', 'active'],
       ['active', 'unactivated'],
-      ['active', 'failed'],
       ['disabled', 'creating'],
       ['failed', 'active'],
     ] as const
@@ -139,6 +138,8 @@ conformance('8.13 what cannot', [
     [
       ['unactivated', 'failed', false],
       ['failed', 'unactivated', false],
+      ['active', 'failed', false],
+      ['disabled', 'failed', true],
       ['active', 'disabled', true],
       ['disabled', 'active', false],
     ] as const
