@@ -1,6 +1,7 @@
 import { ClientError } from '../client/client-error.ts'
 import { WrongFileError } from '../client/fetch-file.ts'
 import { TargetError } from '../client/target.ts'
+import { fullMessage } from '../images/errors.ts'
 import { SourceError } from '../sources/http-client.ts'
 import { EXIT, FailedError, UsageError } from './command.ts'
 
@@ -33,11 +34,7 @@ const exitCode = ({ isNotFound }: ClientError) => (isNotFound ? EXIT.notFound : 
 /** `https://images.example.com/images: image name is too long (ValidationFailed): shorten it` */
 export function describe(error: ClientError): string {
   const { origin, pathname } = new URL(error.url)
-  const fields = error.errors
-    .filter(({ message }) => message !== undefined && message !== error.message)
-    .map(({ field, message }) => `${field}: ${message}`)
-  const message = error.message.replace(/\s*\n\s*/g, ' ')
-  const said = [message, ...fields].join('; ')
+  const said = fullMessage(error).replace(/\s*\n\s*/g, ' ')
   const hint = hintFor(error)
   return `${origin}${pathname}: ${said} (${error.code})${hint ? `; ${hint}` : ''}`
 }

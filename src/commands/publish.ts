@@ -76,7 +76,8 @@ const plan = (manifest: string, file?: string) => planFor(manifest, file).catch(
 
 async function publishOne(context: Context, { manifestPath, ...rest }: Plan): Promise<Result> {
   const { client, progress, signal, say } = context
-  const { uuid, file, manifest } = rest
+  const { uuid, file, manifest, advice } = rest
+  for (const line of advice) progress.note(line)
   const reading = progress.start(file.path, 'reading', file.size)
   let sending: ReturnType<typeof progress.start> | undefined
   try {

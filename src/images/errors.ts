@@ -74,6 +74,28 @@ export class ImgapiError extends Error {
   }
 }
 
+const WORDS: Record<FieldError['code'], string> = {
+  MissingParameter: 'is missing',
+  Missing: 'is missing',
+  Invalid: 'is not valid',
+  NotAllowed: 'is not allowed',
+}
+
+/** What is wrong with a field, in words. */
+export const problemOf = ({ code, message }: FieldError) => message ?? WORDS[code]
+
+/** An error with every problem of its `errors[]` that its message does not say already, in one line. */
+export function fullMessage(error: { message: string; errors?: readonly FieldError[] | undefined }): string {
+  const { message, errors = [] } = error
+  // Then the message says which fields, and not what is wrong with them.
+  const isList = message.endsWith(errors.map(({ field }) => field).join(', '))
+  const more = errors
+    .filter(one => one.message !== undefined || isList)
+    .map(one => ({ field: one.field, problem: problemOf(one) }))
+    .filter(({ problem }) => !message.includes(problem))
+  return [message, ...more.map(({ field, problem }) => `${field}: ${problem}`)].join('; ')
+}
+
 export const imageNotFound = (uuid: string) => new ImgapiError('ResourceNotFound', `image ${uuid} not found`)
 
 export const invalidParameter = (field: string, message: string, code: FieldError['code'] = 'Invalid') =>

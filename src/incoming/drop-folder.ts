@@ -2,12 +2,14 @@ import { constants, type Stats } from 'node:fs'
 import { lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { ImgapiError } from '../images/errors.ts'
+import { fullMessage, ImgapiError } from '../images/errors.ts'
 import type { RemoteFile } from '../images/fetched-file.ts'
 import { FIELDS } from '../images/fields.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
+import { inWords } from '../publish/finding.ts'
+import { lint } from '../publish/lint.ts'
 import { isImageFileName, isManifestName, stemOf } from '../publish/pairs.ts'
 import { parseManifest } from '../written-text.ts'
 import { publishImage, type Source } from './publish.ts'
@@ -181,12 +183,20 @@ export class DropFolder {
 
   /** An error for what cannot be understood, which perhaps is still being written. */
   async #read({ manifest }: Pair): Promise<Record<string, unknown> | Error> {
-    const handle = await openFile(join(this.#options.folder, manifest))
+    const text = await this.#readText(manifest)
+    if (text === undefined) return new Error('the manifest is too long')
     try {
-      if ((await handle.stat()).size > LONGEST_MANIFEST) return new Error('the manifest is too long')
-      return readManifest(parseManifest(await handle.readFile('utf8')))
+      return readManifest(parseManifest(text))
     } catch (error) {
       return error instanceof ImgapiError ? error : new Error('the manifest is not JSON')
+    }
+  }
+
+  /** Undefined for one that is too long. */
+  async #readText(manifest: string): Promise<string | undefined> {
+    const handle = await openFile(join(this.#options.folder, manifest))
+    try {
+      return (await handle.stat()).size > LONGEST_MANIFEST ? undefined : await handle.readFile('utf8')
     } finally {
       await handle.close()
     }
@@ -236,13 +246,20 @@ export class DropFolder {
     const { folder, log } = this.#options
     const aside = join(folder, FAILED)
     await mkdir(aside, { recursive: true })
-    await writeFile(join(aside, `${manifest}.error`), `${error.message}\n`)
+    const lines = [fullMessage(error), ...(await this.#advice(manifest))]
+    await writeFile(join(aside, `${manifest}.error`), `${lines.join('\n')}\n`)
     for (const name of [...files, manifest]) {
       await rename(join(folder, name), join(aside, name))
       this.#forget(name)
     }
-    log.error(`drop folder: ${manifest}: ${error.message}; moved to ${aside}`)
+    log.error(`drop folder: ${manifest}: ${lines.join('; ')}; moved to ${aside}`)
     return true
+  }
+
+  /** What the linter says of a manifest: what to write instead of what is wrong, and what may be better. */
+  async #advice(manifest: string): Promise<string[]> {
+    const text = await this.#readText(manifest)
+    return text === undefined ? [] : lint(text).findings.map(inWords)
   }
 
   #isSettled(name: string): boolean {

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue'
 import type { Logger } from 'pino'
-import { ImgapiError } from '../images/errors.ts'
+import { fullMessage, ImgapiError } from '../images/errors.ts'
 import type { Images } from '../images/images.ts'
 import { withoutCredentials } from '../sources/http-client.ts'
 import { tryImport, uuidOfPartial } from './bring-image.ts'
@@ -250,7 +250,7 @@ export class Jobs {
     if (error === undefined) delete job.error
     else {
       const code = error instanceof ImgapiError ? error.code : 'InternalError'
-      job.error = { code, message: (error as Error).message }
+      job.error = { code, message: fullMessage(error as Error) }
     }
     await this.#save(job)
     const entry = {

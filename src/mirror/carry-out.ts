@@ -1,5 +1,6 @@
 import PQueue from 'p-queue'
 import type { Logger } from 'pino'
+import { fullMessage } from '../images/errors.ts'
 import { readRemoteFiles } from '../images/fetched-file.ts'
 import { addImageIcon, deleteImageIcon } from '../images/icon.ts'
 import { setDisabled } from '../images/lifecycle.ts'
@@ -53,7 +54,7 @@ export async function carryOut(tools: RunTools, upstream: Upstream, local: Local
       return true
     } catch (error) {
       signal.throwIfAborted()
-      const { message } = error as Error
+      const message = fullMessage(error as Error)
       done.push({ ...action, result: 'failed', error: message })
       tools.log.warn(
         { image: action.uuid, err: error },

@@ -6,6 +6,9 @@ export interface Finding {
   fix: string
 }
 
+/** In one line: `warning: owner: is missing: add the UUID of its owner`. */
+export const inWords = ({ level, field, problem, fix }: Finding) => `${level}: ${field}: ${problem}: ${fix}`
+
 export const error = (field: string, problem: string, fix: string): Finding => ({
   level: 'error',
   field,

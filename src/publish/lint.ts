@@ -1,5 +1,5 @@
 import { type ParseError, parse as parseLeniently, printParseErrorCode, visit } from 'jsonc-parser'
-import { ImgapiError } from '../images/errors.ts'
+import { ImgapiError, problemOf } from '../images/errors.ts'
 import { readManifest, sortFields } from '../images/intake.ts'
 import { isObject } from '../images/rules.ts'
 import { validateManifest } from '../images/validate.ts'
@@ -99,10 +99,9 @@ function checkFields(manifest: Record<string, unknown>): Finding[] {
     } catch (problem) {
       if (!(problem instanceof ImgapiError)) throw problem
       findings.push(
-        ...(problem.errors ?? []).map(({ field, code, message }) => {
-          const what = message ?? (code === 'MissingParameter' ? 'is missing' : 'is not valid')
-          return error(field, what, fixFor(field, code, manifest))
-        }),
+        ...(problem.errors ?? []).map(one =>
+          error(one.field, problemOf(one), fixFor(one.field, one.code, manifest)),
+        ),
       )
     }
   }

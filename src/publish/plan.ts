@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Progress } from '../client/hash-file.ts'
 import { inspectFile, type LocalFile, lookAt } from '../client/send-file.ts'
 import { isObject } from '../images/rules.ts'
-import type { Finding } from './finding.ts'
+import { inWords } from './finding.ts'
 import { lint } from './lint.ts'
 import { chooseFile, findFilesFor } from './pairs.ts'
 
@@ -13,6 +13,8 @@ export interface Plan {
   uuid: string
   manifest: Record<string, unknown>
   file: Omit<LocalFile, 'sha1'>
+  /** What may be better in the manifest. */
+  advice: string[]
 }
 
 /** The message says what is wrong with what is here, and what to do. */
@@ -20,15 +22,12 @@ export class PublishError extends Error {
   override readonly name = 'PublishError'
 }
 
-const shown = ({ field, problem, fix }: Finding) => `${field} ${problem}: ${fix}`
-
 /** Throws PublishError. */
 export async function planFor(manifestPath: string, filePath?: string): Promise<Plan> {
   const { manifest, findings } = lint(await readFile(manifestPath, 'utf8'))
   const errors = findings.filter(({ level }) => level === 'error')
   if (errors.length > 0 || !manifest) {
-    const more = errors.length > 1 ? ` (and ${errors.length - 1} more: imgapi lint ${manifestPath})` : ''
-    throw new PublishError(`${manifestPath}: ${shown(errors[0]!)}${more}`)
+    throw new PublishError(findings.map(finding => `${manifestPath}: ${inWords(finding)}`).join('\n'))
   }
   const said = claimOf(manifest)
   const file = await lookAt(filePath ?? (await ownFile(manifestPath, said.size)))
@@ -43,7 +42,13 @@ export async function planFor(manifestPath: string, filePath?: string): Promise<
     const message = `${file.path}: its first bytes say "${file.compression}", the manifest says "${compression}": correct files[0].compression`
     throw new PublishError(message)
   }
-  return { manifestPath, uuid: String(manifest.uuid), manifest, file: { ...file, compression } }
+  return {
+    manifestPath,
+    uuid: String(manifest.uuid),
+    manifest,
+    file: { ...file, compression },
+    advice: findings.map(finding => `${manifestPath}: ${inWords(finding)}`),
+  }
 }
 
 /** Reads the whole file. Throws PublishError if it is not what the manifest says. */

@@ -78,7 +78,7 @@ describe('nothing is sent to the server when', () => {
       content,
       'first bytes say',
     ],
-    ['the manifest is wrong', manifestOf(content, { name: 'a b?', os: 'QEMU' }), content, 'and 1 more'],
+    ['the manifest is wrong', manifestOf(content, { name: 'a b?' }), content, 'write for example "a b-"'],
     ['the file is empty', manifestOf(content, { files: undefined }), Buffer.alloc(0), 'is empty'],
   ])('%s', async (_why, manifest, file, said) => {
     const server = await startServer()
@@ -89,6 +89,27 @@ describe('nothing is sent to the server when', () => {
     await server.stop()
     expect(server.log().filter(({ route }) => route)).toEqual([])
   })
+})
+
+test('publish says all that is wrong with a manifest, and what may be better', async () => {
+  const server = await startServer()
+  const wrong = { name: 'a b?', os: 'QEMU', homepage: 'x', generate_passwords: 'true' }
+  const path = writePair(server.folder, 'web', manifestOf(content, wrong))
+  const { code, stderr } = await cli(server, ['publish', '-q', '-m', path])
+  expect(code).toBe(1)
+  for (const field of ['error: name', 'error: os', 'error: homepage', 'warning: generate_passwords']) {
+    expect(stderr).toContain(`${path}: ${field}: `)
+  }
+  const odd = writePair(server.folder, 'odd', manifestOf(content, { generate_passwords: 'true' }))
+  const published = await done(cli(server, ['publish', '-m', odd]))
+  expect(published.stderr).toContain(`${odd}: warning: generate_passwords: is text, not a flag`)
+})
+
+test('publish says every problem that the server found', async () => {
+  const server = await startServer({ config: { mode: 'public' } })
+  const path = writePair(server.folder, 'web', manifestOf(content, { requirements: { min_ram: 1 } }))
+  const { stderr } = await cli(server, ['publish', '-q', '-m', path])
+  expect(stderr).toContain('public: private images are not allowed on a public Images API')
 })
 
 function flipped(file: Uint8Array) {

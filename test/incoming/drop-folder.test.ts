@@ -21,6 +21,9 @@ function describe(content: Uint8Array, changes: Record<string, unknown> = {}) {
   return { v: 2, uuid: newUuid(), owner: newUuid(), public: true, ...manifest(), files, ...changes }
 }
 
+/** Several mistakes, and one thing that is only odd. */
+const MANY = { name: 'no$name', os: 'debian', homepage: 'example.com', generate_passwords: 'true' }
+
 const put = (folder: string, name: string, content: string | Uint8Array | object) =>
   writeFileSync(
     join(folder, name),
@@ -75,6 +78,7 @@ test('what is wrong is moved aside with the reason beside it, and is never seen 
     { name: 'sha1', image: describe(bytes(1000)), reason: /does not match the uploaded file sha1/ },
     { name: 'size', image: describe(bytes(999)), reason: /has 1000 bytes, not 999/ },
     { name: 'field', image: describe(content, { name: 'no $name' }), reason: /invalid image data: name/ },
+    { name: 'fields', image: describe(content, MANY), reason: /invalid image data: name, os, homepage/ },
     { name: 'nouuid', image: describe(content, { uuid: undefined }), reason: /has no "uuid"/ },
     { name: 'json', image: '{"v": 2,', reason: /is not JSON/ },
   ]
@@ -92,6 +96,17 @@ test('what is wrong is moved aside with the reason beside it, and is never seen 
     await until('it is told', () => isLogged(server, `drop folder: ${name}.imgmanifest: `, 50))
   }
   expect((await call(server, 'GET', '/images?state=all')).body).toEqual([])
+  // All that is wrong, and what to write instead.
+  const report = readFileSync(join(failed, 'fields.imgmanifest.error'), 'utf8')
+  const { msg } = server.log().find(({ level, msg }) => level === 50 && msg.includes('fields.imgmanifest'))!
+  for (const said of [report, msg]) {
+    expect(said).toMatch(/name: image name has invalid characters.*os: invalid image os.*homepage: invalid/)
+    expect(said).toContain('error: name: image name has invalid characters')
+    expect(said).toContain('write for example "no-name"')
+    expect(said).toContain('write "os": "linux"')
+    expect(said).toContain('warning: generate_passwords: is text, not a flag: write true without quotes')
+  }
+  expect(readFileSync(join(failed, 'json.imgmanifest.error'), 'utf8')).toMatch(/line 1, column \d+/)
 })
 
 test('an image that comes before its origin waits for it', async () => {
