@@ -10,11 +10,18 @@ export type Headers = Record<string, string>
 
 const HOSTNAME = hostname()
 
+/**
+ * What an answer depends on besides its URL. A cache must not give what an operator saw to others, nor what a
+ * client of one version of the API saw to one of the other.
+ */
+export const VARY = 'Accept-Version, Authorization'
+
 export const commonHeaders = (exchange: Exchange, serverName: string): Headers => ({
   Server: serverName,
   'x-request-id': exchange.id,
   'x-response-time': String(elapsed(exchange)),
   'x-server-name': HOSTNAME,
+  Vary: VARY,
 })
 
 /** Two spaces and no newline at the end. */

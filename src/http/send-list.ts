@@ -7,7 +7,7 @@ import type { Run } from '../images/listing.ts'
 import { isNotModified } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 import { renderRun, viewKey } from './rendered-run.ts'
-import { commonHeaders, emptyResponse, type Headers } from './respond.ts'
+import { commonHeaders, emptyResponse, type Headers, VARY } from './respond.ts'
 
 /** A list of images on its way out: from bytes that were made before, compressed for those who ask. */
 
@@ -84,7 +84,7 @@ export async function sendList(
   const wantsGzip = runs.length > 0 && acceptsGzip(sent['accept-encoding'])
   const validators: Headers = {
     ETag: wantsGzip ? `"${compressedTag}"` : `"${list.tag}"`,
-    Vary: 'Accept-Encoding',
+    Vary: `Accept-Encoding, ${VARY}`,
   }
   if (isNotModified(sent, { etags: [list.tag, compressedTag] })) {
     return emptyResponse(exchange, serverName, 304, validators)

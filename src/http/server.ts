@@ -68,7 +68,9 @@ export async function startServer(handle: Handler, log: Logger, options: ServerO
     const pending = connections.answerOn(socket)
     // What follows a request is broken, not the request: its answer comes first, and is the last one.
     if (pending?.req.complete && socket.writable) pending.shouldKeepAlive = false
-    else answerBrokenRequest(error, socket)
+    else if (pending && !pending.headersSent && socket.writable && error.code === 'HPE_INVALID_EOF_STATE') {
+      answerShortBody(pending.req, socket)
+    } else answerBrokenRequest(error, socket)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -110,13 +112,25 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket) {
     socket.destroy()
     return
   }
-  const [status, message] =
+  const [status, message]: [number, string] =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? [431, `the request's headers are larger than ${MAX_HEADER_SIZE} bytes`]
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? [408, "the request's headers did not arrive in time"]
         : [400, 'this is not an HTTP request that can be understood']
-  const body = json('BadRequestError', message)
+  answerAlone(socket, status, json('BadRequestError', message))
+}
+
+/** The client has ended its side of the connection in the middle of the body, and still listens. */
+function answerShortBody({ method, headers }: IncomingMessage, socket: Socket) {
+  const length = headers['content-length']
+  const missing = length === undefined ? 'its last chunk' : `the ${length} bytes of its Content-Length`
+  const message = `the body ended early, before ${missing} had arrived: send it again, whole`
+  answerAlone(socket, 400, json(method === 'PUT' ? 'Upload' : 'BadRequestError', message))
+}
+
+/** Writes the last answer of a connection. */
+function answerAlone(socket: Socket, status: number, body: string) {
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,

@@ -1,3 +1,4 @@
+import { alreadyExists } from './already-exists.ts'
 import { ImgapiError, invalidParameter } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
 import { removeSuperseded } from './files.ts'
@@ -71,7 +72,7 @@ export async function importedImage(
     throw invalidParameter('published_at', 'invalid "published_at"')
   }
   const here = await images.manifests.find(uuid)
-  if (here && here.image.state !== 'creating') throw alreadyExists(uuid)
+  if (here && here.image.state !== 'creating') throw alreadyExists(uuid, here.image)
   await checkOrigin(images, manifest.origin)
   const { fields, extra } = sortFields(manifest, 'import')
   const image = newImage(images, { ...fields, owner: importedOwner(images, fields.owner) }, viewer)
@@ -97,9 +98,6 @@ export async function importImage(
   await removeSuperseded(images, here.image, image)
   return image
 }
-
-export const alreadyExists = (uuid: string) =>
-  new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
 
 /** Public and private servers have no owners to keep: there everything belongs to nobody. */
 export function importedOwner({ policy }: Images, owner: unknown) {

@@ -57,7 +57,10 @@ async function publishAlone(
     const here = (await images.manifests.find(uuid))?.image
     if (here && isActivated(here)) {
       if (here.files[0]?.sha1 !== received.sha1) {
-        throw new ImgapiError('ImageUuidAlreadyExists', `image ${uuid} is here already, with another file`)
+        throw new ImgapiError(
+          'ImageUuidAlreadyExists',
+          `image ${uuid} is here already and ${here.state}, with another file: publish this one under another UUID`,
+        )
       }
       await received.discard()
       return { image: here, wasHere: true }
@@ -66,7 +69,7 @@ async function publishAlone(
     if (here && !isBegunFrom(here, manifest)) {
       throw new ImgapiError(
         'ImageUuidAlreadyExists',
-        `an unfinished image ${uuid} is here already, and it differs`,
+        `image ${uuid} is here already and ${here.state}, and it differs: delete it, and put this one here again`,
       )
     }
     const arrived = [{ received, compression: compression ?? 'none', dataset_guid: file?.dataset_guid }]

@@ -1,4 +1,4 @@
-import { alreadyExists } from '../images/create.ts'
+import { alreadyExists } from '../images/already-exists.ts'
 import type { RemoteFile } from '../images/fetched-file.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'

@@ -1,4 +1,4 @@
-import { alreadyExists } from '../images/create.ts'
+import { alreadyExists } from '../images/already-exists.ts'
 import { ImgapiError } from '../images/errors.ts'
 import { UUID } from '../images/fields.ts'
 import { isActivated } from '../images/image.ts'

@@ -10,7 +10,8 @@ import { bytesResponse } from '../respond.ts'
 function requireHtml(request: ApiRequest) {
   const accept = request.header('accept') ?? '*/*'
   if (/text\/html|text\/\*|\*\/\*/.test(accept)) return
-  throw new ImgapiError('NotAcceptable', `${request.exchange.incoming.url} is a page: ask for text/html`)
+  const message = `${request.exchange.incoming.url} is a page: ask for text/html`
+  throw new ImgapiError('NotAcceptable', message, { headers: { Vary: 'Accept' } })
 }
 
 export const docs = (path: string, operations: () => readonly Operation[]): Operation => ({
@@ -32,6 +33,7 @@ export const docs = (path: string, operations: () => readonly Operation[]): Oper
       'text/html; charset=utf-8',
       {
         'Cache-Control': 'public, max-age=3600',
+        Vary: 'Accept',
       },
     )
   },

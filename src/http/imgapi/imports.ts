@@ -1,9 +1,10 @@
-import { alreadyExists, importImage } from '../../images/create.ts'
+import { alreadyExists } from '../../images/already-exists.ts'
+import { importImage } from '../../images/create.ts'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
 import type { Image } from '../../images/image.ts'
 import { findImage } from '../../images/images.ts'
-import { requireOperator, type Viewer } from '../../images/visibility.ts'
+import { requireOperator, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { Job } from '../../jobs/job.ts'
 import { getManifest, missingManifests } from '../../jobs/missing.ts'
 import { SourceError } from '../../sources/http-client.ts'
@@ -37,7 +38,8 @@ export async function importRemote(request: ApiRequest, uuid: string, viewer: Vi
   const live = jobs.findLive(uuid)
   if (live) return jobAnswer(request, live)
   const url = await readSourceUrl(client, 'source', given)
-  if (await images.manifests.find(uuid)) throw alreadyExists(uuid)
+  const taken = await images.manifests.find(uuid)
+  if (taken) throw alreadyExists(uuid, taken.image)
   const source = new ImgapiSource(client, url)
   await missingManifests(images, missing => getManifest(source, missing), uuid)
   const { channel } = viewer
@@ -70,7 +72,11 @@ export async function importFromDatacenter(
   if (manifest.owner !== account) {
     throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
   }
-  if (await images.manifests.find(uuid)) throw alreadyExists(uuid)
+  if (await images.manifests.find(uuid)) {
+    // An account hears no more of an image than it can see.
+    const seen = await visibleImage(images, uuid, { ...viewer, account }).catch(() => undefined)
+    throw alreadyExists(uuid, seen?.image)
+  }
   await checkOrigins(request.service, source, manifest, account)
   const { channel } = viewer
   const job = await jobs.submit({ task: 'import-dc-image', image_uuid: uuid, source: url, channel })

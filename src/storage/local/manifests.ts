@@ -1,5 +1,6 @@
 import { link, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { alreadyExists } from '../../images/already-exists.ts'
 import { ImgapiError, storageIsDown } from '../../images/errors.ts'
 import type { Image, StoredFile } from '../../images/image.ts'
 import type { ListQuery, Run } from '../../images/listing.ts'
@@ -116,8 +117,9 @@ export class LocalManifests implements Manifests {
 
   async #add(image: Image, replaced?: string): Promise<boolean> {
     const { uuid } = image
-    if (this.#catalogue.get(uuid) || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
-      throw new ImgapiError('ImageUuidAlreadyExists', `image uuid "${uuid}" already exists`)
+    const taken = this.#catalogue.get(uuid)
+    if (taken || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
+      throw alreadyExists(uuid, taken?.image)
     }
     // In turn: a change of an image that can be seen already waits until it is in place.
     const add = async () => {

@@ -149,7 +149,7 @@ conformance('10.1 AdminImportImage', [
   take(
     'that it exists is told before what is wrong with it',
     { uuid: '{image}', name: 'ü' },
-    failure(409, 'ImageUuidAlreadyExists', 'image uuid "{image}" already exists'),
+    failure(409, 'ImageUuidAlreadyExists', /^image uuid "[-0-9a-f]{36}" already exists: it is unactivated/),
     {
       request: 'POST /images/{image}?action=import',
     },

@@ -16,7 +16,8 @@ import {
 const NO_FILE = failure(422, 'NoActivationNoFile', 'image "{image}" cannot be activated: it has no file')
 const ACTIVATED = failure(422, 'ImageAlreadyActivated', 'image "{image}" is already activated')
 const IMMUTABLE = failure(422, 'ImageFilesImmutable', 'cannot modify files on activated image {image}')
-const EXISTS = failure(409, 'ImageUuidAlreadyExists', 'image uuid "{image}" already exists')
+const exists = (what: string) =>
+  failure(409, 'ImageUuidAlreadyExists', `image uuid "{image}" already exists: ${what}`)
 
 /** Each row: operation, state, answer, and the state it leaves. */
 type Row = [operation: keyof typeof OPERATIONS, state: Given, expect: Case['expect'], then: Given]
@@ -70,10 +71,33 @@ const TABLE: Row[] = [
   ['add an icon', 'active', ok({ icon: true }), 'active'],
   ['add an icon', 'disabled', ok({ icon: true }), 'disabled'],
   ['add an icon', 'failed', ok({ icon: true }), 'failed'],
-  ['import', 'unactivated', EXISTS, 'unactivated'],
-  ['import', 'active', EXISTS, 'active'],
-  ['import', 'disabled', EXISTS, 'disabled'],
-  ['import', 'failed', EXISTS, 'failed'],
+  [
+    'import',
+    'unactivated',
+    exists(
+      'it is unactivated and has no file: add its file and activate it, or delete it and import it again',
+    ),
+    'unactivated',
+  ],
+  [
+    'import',
+    'with file',
+    exists('it is unactivated and has its file: activate it, or delete it and import it again'),
+    'unactivated',
+  ],
+  [
+    'import',
+    'active',
+    exists('it is active: update its manifest, or publish other bytes under another UUID'),
+    'active',
+  ],
+  [
+    'import',
+    'disabled',
+    exists('it is disabled: enable it, or publish other bytes under another UUID'),
+    'disabled',
+  ],
+  ['import', 'failed', exists('it is failed: delete it, and import it again'), 'failed'],
   ['get', 'unactivated', ok({ state: 'unactivated' }), 'unactivated'],
   ['get', 'active', ok({ state: 'active' }), 'active'],
   ['get', 'disabled', ok({ state: 'disabled' }), 'disabled'],

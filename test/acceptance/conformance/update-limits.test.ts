@@ -176,7 +176,7 @@ conformance(
       '12: the uuid of another image is refused',
       'unactivated',
       { uuid: '{taken}' },
-      failure(409, 'ImageUuidAlreadyExists', 'image uuid "{taken}" already exists'),
+      failure(409, 'ImageUuidAlreadyExists', /^image uuid "[-0-9a-f]{36}" already exists: it is unactivated/),
     ),
     update('a uuid must be one', 'unactivated', { uuid: 'x' }, validationFailed([['uuid', 'Invalid']])),
     update('an origin', 'unactivated', { origin: '{taken}' }, { body: { origin: '{taken}' } }),
