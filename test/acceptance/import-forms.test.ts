@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
 import { addFile, bytes, call, create, manifest, publish, sha1, uuid } from '../support/api.ts'
-import { importFrom, startImporter } from '../support/imports.ts'
+import { askImport, importFrom, startImporter } from '../support/imports.ts'
 import { startServer } from '../support/server.ts'
+import { imgapi, remoteManifest, startSource } from '../support/source.ts'
 
 // CommonJS of before there were types: the ecosystem's own module for manifests.
 const { upgradeManifest } = createRequire(import.meta.url)('imgmanifest')
@@ -103,4 +104,17 @@ test('imgadm before 3.7.4 asks too much of the platform for lx images; the origi
   expect(trusted.body.requirements).toEqual({ brand: 'lx', min_platform: built.min_platform })
   const zone = await importOf(server, lx({ type: 'zone-dataset', os: 'smartos' }), old)
   expect(zone.body.requirements.min_platform).toEqual(built.min_platform)
+})
+
+test('an image that is on its way has its job before it is there, and without either there is a 404', async () => {
+  const image = remoteManifest(bytes(1000))
+  // The file never comes.
+  const source = await startSource(imgapi([image], () => {}))
+  const server = await startImporter()
+  const path = `/images/${image.uuid}/jobs`
+  expect((await call(server, 'GET', path)).status).toBe(404)
+  const { body } = await askImport(server, image.uuid, source.url)
+  expect((await call(server, 'GET', `/images/${image.uuid}`)).status).toBe(404)
+  expect((await call(server, 'GET', path)).body).toMatchObject([{ uuid: body.job_uuid }])
+  expect((await call(server, 'GET', `${path}?task=other`)).body).toEqual([])
 })
