@@ -78,6 +78,7 @@ const WORDS: Record<FieldError['code'], string> = {
   MissingParameter: 'is missing',
   Missing: 'is missing',
   Invalid: 'is not valid',
+  InvalidParameter: 'is not valid',
   NotAllowed: 'is not allowed',
 }
 
