@@ -9,7 +9,8 @@ import { acceptsChannels } from './api-version.ts'
 import { openBody, readBody } from './body.ts'
 import type { Exchange } from './exchange.ts'
 import { Query } from './query.ts'
-import { type RenderedImage, renderImage } from './rendered-image.ts'
+import type { RenderedImage } from './rendered-image.ts'
+import type { Renderings } from './renderings.ts'
 import { emptyResponse, type Headers, jsonResponse, render } from './respond.ts'
 import type { Service } from './service.ts'
 
@@ -18,6 +19,7 @@ export type ApiContext = Context<{ Bindings: Exchange }>
 /** A request as the operations of the Image API see it, and the answers they give. */
 export class ApiRequest {
   readonly service: Service
+  readonly renderings: Renderings
   readonly exchange: Exchange
   readonly query: Query
   readonly #context: ApiContext
@@ -25,11 +27,12 @@ export class ApiRequest {
   #caller: Caller = { authenticated: false }
 
   /** Throws InvalidVersion or BadRequestError. */
-  constructor(service: Service, context: ApiContext) {
+  constructor(service: Service, renderings: Renderings, context: ApiContext) {
     const { incoming } = context.env
     const url = incoming.url ?? '/'
     const question = url.indexOf('?')
     this.service = service
+    this.renderings = renderings
     this.exchange = context.env
     this.#context = context
     this.#showsChannels = acceptsChannels(
@@ -141,7 +144,7 @@ export class ApiRequest {
   }
 
   rendered(image: Image, view = this.view()): RenderedImage {
-    return renderImage(image, view)
+    return this.renderings.image(image, view)
   }
 
   json(value: unknown, options: { status?: number; headers?: Headers } = {}): Response {

@@ -5,6 +5,7 @@ import { type ApiContext, ApiRequest } from './api-request.ts'
 import { type Exchange, targetPath } from './exchange.ts'
 import { OPERATIONS } from './imgapi/index.ts'
 import type { Operation } from './operation.ts'
+import { Renderings } from './renderings.ts'
 import { emptyResponse, errorResponse } from './respond.ts'
 import type { Handler } from './server.ts'
 import type { Service } from './service.ts'
@@ -14,9 +15,10 @@ const CORS_HEADERS = 'accept, accept-version, content-type, request-id, origin, 
 /** The whole HTTP side of a server: it listens to nothing and reads no config. */
 export function createApp(service: Service): Handler {
   const app = new Hono<{ Bindings: Exchange }>({ getPath })
+  const renderings = new Renderings()
   const operations = OPERATIONS.filter(operation => operation.isOffered?.(service) ?? true)
   for (const operation of operations) {
-    app.on(operation.method, operation.path, context => run(service, operation, context))
+    app.on(operation.method, operation.path, context => run(service, renderings, operation, context))
   }
   const others = otherwise(service, operations)
   app.notFound(({ env, req }) => others.fetch(req.raw, env))
@@ -56,11 +58,16 @@ function getPath(request: Request, options?: { env?: Exchange }): string {
   return path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
 }
 
-async function run(service: Service, operation: Operation, { env, req }: ApiContext): Promise<Response> {
+async function run(
+  service: Service,
+  renderings: Renderings,
+  operation: Operation,
+  { env, req }: ApiContext,
+): Promise<Response> {
   env.route = operation.name
   try {
     checkPath(req.path)
-    return await operation.handle(new ApiRequest(service, { env, req } as ApiContext))
+    return await operation.handle(new ApiRequest(service, renderings, { env, req } as ApiContext))
   } catch (error) {
     return failure(service, env, error)
   }

@@ -24,8 +24,9 @@ export interface ListQuery {
 }
 
 /**
- * A part of a list: the images of an array from one index up to another. As long as nothing in it changes, the
- * same array comes again with every list, so that what is made of it can be kept.
+ * A part of a list: the images of an array from one index up to another. What is made of an array may be kept for
+ * as long as the array is: it never changes in place. To make that worthwhile, a driver gives the same array again
+ * as long as no image in it changes, and the same array of runs for the same query until any image changes.
  */
 export interface Run {
   images: readonly Image[]

@@ -1,15 +1,16 @@
-import { closeSync, openSync, truncateSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { bytes, call, create } from '../support/api.ts'
+import { bytes, call, create, manifest, uuid } from '../support/api.ts'
 import { curl } from '../support/curl.ts'
-import { isLinux, peakMemory } from '../support/process.ts'
-import { PASSWORD, startServer, temporaryFolder, USER } from '../support/server.ts'
+import { isLinux, peakMemory, residentMemory } from '../support/process.ts'
+import { AUTH, PASSWORD, startServer, temporaryFolder, USER } from '../support/server.ts'
 
-/** What large files cost. */
+/** What large files and many changes cost, in MiB. */
 
 const SIZE = 1.5 * 1024 * 1024 * 1024
 const MOST_MEMORY = 200
+const MOST_GROWTH = 70
 
 /** Mostly holes, so that it costs no room and little time, with something to tell its parts apart. */
 function largeFile() {
@@ -43,3 +44,33 @@ test.runIf(isLinux)(
     expect(peakMemory(server.pid)).toBeLessThan(MOST_MEMORY)
   },
 )
+
+/** Images with a manifest of about 20 KB each. */
+function writeLargeManifests(datadir: string, count: number): string[] {
+  return Array.from({ length: count }, () => {
+    const id = uuid()
+    mkdirSync(join(datadir, id), { recursive: true })
+    const image = { ...manifest({ uuid: id }), owner: uuid(), tags: { text: 'x'.repeat(20_000) } }
+    writeFileSync(join(datadir, id, 'manifest.json'), JSON.stringify(image))
+    return id
+  })
+}
+
+test.runIf(isLinux)('memory does not grow with the changes that lists were made after', async () => {
+  const folder = temporaryFolder()
+  const ids = writeLargeManifests(join(folder, 'data'), 40)
+  const server = await startServer({ folder })
+  const rounds = async (count: number) => {
+    for (let round = 0; round < count; round++) {
+      const path = `/images/${ids[round % ids.length]}?action=update`
+      expect((await call(server, 'POST', path, { body: { description: `${round}` } })).status).toBe(200)
+      const list = await fetch(`${server.url}/images?state=all`, { headers: AUTH })
+      expect((await list.arrayBuffer()).byteLength).toBeGreaterThan(40 * 20_000)
+    }
+  }
+  await rounds(60)
+  const before = residentMemory(server.pid)
+  await rounds(200)
+  // Each round makes 800 KB anew.
+  expect(residentMemory(server.pid) - before).toBeLessThan(MOST_GROWTH)
+})

@@ -202,3 +202,38 @@ describe('filters', () => {
     )
   })
 })
+
+describe('identity', () => {
+  const change = fc.record({ index: fc.nat(49), kind: fc.constantFrom('put' as const, 'delete' as const) })
+  const query = fc.record({
+    state: fc.constantFrom('all' as const, 'active' as const),
+    public: fc.constantFrom(undefined, true),
+    order,
+  })
+
+  test('the same arrays come again as long as nothing in them changes, and none changes in place', () => {
+    fc.assert(
+      fc.property(collection, fc.array(change, { maxLength: 10 }), query, (images, changes, some) => {
+        const all = [...images]
+        const from = catalogue(all)
+        const wanted = { ...ALL, ...some }
+        for (const { index, kind } of changes) {
+          const before = from.list(wanted)
+          expect(from.list({ ...wanted })).toBe(before)
+          const contents = before.map(run => [...run.images])
+          const chosen = all[index % (all.length || 1)]
+          if (!chosen) return
+          if (kind === 'delete') from.delete(chosen.uuid)
+          else from.put({ image: { ...chosen, description: `${index}` }, revision: 2 })
+          if (kind === 'delete') all.splice(all.indexOf(chosen), 1)
+          else all[all.indexOf(chosen)] = from.get(chosen.uuid)!.image
+          expect(before.map(run => [...run.images])).toEqual(contents)
+          // One chunk is another one now, or two, if it was divided.
+          const after = from.list(wanted).map(run => run.images)
+          const isNew = (array: readonly Image[]) => !before.some(run => run.images === array)
+          expect(after.filter(isNew).length).toBeLessThanOrEqual(2)
+        }
+      }),
+    )
+  })
+})

@@ -10,7 +10,12 @@ export function openFiles(pid: number): number {
 }
 
 /** The most memory that the process ever had resident, in MiB. */
-export function peakMemory(pid: number): number {
-  const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+export const peakMemory = (pid: number): number => memory(pid, 'VmHWM')
+
+/** What it has resident now, in MiB. */
+export const residentMemory = (pid: number): number => memory(pid, 'VmRSS')
+
+function memory(pid: number, name: string): number {
+  const line = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
   return Number(line![1]) / 1024
 }

@@ -1,6 +1,6 @@
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
-import { type ListQuery, type Position, positionOf, type TextMatch } from '../../images/listing.ts'
+import { type ListQuery, type Position, positionOf, type Run, type TextMatch } from '../../images/listing.ts'
 import { channelFilter, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Operation } from '../operation.ts'
@@ -8,6 +8,9 @@ import type { Query } from '../query.ts'
 import { sendList } from '../send-list.ts'
 
 const STATES = ['active', 'disabled', 'unactivated', 'all', 'creating', 'failed'] as const
+
+/** One array, so that what is rendered of it is kept. */
+const NOTHING: readonly Run[] = []
 
 /** Lists manifests (reference contract, 8.6): filtered, then sorted, then from the marker on, then cut. */
 export const listImages: Operation = {
@@ -19,9 +22,8 @@ export const listImages: Operation = {
     const viewer = request.viewer({ everyChannel: true })
     const view = request.view()
     const query = await readQuery(request, viewer)
-    const runs = query ? await request.service.images.manifests.list(query) : []
-    const { images, serverName } = request.service
-    return sendList(request.exchange, serverName, images.policy.stallTimeout, runs, view)
+    const runs = query ? await request.service.images.manifests.list(query) : NOTHING
+    return sendList(request, runs, view)
   },
 }
 
