@@ -1,20 +1,33 @@
 import { hostname } from 'node:os'
 import { type DestinationStream, type Logger, pino } from 'pino'
-import pretty from 'pino-pretty'
+import { prettyFactory } from 'pino-pretty'
+import { LogOutput } from './log-output.ts'
+
+export interface Logging {
+  log: Logger
+  logOutput: LogOutput
+}
 
 /**
  * The log: one JSON object a line on stdout, in the shape that the `bunyan` reader of SmartOS expects, or
- * lines for people when stdout is a terminal.
+ * lines for people when stdout is a terminal. An output that cannot be written costs lines and nothing else.
  */
-export function createLog(level: string): Logger {
-  return pino(
+export function createLog(level: string): Logging {
+  // Asking Node for it is also what makes a pipe or a socket return at once when it is full.
+  const format = formatFor(process.stdout)
+  const logOutput = new LogOutput({
+    fd: 1,
+    onRecovery: (lost, reason) => log.error({ lost }, `${lost} log lines were lost: ${reason}`),
+  })
+  const log = pino(
     {
       level,
       base: { name: 'imgapi', hostname: hostname(), pid: process.pid, v: 0 },
       timestamp,
     },
-    destination(),
+    { write: line => logOutput.write(format(line)) },
   )
+  return { log, logOutput }
 }
 
 let lastTime = 0
@@ -45,28 +58,7 @@ export function lineWriter(log: Logger): (fields: string, message: string) => vo
   }
 }
 
-/** Lines wait no longer than this, in milliseconds, for others to be written with. */
-const FLUSH_INTERVAL = 20
-const BATCH = 8 * 1024
-
-// A transport of pino's would need files beside the program; streams keep it one file.
-function destination(): DestinationStream {
-  if (process.stdout.isTTY) return pretty({ sync: true, ignore: 'name,hostname,pid,v', singleLine: true })
-  const stdout = pino.destination({ dest: 1, sync: true })
-  // A system call for every line costs as much as answering the request that it tells of. Gathered here: the
-  // stream's own way measures all that it holds again for each line.
-  let lines = ''
-  const flush = () => {
-    if (lines === '') return
-    stdout.write(lines)
-    lines = ''
-  }
-  setInterval(flush, FLUSH_INTERVAL).unref()
-  process.on('exit', flush)
-  return {
-    write: line => {
-      lines += line
-      if (lines.length >= BATCH) flush()
-    },
-  }
+/** For `bunyan`, or for people where that is a terminal. A transport of pino's would need files beside the program. */
+function formatFor({ isTTY }: NodeJS.WriteStream): (line: string) => string {
+  return isTTY ? prettyFactory({ ignore: 'name,hostname,pid,v', singleLine: true }) : line => line
 }

@@ -14,7 +14,7 @@ import { uuidOfPartial } from '../jobs/bring-image.ts'
 import { fetchImageTask } from '../jobs/fetch-image.ts'
 import { importTask } from '../jobs/import-chain.ts'
 import { Jobs } from '../jobs/jobs.ts'
-import { createLog } from '../log.ts'
+import { createLog, type Logging } from '../log.ts'
 import { HttpClient } from '../sources/http-client.ts'
 import { type Datadir, openDatadir } from '../storage/local/datadir.ts'
 import { keyFolder } from '../storage/local/layout.ts'
@@ -46,7 +46,8 @@ function addressToBind({ address, host }: Config): string | undefined {
 async function runServer(configPath: string) {
   const config = readConfig(configPath)
   checkCertificate(config)
-  const log = createLog(config.logLevel)
+  const logging = createLog(config.logLevel)
+  const { log } = logging
   // A signal that comes before the end of the start must not end the process either.
   const stop = stopSignal(log)
   let reloadNow = () => {}
@@ -54,7 +55,7 @@ async function runServer(configPath: string) {
   const datadir = await openDatadir(config.datadir).catch(error => {
     throw new FailedError((error as Error).message)
   })
-  const { service, gateways } = await compose(config, configPath, datadir, log)
+  const { service, gateways } = await compose(config, configPath, datadir, logging)
   const address = addressToBind(config)
   const server = await listen(config, service, gateways, address).catch(async error => {
     await stopService(service, gateways, datadir)
@@ -75,9 +76,9 @@ async function runServer(configPath: string) {
 }
 
 /** Lets go of the data directory if the rest of the server cannot be made. Throws FailedError. */
-async function compose(config: Config, configPath: string, datadir: Datadir, log: Logger) {
+async function compose(config: Config, configPath: string, datadir: Datadir, logging: Logging) {
   try {
-    const parts = createService(config, datadir, log)
+    const parts = createService(config, datadir, logging)
     await parts.mirrors.load().catch(error => {
       throw new FailedError((error as Error).message)
     })
@@ -115,8 +116,9 @@ function checkCertificate({ tls }: Config) {
   }
 }
 
-function createService(config: Config, datadir: Datadir, log: Logger): Omit<Service, 'gateways'> {
+function createService(config: Config, datadir: Datadir, logging: Logging): Omit<Service, 'gateways'> {
   const { mode } = config
+  const { log } = logging
   const images = createImages(config, datadir)
   const auth = new Authenticator({
     users: config.userdb,
@@ -157,7 +159,7 @@ function createService(config: Config, datadir: Datadir, log: Logger): Omit<Serv
     client: datacenterClient,
   }
   const { publicUrl, accel } = config
-  return { images, auth, jobs, mirrors, client, retry, log, serverName, publicUrl, accel, datacenters, lxd }
+  return { images, auth, jobs, mirrors, client, retry, ...logging, serverName, publicUrl, accel, datacenters, lxd }
 }
 
 /** The storage goes last: what is being imported still writes to it. */

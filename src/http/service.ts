@@ -17,6 +17,8 @@ export interface Service {
   client: HttpClient
   retry: RetryPolicy
   log: Logger
+  /** How many lines of the log could not be written. */
+  logOutput: { readonly lost: number }
   /** Value of the `Server` header. */
   serverName: string
   /** URL by which clients reach this server, if the config says it. */

@@ -1,32 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { addFile, bytes, call, create, md5, publish, sha1 } from '../support/api.ts'
 import { namesIn, treeOf } from '../support/folders.ts'
 import { runProgram } from '../support/program.ts'
 import { AUTH, PROGRAM, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
+import { canMount, mountDisk, unmount } from '../support/small-disk.ts'
 import { until } from '../support/until.ts'
 
 const MEGABYTE = 1024 * 1024
-
-/** A disk of 8 MB, where mounting is allowed. */
-function mountDisk(disk: string): boolean {
-  mkdirSync(disk)
-  return spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk]).status === 0
-}
-
-const unmount = (disk: string) => execFileSync('umount', ['-l', disk])
-
-function canMount(): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'imgapi-test-'))
-  const mounted = mountDisk(join(folder, 'disk'))
-  if (mounted) unmount(join(folder, 'disk'))
-  rmSync(folder, { recursive: true })
-  return mounted
-}
 
 interface SmallServer extends TestServer {
   /** What its answers say about the disk. */

@@ -67,14 +67,17 @@ export const md5 = (bytes: Uint8Array) => createHash('md5').update(bytes).digest
 export const uuid = () => randomUUID()
 export const bytes = (size: number) => randomBytes(size)
 
-export async function create(server: TestServer, changes: Record<string, unknown> = {}): Promise<Manifest> {
+export async function create(
+  server: Pick<TestServer, 'url'>,
+  changes: Record<string, unknown> = {},
+): Promise<Manifest> {
   const { status, body, text } = await call(server, 'POST', '/images', { body: manifest(changes) })
   if (status !== 200) throw new Error(`create: ${status} ${text}`)
   return body
 }
 
 export async function addFile(
-  server: TestServer,
+  server: Pick<TestServer, 'url'>,
   id: string,
   content: Uint8Array,
   query = 'compression=none',
@@ -86,7 +89,7 @@ export async function addFile(
 
 /** An active image with that content. */
 export async function publish(
-  server: TestServer,
+  server: Pick<TestServer, 'url'>,
   content: Uint8Array = bytes(1000),
   changes: Record<string, unknown> = {},
 ): Promise<Manifest> {

@@ -8,11 +8,11 @@ export const getState: Operation = {
   path: '/state',
   async handle(request) {
     await request.authenticate()
-    const { log, gateways } = request.service
+    const { log, logOutput, gateways } = request.service
     const memory = process.memoryUsage.rss()
     return request.json({
       cache: {},
-      log: { level: log.level },
+      log: { level: log.level, lost: logOutput.lost },
       storageTypes: ['local'],
       uptime: Math.round(process.uptime()),
       memory: { rss: memory },
