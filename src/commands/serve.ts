@@ -21,6 +21,7 @@ import { keyFolder } from '../storage/local/layout.ts'
 import { VERSION } from '../version.ts'
 import { command, configArg, FailedError } from './command.ts'
 import { createDropFolder, createImages, createMirrors } from './compose.ts'
+import { createConnectionLimit, openFilesLimit } from './descriptors.ts'
 
 export const serve = command({
   meta: { name: 'serve', description: 'Serve the images of a data directory' },
@@ -182,11 +183,14 @@ async function listen(config: Config, service: Service, gateways: Gateways, addr
   const { port, tls } = config
   const app = gateways.mount(createApp(service))
   const stallTimeout = config.stallTimeout * 1000
-  const server = await startServer(app, service.log, { address, port, tls, stallTimeout }).catch(error => {
-    const where = `${address ?? 'all interfaces'}, port ${port}`
-    throw new Error(`cannot listen on ${where}: ${(error as Error).message}`)
-  })
-  await gateways.listen({ address, tls }).catch(async error => {
+  const limit = createConnectionLimit(openFilesLimit(), config.imports.concurrency, service.log)
+  const server = await startServer(app, service.log, { address, port, tls, stallTimeout, limit }).catch(
+    error => {
+      const where = `${address ?? 'all interfaces'}, port ${port}`
+      throw new Error(`cannot listen on ${where}: ${(error as Error).message}`)
+    },
+  )
+  await gateways.listen({ address, tls, limit }).catch(async error => {
     await server.close(0)
     throw error
   })

@@ -1,4 +1,5 @@
 import type { CertificateFiles } from '../http/certificate.ts'
+import type { ConnectionLimit } from '../http/connection-limit.ts'
 import { targetPath } from '../http/exchange.ts'
 import { OPERATIONS } from '../http/imgapi/index.ts'
 import { type Handler, type HttpServer, startServer } from '../http/server.ts'
@@ -11,6 +12,8 @@ export interface GatewayServerOptions {
   /** The server's own address; undefined is every interface. */
   address: string | undefined
   tls: CertificateFiles | undefined
+  /** Shared with the server. */
+  limit: ConnectionLimit
 }
 
 interface Named {
@@ -62,17 +65,22 @@ export class Gateways {
     for (const { name, gateway } of this.#gateways) {
       const { place, handle } = gateway
       if ('prefix' in place) continue
+      const { limit } = options
       const address = place.address ?? options.address
       const tls = place.tls ? options.tls : undefined
       if (place.tls && !tls) throw new Error(`gateways.${name}.tls: the server has no certificate`)
       const { stallTimeout } = images.policy
-      const server = await startServer(handle, log, { address, port: place.port, tls, stallTimeout }).catch(
-        async error => {
-          await this.close(0)
-          const where = `${address ?? 'all interfaces'}, port ${place.port}`
-          throw new Error(`gateways.${name}: cannot listen on ${where}: ${(error as Error).message}`)
-        },
-      )
+      const server = await startServer(handle, log, {
+        address,
+        port: place.port,
+        tls,
+        stallTimeout,
+        limit,
+      }).catch(async error => {
+        await this.close(0)
+        const where = `${address ?? 'all interfaces'}, port ${place.port}`
+        throw new Error(`gateways.${name}: cannot listen on ${where}: ${(error as Error).message}`)
+      })
       this.#servers.push({ ...place, name, address, server })
     }
   }

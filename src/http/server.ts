@@ -5,6 +5,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Logger } from 'pino'
 import { accessLog } from './access-log.ts'
 import { type CertificateFiles, readCertificate } from './certificate.ts'
+import type { ConnectionLimit } from './connection-limit.ts'
 import { Connections } from './connections.ts'
 import { beginExchange, type Exchange } from './exchange.ts'
 
@@ -18,6 +19,8 @@ export interface ServerOptions {
   tls?: CertificateFiles | undefined
   /** Milliseconds. */
   stallTimeout: number
+  /** Shared by all servers of the process. */
+  limit: ConnectionLimit
 }
 
 export interface HttpServer {
@@ -34,14 +37,15 @@ const MAX_HEADER_SIZE = 16 * 1024
 
 /** Listens. Rejects with the system's error if it cannot. */
 export async function startServer(handle: Handler, log: Logger, options: ServerOptions): Promise<HttpServer> {
-  const { stallTimeout, tls, address, port } = options
+  const { stallTimeout, tls, address, port, limit } = options
   const logExchange = accessLog(log)
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = env as HttpBindings
-      connections.begin(outgoing)
+      const isWelcome = connections.begin(outgoing)
       const exchange = beginExchange(incoming, outgoing)
       outgoing.once('close', () => logExchange(exchange))
+      if (!isWelcome) return busy()
       return isWithoutHost(incoming) ? badRequest() : handle(request, exchange)
     },
     { hostname: 'localhost', overrideGlobalObjects: true, errorHandler: () => badRequest() },
@@ -63,7 +67,7 @@ export async function startServer(handle: Handler, log: Logger, options: ServerO
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
     listener(incoming, outgoing),
   )
-  const connections = new Connections(server, tls ? 'secureConnection' : 'connection')
+  const connections = new Connections(server, limit)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const pending = connections.answerOn(socket)
     // What follows a request is broken, not the request: its answer comes first, and is the last one.
@@ -100,10 +104,15 @@ const isWithoutHost = ({ httpVersion, headers }: IncomingMessage) =>
 
 const json = (code: string, message: string) => JSON.stringify({ code, message }, null, 2)
 
+const failure = (status: number, code: string, message: string, headers?: Record<string, string>) =>
+  new Response(json(code, message), { status, headers: { 'Content-Type': 'application/json', ...headers } })
+
 const badRequest = () =>
-  new Response(json('BadRequestError', 'the request line or its Host header cannot be understood'), {
-    status: 400,
-    headers: { 'Content-Type': 'application/json' },
+  failure(400, 'BadRequestError', 'the request line or its Host header cannot be understood')
+
+const busy = () =>
+  failure(503, 'ServiceUnavailableError', 'the server answers as many requests as it can: try again', {
+    'Retry-After': '1',
   })
 
 /** What is not HTTP gets an answer all the same: clients show its message. */
