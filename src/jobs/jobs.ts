@@ -29,8 +29,9 @@ export interface ImportRequest {
   fetch?: FetchedImage | undefined
 }
 
-/** Finished records are kept this long for people to look at. */
+/** Finished records are kept this long for people to look at, and not more of them than this. */
 const KEPT = 30 * 24 * 3600 * 1000
+const MOST_KEPT = 5000
 /** How often the progress of a running job is written down. */
 const PROGRESS_INTERVAL = 2000
 
@@ -260,6 +261,7 @@ export class Jobs {
       ...(state === 'failed' && { err: error }),
     }
     log[state === 'failed' ? 'error' : 'info'](entry, `import of image ${job.image_uuid} ${state}`)
+    await this.#forgetOld().catch(problem => log.error({ err: problem }, 'old jobs cannot be forgotten'))
   }
 
   /** For a record that is as good without: then the next start does the same again. */
@@ -287,8 +289,9 @@ export class Jobs {
 
   async #forgetOld() {
     const oldest = this.#options.images.now().getTime() - KEPT
-    for (const job of this.list()) {
-      const isOld = !isLive(job) && Date.parse(job.finished_at ?? job.created_at) < oldest
+    const finished = this.list().filter(job => !isLive(job))
+    for (const [index, job] of finished.entries()) {
+      const isOld = index >= MOST_KEPT || Date.parse(job.finished_at ?? job.created_at) < oldest
       if (isOld) await this.#forget(job)
     }
   }

@@ -8,6 +8,9 @@ import { cachePath, filePath, type Layout, temporaryPath } from './layout.ts'
 const PATIENCE = 10_000
 const STEP = 16 * 1024 * 1024
 
+/** Files to know of in memory, where nothing says which of them are gone; what is dropped is read or computed again. */
+const MOST_FILES = 100_000
+
 /**
  * The md5 of large and adopted files. To compute it while a file comes in would more than double the cost of
  * the upload, and only downloads need it, so it is made afterwards, one file at a time, while nothing else
@@ -19,7 +22,8 @@ export class Md5s {
   #hasher: Hasher | undefined
   readonly #known = new Map<string, string>()
   readonly #running = new Map<string, Promise<string | undefined>>()
-  readonly #later: [uuid: string, file: StoredFile][] = []
+  /** By image, whose newest file counts. */
+  readonly #later = new Map<string, StoredFile>()
   readonly #isIdle: () => boolean
   #last: Promise<unknown> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
@@ -31,7 +35,8 @@ export class Md5s {
 
   /** Computes it at leisure, unless it is kept already. */
   want(uuid: string, file: StoredFile) {
-    this.#later.push([uuid, file])
+    this.#later.set(uuid, file)
+    dropOldest(this.#later)
     this.#timer ??= setInterval(() => this.#whenIdle(), 200).unref()
   }
 
@@ -54,20 +59,21 @@ export class Md5s {
   /** Waits for what is being computed, which fails at once if its thread has been ended. */
   async close() {
     clearInterval(this.#timer)
-    this.#later.length = 0
+    this.#later.clear()
     await this.#hasher?.close()
     await this.#last
   }
 
   #whenIdle() {
     if (this.#running.size > 0 || !this.#isIdle()) return
-    const next = this.#later.shift()
+    const [next] = this.#later
     if (!next) {
       clearInterval(this.#timer)
       this.#timer = undefined
       return
     }
     const [uuid, file] = next
+    this.#later.delete(uuid)
     if (!this.#known.has(file.name + uuid) && !this.#readCache(uuid, file)) this.#compute(uuid, file)
   }
 
@@ -75,11 +81,16 @@ export class Md5s {
     try {
       const entry = JSON.parse(readFileSync(cachePath(this.#layout, uuid), 'utf8'))
       if (entry.name !== name || entry.size !== size || entry.mtime !== mtime) return undefined
-      this.#known.set(name + uuid, entry.md5)
+      this.#remember(name + uuid, entry.md5)
       return entry.md5
     } catch {
       return undefined
     }
+  }
+
+  #remember(key: string, md5: string) {
+    this.#known.set(key, md5)
+    dropOldest(this.#known)
   }
 
   #compute(uuid: string, file: StoredFile): Promise<string | undefined> {
@@ -103,7 +114,7 @@ export class Md5s {
         if (end === file.size) break
       }
       const [md5] = await follower.finish()
-      this.#known.set(file.name + uuid, md5!)
+      this.#remember(file.name + uuid, md5!)
       await this.#keep(uuid, file, md5!)
       return md5
     } finally {
@@ -124,4 +135,8 @@ export class Md5s {
       await rm(temporary, { force: true }).catch(() => {})
     }
   }
+}
+
+function dropOldest(files: Map<string, unknown>) {
+  if (files.size > MOST_FILES) files.delete(files.keys().next().value as string)
 }
