@@ -66,8 +66,9 @@ export class Bench {
     return path
   }
 
-  async server(datadir) {
-    const server = await startServer(this.folder, datadir, { profile: this.profile })
+  /** `settings`: more of its config. */
+  async server(datadir, settings) {
+    const server = await startServer(this.folder, datadir, { profile: this.profile, settings })
     this.#running.push(server)
     return server
   }

@@ -23,13 +23,16 @@ const HASH = hashOf(PASSWORD)
 
 let servers = 0
 
-/** Starts it on a data directory and resolves when it listens. `profile`: folder for a CPU profile of it. */
-export async function startServer(folder, datadir, { profile } = {}) {
+/**
+ * Starts it on a data directory and resolves when it listens. `profile`: folder for a CPU profile of it; `settings`:
+ * more of the config.
+ */
+export async function startServer(folder, datadir, { profile, settings } = {}) {
   const id = ++servers
   const config = join(folder, `config-${id}.json`)
   const log = join(folder, `server-${id}.log`)
   const userdb = [{ name: USER, password: HASH }]
-  writeFileSync(config, JSON.stringify({ datadir, port: 0, host: '127.0.0.1', userdb }))
+  writeFileSync(config, JSON.stringify({ datadir, port: 0, host: '127.0.0.1', userdb, ...settings }))
   const begun = performance.now()
   const profiling = profile ? ['--cpu-prof', '--cpu-prof-dir', profile] : []
   const child = start(process.execPath, [...profiling, PROGRAM, '-s', '-c', config], {
