@@ -160,7 +160,20 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
     client: datacenterClient,
   }
   const { publicUrl, accel } = config
-  return { images, auth, jobs, mirrors, client, retry, ...logging, serverName, publicUrl, accel, datacenters, lxd }
+  return {
+    images,
+    auth,
+    jobs,
+    mirrors,
+    client,
+    retry,
+    ...logging,
+    serverName,
+    publicUrl,
+    accel,
+    datacenters,
+    lxd,
+  }
 }
 
 /** The storage goes last: what is being imported still writes to it. */
