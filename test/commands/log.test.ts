@@ -115,28 +115,31 @@ test('no password and no Authorization header is ever logged', async () => {
   expect(log.toLowerCase()).not.toContain('authorization')
 })
 
+/** Letters on both sides of it, since times, ports and ids of processes may have its digits. */
+const SECRET = /Xq47|11zR/
+
 test.each([
-  ['http://eve:s4711@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
-  ['http://eve:s47%4011@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
-  [encodeURIComponent('https://eve:s4711@127.0.0.1:1/a'), 'https%3A%2F%2F***%40127.0.0.1%3A1%2Fa'],
-  ['http://eve:s@4711@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
+  ['http://eve:sXq4711zR@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
+  ['http://eve:sXq47%4011zR@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
+  [encodeURIComponent('https://eve:sXq4711zR@127.0.0.1:1/a'), 'https%3A%2F%2F***%40127.0.0.1%3A1%2Fa'],
+  ['http://eve:s@Xq4711zR@127.0.0.1:1/', 'http://***@127.0.0.1:1/'],
   ['http://127.0.0.1:1/a@b', 'http://127.0.0.1:1/a@b'],
 ])('credentials in a source are not logged: %s', async (source, shown) => {
   const server = await startServer()
   const path = `/images/${uuid()}?action=import-remote&source=`
   const line = await logged(server, 'POST', `${path}${source}`)
   expect(line.req).toMatchObject({ url: `${path}${shown}` })
-  expect(JSON.stringify(server.log())).not.toContain('4711')
+  expect(JSON.stringify(server.log())).not.toMatch(SECRET)
 })
 
 test('credentials of a source are not logged where an import of it fails either', async () => {
   const config = { allowPrivateSources: true, imports: { retries: 1, firstDelay: 1 } }
   const server = await startServer({ config })
-  const source = encodeURIComponent('http://eve:s4711@127.0.0.1:1/')
+  const source = encodeURIComponent('http://eve:sXq4711zR@127.0.0.1:1/')
   const answer = await call(server, 'POST', `/images/${uuid()}?action=import-remote&source=${source}`)
-  expect(answer.text).not.toContain('4711')
+  expect(answer.text).not.toMatch(SECRET)
   await server.stop()
-  expect(JSON.stringify(server.log())).not.toContain('4711')
+  expect(JSON.stringify(server.log())).not.toMatch(SECRET)
 })
 
 needs('script', 'bsdutils')('on a terminal the log is lines for people', async () => {

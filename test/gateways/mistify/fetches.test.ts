@@ -268,13 +268,15 @@ test('a source on a private address is refused before anything is queued', async
 
 test('credentials of a source reach the source and nobody else', async () => {
   const content = bytes(1000)
+  // So long that no time and no id has it by chance.
+  const secret = 'b7Xq0vNzR4711mWk2'
   const source = await startSource((request, response) => sendVersion(content, '"v1"', request, response))
   const server = await startMistify()
-  const plain = `${source.url}/guest?key=k4711`
-  const { id, ...asked } = (await fetchFrom(server, plain.replace('//', '//eve:s4711@'))).body
+  const plain = `${source.url}/guest?key=k${secret}`
+  const { id, ...asked } = (await fetchFrom(server, plain.replace('//', `//eve:s${secret}@`))).body
   expect(asked.source).toBe(plain)
   await hasStatus(server, id, 'complete')
-  expect(source.requests[0]?.authorization).toBe(`Basic ${Buffer.from('eve:s4711').toString('base64')}`)
+  expect(source.requests[0]?.authorization).toBe(`Basic ${Buffer.from(`eve:s${secret}`).toString('base64')}`)
   expect((await fetchFrom(server, plain)).body.id).toBe(id)
   const { body } = await ask(server, 'GET', `/images/${id}`, { anonymous: true })
   expect(body.source).toBe(`${source.url}/guest?key=***`)
@@ -284,5 +286,5 @@ test('credentials of a source reach the source and nobody else', async () => {
     await ask(server, 'GET', '/images', { anonymous: true }),
   ].map(({ text }) => text)
   await server.stop()
-  for (const text of [...seen, JSON.stringify(server.log())]) expect(text).not.toContain('4711')
+  for (const text of [...seen, JSON.stringify(server.log())]) expect(text).not.toContain(secret)
 })
