@@ -1,4 +1,5 @@
 import PQueue from 'p-queue'
+import { checkImport } from '../images/create.ts'
 import { ImgapiError } from '../images/errors.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
@@ -39,6 +40,9 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
   status({ status: `${reference}: Pulling from ${shortName(name)} (req ${requestId})` })
   const found = await registry.resolve(name.repository, reference, { platform: PLATFORM, signal })
   const layers = layerImages(name, found, { isPublic, now: images.now() })
+  for (const { uuid, manifest } of layers) {
+    if (!(await isHere(uuid))) checkImport(images, manifest, channel)
+  }
   const local = `${shortName(name)}${reference.startsWith('sha256:') ? '@' : ':'}${reference}`
   for (const { layer } of layers) {
     status({ id: shortDigest(layer.digest), progressDetail: {}, status: 'Pulling fs layer' })
@@ -87,8 +91,7 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
     const { digest } = layer
     signal.throwIfAborted()
     progress(digest, 'Pulling fs layer')
-    const here = await images.manifests.find(uuid)
-    if (here && isActivated(here.image)) return progress(digest, 'Already exists')
+    if (await isHere(uuid)) return progress(digest, 'Already exists')
     const file = { ...layer, label: `layer ${digest}` }
     checkFileSize(images, file)
     const onRetry = (error: Error) => progress(digest, `Retrying: ${error.message}`)
@@ -99,6 +102,11 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
     })
     fetched.set(uuid, received)
     progress(digest, 'Download complete')
+  }
+
+  async function isHere(uuid: string) {
+    const found = await images.manifests.find(uuid)
+    return found !== undefined && isActivated(found.image)
   }
 
   function status(payload: Record<string, unknown>) {

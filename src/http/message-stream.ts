@@ -34,8 +34,8 @@ export async function streamMessages(
     await work(tell, left.signal)
   } catch (error) {
     if (!left.signal.aborted) {
-      const { code, message } = asImgapiError(error, request)
-      tell({ type: 'error', error: { code, message } })
+      const { code, message, errors } = asImgapiError(error, request)
+      tell({ type: 'error', error: { code, message, ...(errors && { errors }) } })
     }
   }
   outgoing.end()

@@ -74,9 +74,7 @@ export async function importedImage(
   const here = await images.manifests.find(uuid)
   if (here && here.image.state !== 'creating') throw alreadyExists(uuid, here.image)
   await checkOrigin(images, manifest.origin)
-  const { fields, extra } = sortFields(manifest, 'import')
-  const image = newImage(images, { ...fields, owner: importedOwner(images, fields.owner) }, viewer)
-  return Object.keys(extra).length > 0 ? { ...image, extra } : image
+  return describeImport(images, manifest, viewer)
 }
 
 /** Takes an image over, which waits, unactivated, for its file. */
@@ -97,6 +95,17 @@ export async function importImage(
   if (!isAnnounced || !(await images.manifests.replace(image, here.revision))) throw alreadyExists(uuid)
   await removeSuperseded(images, here.image, image)
   return image
+}
+
+/** Throws what importImage says of the manifest itself, before what takes long begins. Its origin may come later. */
+export function checkImport(images: Images, manifest: Record<string, unknown>, channel?: string) {
+  describeImport(images, manifest, { authenticated: true, channel })
+}
+
+function describeImport(images: Images, manifest: Record<string, unknown>, viewer: Viewer): Image {
+  const { fields, extra } = sortFields(manifest, 'import')
+  const image = newImage(images, { ...fields, owner: importedOwner(images, fields.owner) }, viewer)
+  return Object.keys(extra).length > 0 ? { ...image, extra } : image
 }
 
 /** Public and private servers have no owners to keep: there everything belongs to nobody. */

@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { call } from '../support/api.ts'
 import { json, send } from '../support/http.ts'
 import { digestOf, layerOf } from '../support/layers.ts'
-import { beginImport, importStreamed, statusOf } from '../support/messages.ts'
+import { beginImport, expectForbidden, importStreamed, statusOf } from '../support/messages.ts'
 import { needsAll } from '../support/programs.ts'
 import { LOGIN, push, pushIndex, startRegistry } from '../support/registry.ts'
 import { AUTH, startServer, type TestServer } from '../support/server.ts'
@@ -160,6 +160,21 @@ test('what is here already is not fetched again, and layers are shared between i
   await importDocker(server, `repo=${registry.host}/two&tag=v1`)
   const images = json(await send(`${server.url}/images?type=docker`, 'GET'))
   expect(images).toHaveLength(3)
+})
+
+test('layers that the mode of the server forbids are refused before one is fetched', async () => {
+  const registry = await startRegistry()
+  await push(registry, 'some/app', 'v1', LAYERS)
+  const server = await startServer({ config: { ...CONFIG, mode: 'private' } })
+  const query = `repo=${registry.host}/some/app&tag=v1`
+  const { messages } = await importDocker(server, query)
+  expectForbidden(messages)
+  expect(messages.filter(({ type }) => type === 'progress')).toEqual([])
+  const allowed = await importDocker(server, `${query}&public=false`)
+  expect(statusOf(allowed.messages.at(-1)!)).toMatch(/Downloaded newer image/)
+  // What is here is here, whatever is asked for.
+  const again = await importDocker(server, query)
+  expect(statusOf(again.messages.at(-1)!)).toMatch(/Image is up to date/)
 })
 
 test('two who want the same image at once both get it', async () => {

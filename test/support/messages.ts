@@ -1,4 +1,5 @@
 import { type IncomingMessage, request } from 'node:http'
+import { expect } from 'vitest'
 import { send } from './http.ts'
 import { AUTH, type TestServer } from './server.ts'
 
@@ -26,6 +27,15 @@ export const messagesIn = (text: string): Message[] =>
 /** `progress 0123456789ab Downloading` */
 export const statusOf = ({ type, payload }: Message) =>
   [type, payload?.id, payload?.status].filter(Boolean).join(' ')
+
+/** The last message says that the mode of the server is against it. */
+export function expectForbidden(messages: Message[]) {
+  const message = expect.stringMatching(
+    /^(public|private) images are not allowed on a (public|private) Images API$/,
+  )
+  const errors = [{ field: 'public', code: 'Invalid', message }]
+  expect(messages.at(-1)).toMatchObject({ type: 'error', error: { code: 'ValidationFailed', errors } })
+}
 
 /** The same request, for a look at its messages before the answer ends. */
 export function beginImport(server: TestServer, query: string) {
