@@ -7,7 +7,7 @@ import { choice, flag, pathPrefix, text, url, whole } from './config-rules.ts'
 import type { GatewayKind } from './gateways/gateway.ts'
 import * as GATEWAYS from './gateways/registry.ts'
 import { UUID } from './images/fields.ts'
-import { LXD_REGISTRIES } from './lxd/simplestreams.ts'
+import { LxdRegistries } from './lxd/settings.ts'
 import { MirrorList } from './mirror/settings.ts'
 
 /**
@@ -170,12 +170,9 @@ export const Schema = z.strictObject(
       .record(text, url, { error: 'an object {DATACENTER: URL}' })
       .default({})
       .describe('where import-from-datacenter finds the other datacenters'),
-    lxdRegistries: z
-      .record(text, url, { error: 'an object {NAME: URL}' })
-      .default(LXD_REGISTRIES)
-      .describe(
-        'LXD image servers (simplestreams) that import-lxd-image knows by name; default: `images` and `ubuntu`, as in LXD',
-      ),
+    lxdRegistries: LxdRegistries.describe(
+      'LXD image servers by name: URLs (simplestreams), or `{"url": ..., "protocol": "lxd"}`; default: `images` and `ubuntu`, as in LXD',
+    ),
     maxImageSize: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes)')
       .optional()
       .describe('largest image file to take, in bytes; default: what the disk holds'),

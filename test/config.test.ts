@@ -169,3 +169,35 @@ describe('mirrors', () => {
     expect(lines.join()).not.toContain('4711')
   })
 })
+
+describe('LXD image servers', () => {
+  const read = (lxdRegistries: unknown) =>
+    parseConfig({ ...PREDECESSOR, lxdRegistries }, 'FILE').lxdRegistries
+
+  test('speak simplestreams unless it says otherwise; without any, there are those of LXD', () => {
+    const [streams, server] = ['https://images.example.com/', 'https://lxd.example.com:8443']
+    expect(read({ a: streams, b: { url: streams }, c: { url: server, protocol: 'lxd' } })).toEqual({
+      a: { url: streams, protocol: 'simplestreams' },
+      b: { url: streams, protocol: 'simplestreams' },
+      c: { url: server, protocol: 'lxd' },
+    })
+    expect(read({})).toEqual({})
+    const { images, ubuntu } = read(undefined)
+    expect([images!.url, ubuntu!.protocol]).toEqual(['https://images.lxd.canonical.com', 'simplestreams'])
+  })
+
+  test.each([[{ a: 'ftp://x/' }], [{ a: 5 }], [{ a: {} }], [{ a: { url: 'https://x/', protocol: 'http' } }]])(
+    '%j',
+    registries => {
+      const unknown = { a: { url: 'https://x/', port: 1 } }
+      expect(problems({ ...PREDECESSOR, lxdRegistries: unknown })).toEqual([
+        'FILE: lxdRegistries.a.port: unknown key',
+      ])
+      expect(problems({ ...PREDECESSOR, lxdRegistries: registries })).toEqual([
+        expect.stringMatching(
+          /^FILE: lxdRegistries\.a: found .*, expected a URL, or an object \{"url": URL, /,
+        ),
+      ])
+    },
+  )
+})

@@ -140,7 +140,7 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
   const datacenterClient = new HttpClient({ ...clientOptions, allowPrivate: true })
   const { lxdRegistries, allowPrivateSources: allowPrivate } = config
   // These are named by the operator too, but their lists may lead anywhere.
-  const trusted = new Set(Object.values(lxdRegistries).map(url => new URL(url).origin))
+  const trusted = new Set(Object.values(lxdRegistries).map(({ url }) => new URL(url).origin))
   const lxd = {
     registries: lxdRegistries,
     client: new HttpClient({ ...clientOptions, allowPrivate, trusted }),

@@ -33,6 +33,13 @@ function fieldsOf(
   return `"req_id":${JSON.stringify(id)},"route":"${route}","req":${request},"res":{"statusCode":${status}},"latency":${latency},"bytes":${bytes}${who}${broken}`
 }
 
-/** URLs may carry credentials in a parameter that is a URL itself: all up to the last @ of its host part. */
-const redact = (url: string) =>
-  /\/\/|%2f/i.test(url) ? url.replace(/(\/\/|%2f%2f)(?:(?!%2f)[^/&;])*(@|%40)/gi, '$1***$2') : url
+/**
+ * URLs may carry credentials in a parameter that is a URL itself: all up to the last @ of its host part. The
+ * parameter `secret` is one.
+ */
+const redact = (url: string) => {
+  const shown = url.replace(/([?&]secret=)[^&]*/g, '$1***')
+  return /\/\/|%2f/i.test(shown)
+    ? shown.replace(/(\/\/|%2f%2f)(?:(?!%2f)[^/&;])*(@|%40)/gi, '$1***$2')
+    : shown
+}

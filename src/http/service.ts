@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Images } from '../images/images.ts'
 import type { Jobs } from '../jobs/jobs.ts'
+import type { LxdRegistry } from '../lxd/settings.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import type { HttpClient } from '../sources/http-client.ts'
 import type { RetryPolicy } from '../sources/resumable.ts'
@@ -28,7 +29,7 @@ export interface Service {
   /** Other datacenters by name, the name of this one, and how they are reached. */
   datacenters: { own: string | undefined; urls: Readonly<Record<string, string>>; client: HttpClient }
   /** LXD image servers by name, and how they are reached. */
-  lxd: { registries: Readonly<Record<string, string>>; client: HttpClient }
+  lxd: { registries: Readonly<Record<string, LxdRegistry>>; client: HttpClient }
   /** The other protocols that this server speaks, by name: `ok`, or what is wrong. */
   gateways(): Promise<Record<string, string>>
 }

@@ -13,14 +13,18 @@ import { fetchOptions } from './fetch-file.ts'
 export interface DigestedFile {
   /** For messages. */
   label: string
-  /** `sha256:...` */
-  digest: string
+  /** `sha256:...`; without it, the caller proves what was sent. */
+  digest?: string
   size: number
+  /** Whether `size` is only the most that the file can have. */
+  isSizeLimit?: boolean | undefined
 }
 
 export interface FetchedFile {
   received: ReceivedFile
   compression: Compression
+  /** SHA-256, lower-case hex. */
+  sha256: string
 }
 
 export interface FetchOptions {
@@ -35,7 +39,7 @@ export interface FetchOptions {
 const PROGRESS_STEP = 512 * 1024
 
 /** Throws Download for a file that is larger than this server takes. */
-export function checkFileSize({ policy }: Images, { label, size }: DigestedFile) {
+export function checkFileSize({ policy }: Images, { label, size }: Pick<DigestedFile, 'label' | 'size'>) {
   const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
   if (size > limit) throw download(`${label}: ${fileTooBig(`size ${size}`, limit)}`)
 }
@@ -50,10 +54,11 @@ export async function fetchDigested(
   source: Readable,
   { inspect, onChunk, onProgress }: FetchOptions,
 ): Promise<FetchedFile> {
-  const { label, digest, size } = file
+  const { label, digest, size, isSizeLimit = false } = file
   const hash = createHash('sha256')
   const start = Math.floor(images.now().getTime() / 1000)
   let compression: Compression = 'none'
+  let sha256 = ''
   let failure: unknown
   let current = 0
   let reported = 0
@@ -64,27 +69,35 @@ export async function fetchDigested(
         if (current > size) throw download(`${label}: more than its ${size} bytes were sent`)
         hash.update(chunk)
         onChunk?.(chunk)
-        if (current - reported >= PROGRESS_STEP || current >= size) {
-          reported = current
-          onProgress({ current, total: size, start })
-        }
+        if (current - reported >= PROGRESS_STEP) report(size)
         yield chunk
       }
-      const found = `sha256:${hash.digest('hex')}`
-      if (found !== digest) throw download(`${label}: what was sent has the digest ${found}, not ${digest}`)
+      if (current > reported) report(isSizeLimit ? current : size)
+      sha256 = hash.digest('hex')
+      const found = `sha256:${sha256}`
+      if (digest !== undefined && found !== digest)
+        throw download(`${label}: what was sent has the digest ${found}, not ${digest}`)
     } catch (error) {
       failure = error
       throw error
     }
+  }
+  const report = (total: number) => {
+    reported = current
+    onProgress({ current, total, start })
   }
   const onHead = (head: Buffer) => {
     inspect?.(head)
     compression = sniffCompression(head)
   }
   try {
+    if (!isSizeLimit) checkFileSize(images, file)
     const body = Readable.from(checked(), { objectMode: false })
-    const received = await images.files.receive(body, fetchOptions(images, size, onHead))
-    return { received, compression }
+    const received = await images.files.receive(
+      body,
+      fetchOptions(images, isSizeLimit ? undefined : size, onHead),
+    )
+    return { received, compression, sha256 }
   } catch (error) {
     // What the store saw is a body that broke off; why it did is what the download says.
     const cause = failure ?? error

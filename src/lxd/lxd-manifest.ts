@@ -1,29 +1,40 @@
-import type { StreamImage } from './products.ts'
+import type { ImageDescription, OfferedFile } from './image-server.ts'
 
 /** The first half of the fingerprint, so that it is the same on every server that imports the image. */
 const uuidOf = (fingerprint: string) =>
   fingerprint.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 
-/** The manifest of an image of type lxd (reference contract, section 11). `registry`: its name in the config. */
+export interface ManifestOptions {
+  /** Name of the image server in the config. */
+  registry: string
+  isPublic: boolean
+  now: Date
+}
+
+/**
+ * The manifest of an image of type lxd (reference contract, section 11). `files`: those that have been fetched;
+ * the first one is the metadata.
+ */
 export function lxdManifest(
-  image: StreamImage,
-  { registry, isPublic, now }: { registry: string; isPublic: boolean; now: Date },
+  image: ImageDescription,
+  files: readonly Pick<OfferedFile, 'path' | 'ftype' | 'sha256'>[],
+  { registry, isPublic, now }: ManifestOptions,
 ): Record<string, unknown> & { uuid: string } {
-  const { fullname, version, fingerprint, files } = image
-  const [metadata] = files
+  const { fullname, version, fingerprint } = image
+  const metadata = files[0]
   const name = image.pubname ?? fullname
   const tags = {
     'lxd:arch': image.arch,
     'lxd:aliases': image.aliases,
     'lxd:fingerprint': fingerprint,
-    'lxd:ftype': files.at(-1)!.ftype,
+    'lxd:ftype': files.at(-1)?.ftype,
     'lxd:name': name,
     'lxd:os': image.os,
-    'lxd:path': metadata.path,
+    'lxd:path': metadata?.path,
     'lxd:release': image.release,
     'lxd:release_title': image.release_title,
     'lxd:repo': registry,
-    'lxd:sha256': metadata.sha256,
+    'lxd:sha256': metadata?.sha256,
   }
   return {
     v: 2,

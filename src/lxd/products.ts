@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isObject } from '../images/rules.ts'
+import type { ImageDescription } from './image-server.ts'
 
 /**
  * What a simplestreams server lists: products, each in several versions, each of several files. Which of them an
@@ -25,21 +26,19 @@ const Product = z.object({
 
 export type StreamFile = z.infer<typeof Item>
 
-export interface StreamImage extends Omit<z.infer<typeof Product>, 'versions'> {
-  /** Name of the product. */
-  fullname: string
-  version: string
-  /** Of all files, one after the other: SHA-256, lower-case hex. */
-  fingerprint: string
+export interface StreamImage extends ImageDescription {
   /** The metadata and the root file system, or one file that has both. */
-  files: readonly [StreamFile, ...StreamFile[]]
+  files: readonly StreamFile[]
 }
 
 /** What SmartOS runs on, by its names. */
-const ARCHITECTURES = ['amd64', 'x86_64']
+export const ARCHITECTURES = ['amd64', 'x86_64']
 
-const COMBINED = 'lxd_combined.tar.gz'
-const METADATA = 'lxd.tar.xz'
+/** Metadata of both may be there, for the same root file systems; that of LXD comes first. */
+const FLAVOURS = [
+  { combined: 'lxd_combined.tar.gz', metadata: 'lxd.tar.xz' },
+  { combined: 'incus_combined.tar.gz', metadata: 'incus.tar.xz' },
+]
 /** Root file systems, the best first, and where the metadata has the fingerprint of the image with that one. */
 const ROOTS: readonly (readonly [ftype: string, ...fingerprints: string[]])[] = [
   ['squashfs', 'combined_squashfs_sha256'],
@@ -84,11 +83,20 @@ function newestVersion(fullname: string, given: unknown): StreamImage {
   throw new Error(`product ${fullname} has no version with a root file system and its metadata`)
 }
 
-function chooseFiles(items: readonly unknown[]): Pick<StreamImage, 'fingerprint' | 'files'> | undefined {
-  const combined = fileOf(items, COMBINED)
-  if (combined) return { fingerprint: combined.file.sha256, files: [combined.file] }
-  const metadata = fileOf(items, METADATA)
-  if (!metadata) return undefined
+type Files = Pick<StreamImage, 'fingerprint' | 'files'>
+
+function chooseFiles(items: readonly unknown[]): Files | undefined {
+  for (const flavour of FLAVOURS) {
+    const combined = fileOf(items, flavour.combined)
+    if (combined) return { fingerprint: combined.file.sha256, files: [combined.file] }
+    const metadata = fileOf(items, flavour.metadata)
+    const files = metadata && withRoot(items, metadata)
+    if (files) return files
+  }
+  return undefined
+}
+
+function withRoot(items: readonly unknown[], metadata: NonNullable<ReturnType<typeof fileOf>>) {
   for (const [ftype, ...keys] of ROOTS) {
     const root = fileOf(items, ftype)
     const fingerprint = keys.map(key => metadata.item[key]).find(value => typeof value === 'string')

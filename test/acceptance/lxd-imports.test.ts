@@ -4,7 +4,7 @@ import { expect, test as plain } from 'vitest'
 import { call } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { json, send } from '../support/http.ts'
-import { beginImport, importStreamed, type Message, statusOf } from '../support/messages.ts'
+import { beginImport, expectForbidden, importStreamed, type Message, statusOf } from '../support/messages.ts'
 import { needsAll, type Test } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { sdcClient } from '../support/sdc-client.ts'
@@ -229,6 +229,52 @@ test('a combined image is one file', async () => {
   expect(body).toMatchObject({ name: 'Box _1_', version: 'serial', files: [{ compression: 'gzip' }] })
   expect(body.files).toHaveLength(1)
   expect(Date.now() - Date.parse(body.published_at)).toBeLessThan(600_000)
+})
+
+test('images of a server for Incus come in the same way', async () => {
+  const named = (file: LxdFile, name: string) => ({ ...file, name, ftype: name })
+  const metadata = named(FILES.metadata, 'incus.tar.xz')
+  const combined = named(FILES.combined, 'incus_combined.tar.gz')
+  const tree = new SimpleStreamsTree()
+  tree.add({ aliases: 'split', versions: { [NEWER]: [metadata, FILES.rootTar, FILES.squashfs] } })
+  tree.add({ aliases: 'unified', versions: { [NEWER]: [combined] } })
+  const server = await serve(tree)
+  for (const [alias, files] of [
+    ['split', [metadata, FILES.squashfs]],
+    ['unified', [combined]],
+  ] as const) {
+    const { messages } = await importLxd(server, `images:${alias}`)
+    expect(messages.at(-1)).toMatchObject({
+      payload: { status: 'Pull complete' },
+      image_uuid: uuidOf(...files),
+    })
+    const { body } = await call(server, 'GET', `/images/${uuidOf(...files)}`)
+    expect(body.tags).toMatchObject({
+      'lxd:ftype': files.at(-1)!.ftype,
+      'lxd:fingerprint': fingerprintOf(...files),
+    })
+    await expectFiles(server, ...files)
+  }
+})
+
+test('an image that the mode of the server forbids is refused before anything of it is fetched', async () => {
+  const tree = alpine()
+  const url = await tree.serve()
+  for (const [mode, isPublic] of [
+    ['public', false],
+    ['private', true],
+  ] as const) {
+    const server = await startServer({ config: { mode, lxdRegistries: { images: url } } })
+    const before = tree.requests.length
+    const { messages } = await importLxd(server, 'images:alpine/3.20', `&public=${isPublic}`)
+    expectForbidden(messages)
+    expect(tree.requests.slice(before)).toHaveLength(2)
+    const allowed = await importLxd(server, 'images:alpine/3.20', `&public=${!isPublic}`)
+    expect(allowed.messages.at(-1)!.payload.status).toBe('Pull complete')
+    // What is here is here, whatever is asked for.
+    const again = await importLxd(server, 'images:alpine/3.20', `&public=${isPublic}`)
+    expect(again.messages.at(-1)!.payload.status).toBe('Already exists')
+  }
 })
 
 test('what is here already is not fetched again; two who want it at once both get it', async () => {

@@ -63,3 +63,22 @@ test('products that are of another form are passed over, and one that is meant i
     /^product broken is not valid: versions/,
   )
 })
+
+test('images of Incus are taken if there is no image of LXD, with the fingerprint that their own metadata has', () => {
+  const incus = item('incus.tar.xz', { combined_squashfs_sha256: digest('8') })
+  const combined = item('incus_combined.tar.gz', { sha256: digest('9') })
+  const found = (...items: object[]) => chooseImage({ box: productOf(items) }, 'box')
+  expect(found(item('squashfs'), incus)).toMatchObject({
+    fingerprint: digest('8'),
+    files: [{ ftype: 'incus.tar.xz' }, { ftype: 'squashfs' }],
+  })
+  expect(found(incus, item('squashfs'), METADATA)).toMatchObject({
+    fingerprint: digest('1'),
+    files: [{ ftype: 'lxd.tar.xz' }, { ftype: 'squashfs' }],
+  })
+  expect(found(incus, item('squashfs'), combined)).toMatchObject({
+    fingerprint: digest('9'),
+    files: [{ ftype: 'incus_combined.tar.gz' }],
+  })
+  expect(found(combined, METADATA, item('squashfs'))).toMatchObject({ fingerprint: digest('1') })
+})

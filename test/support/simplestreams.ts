@@ -33,23 +33,35 @@ export interface LxdFiles {
   combined: LxdFile
 }
 
+/** Seconds of the epoch. */
+const CREATED = Date.UTC(2026, 0, 2) / 1000
+
 /** `text`: the content of a file in the image, so that images differ. */
-export async function makeLxdFiles(text: string): Promise<LxdFiles> {
+export async function makeLxdFiles(
+  text: string,
+  { architecture = 'x86_64', properties = {} as Record<string, string> } = {},
+): Promise<LxdFiles> {
   const folder = mkdtempSync(join(tmpdir(), 'imgapi-test-'))
   try {
-    return await makeFilesIn(folder, text)
+    return await makeFilesIn(folder, text, { architecture, creation_date: CREATED, properties })
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-async function makeFilesIn(folder: string, text: string): Promise<LxdFiles> {
+async function makeFilesIn(
+  folder: string,
+  text: string,
+  metadata: Record<string, unknown>,
+): Promise<LxdFiles> {
   mkdirSync(join(folder, 'rootfs/etc'), { recursive: true })
   writeFileSync(join(folder, 'rootfs/etc/motd'), text)
-  const created = Date.UTC(2026, 0, 2) / 1000
+  // JSON is YAML.
   writeFileSync(
     join(folder, 'metadata.yaml'),
-    `architecture: x86_64\ncreation_date: ${created}\n# ${text.slice(0, 40)}\n`,
+    `${JSON.stringify(metadata)}
+# ${text.slice(0, 40)}
+`,
   )
   const make = async (program: string, ...args: string[]) => {
     const made = await run(program, args, { cwd: folder })
@@ -86,6 +98,8 @@ export interface ProductOptions {
   /** Of the product. */
   fields?: Record<string, unknown>
 }
+
+const METADATA = ['lxd.tar.xz', 'incus.tar.xz']
 
 const COMBINED_KEYS: Record<string, string> = {
   squashfs: 'combined_squashfs_sha256',
@@ -132,18 +146,18 @@ export class SimpleStreamsTree {
   }
 
   #items(fullname: string, version: string, files: readonly LxdFile[]): Items {
-    const metadata = files.find(({ ftype }) => ftype === 'lxd.tar.xz')
-    const combined = files.flatMap(root => {
-      const key = COMBINED_KEYS[root.ftype]
-      return metadata && key ? [[key, fingerprintOf(metadata, root)]] : []
-    })
+    const combined = (metadata: LxdFile) =>
+      files.flatMap(root => {
+        const key = COMBINED_KEYS[root.ftype]
+        return key ? [[key, fingerprintOf(metadata, root)]] : []
+      })
     return Object.fromEntries(
       files.map(file => {
         const path = `images/${fullname.replaceAll(':', '/')}/${version}/${file.name}`
         this.#files.set(path, file.content)
         const { ftype, content } = file
         const own = { ftype, path, size: content.length, sha256: sha256(content) }
-        return [file.name, file === metadata ? { ...own, ...Object.fromEntries(combined) } : own]
+        return [file.name, METADATA.includes(ftype) ? { ...own, ...Object.fromEntries(combined(file)) } : own]
       }),
     )
   }

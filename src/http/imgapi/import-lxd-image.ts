@@ -1,12 +1,18 @@
 import { ImgapiError } from '../../images/errors.ts'
 import { requireOperator, type Viewer } from '../../images/visibility.ts'
+import type { ImageServer } from '../../lxd/image-server.ts'
 import { importLxdImage } from '../../lxd/import-lxd.ts'
+import { RestServer } from '../../lxd/rest-server.ts'
+import { SimpleStreams } from '../../lxd/simplestreams.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { streamMessages } from '../message-stream.ts'
 
-/** `POST /images?action=import-lxd-image&alias=REGISTRY:IMAGE` (reference contract, section 11). */
+/**
+ * `POST /images?action=import-lxd-image&alias=REGISTRY:IMAGE` (reference contract, section 11). `secret`: for an
+ * image of a server of LXD that is not public.
+ */
 export async function importLxd(request: ApiRequest, viewer: Viewer): Promise<Response> {
-  const { images, lxd, retry } = request.service
+  const { images, retry } = request.service
   requireOperator(viewer)
   const full = request.query.get('alias')
   const { name, alias } = readAlias(full)
@@ -14,8 +20,8 @@ export async function importLxd(request: ApiRequest, viewer: Viewer): Promise<Re
   const { channel } = viewer
   const requestId = request.exchange.id
   return streamMessages(request, { id: full, alias: full }, async (tell, signal) => {
-    const registry = { name, url: registryUrl(lxd.registries, name) }
-    const work = { images, client: lxd.client, retry, registry, alias, isPublic, channel, requestId }
+    const server = imageServer(request, name)
+    const work = { images, retry, server, registry: name, alias, isPublic, channel, requestId }
     await importLxdImage({ ...work, signal, tell })
   })
 }
@@ -35,11 +41,16 @@ function readAlias(full: string | undefined) {
 }
 
 /** Throws InvalidParameter, which names the registries of the config. */
-function registryUrl(registries: Readonly<Record<string, string>>, name: string): URL {
-  if (Object.hasOwn(registries, name)) return new URL(registries[name]!)
-  const valid = Object.keys(registries).join(', ')
-  throw new ImgapiError(
-    'InvalidParameter',
-    `No registry found for "${name}" - valid registries are "${valid}"`,
-  )
+function imageServer({ service: { lxd }, query }: ApiRequest, name: string): ImageServer {
+  const { registries, client } = lxd
+  if (!Object.hasOwn(registries, name)) {
+    const valid = Object.keys(registries).join(', ')
+    throw new ImgapiError(
+      'InvalidParameter',
+      `No registry found for "${name}" - valid registries are "${valid}"`,
+    )
+  }
+  const { url, protocol } = registries[name]!
+  if (protocol === 'lxd') return new RestServer(client, new URL(url), query.get('secret'))
+  return new SimpleStreams(client, new URL(url))
 }
