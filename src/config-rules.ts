@@ -14,6 +14,11 @@ export const url = text.refine(value => URL.canParse(value) && /^https?:/.test(v
   error: 'an http or https URL',
 })
 
+/** Of other servers. */
+export const minimumRate = whole(0, Number.MAX_SAFE_INTEGER, ' (bytes)')
+  .default(4096)
+  .describe('bytes a second that another server must send, on average over `stallTimeout`; 0: any rate')
+
 export const flag = z.boolean({ error: 'true or false' })
 
 export const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>

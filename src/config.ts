@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { type ParseError, parse as parseLeniently } from 'jsonc-parser'
 import { z } from 'zod'
-import { choice, flag, pathPrefix, text, url, whole } from './config-rules.ts'
+import { choice, flag, minimumRate, pathPrefix, text, url, whole } from './config-rules.ts'
 import type { GatewayKind } from './gateways/gateway.ts'
 import * as GATEWAYS from './gateways/registry.ts'
 import { UUID } from './images/fields.ts'
@@ -48,6 +48,7 @@ const Source = z.strictObject(
 const Imports = z.strictObject(
   {
     concurrency: whole(1, 64).default(3).describe('imports at once'),
+    minimumRate,
     retries: whole(0, 100).default(8).describe('times that a failed fetch is tried again'),
     firstDelay: whole(1, 3600_000, ' (milliseconds)')
       .default(1000)

@@ -180,7 +180,8 @@ export class ImgapiClient {
   async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
     const answer = await this.#send('GET', url, { headers }, signal)
     const { statusCode: status, headers: found } = answer
-    return { origin: url.origin, status, headers: found, body: answer.body as SourceAnswer['body'] }
+    const body = answer.body as SourceAnswer['body']
+    return { origin: url.origin, status, headers: found, body, bytes: body }
   }
 
   #at(path: string, query: Query = {}): URL {

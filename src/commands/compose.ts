@@ -24,7 +24,7 @@ export function createImages(config: Config, datadir: Datadir): Images {
 }
 
 export function createMirrors(config: Config, datadir: Datadir, images: Images, log: Logger): Mirrors {
-  const { concurrency, ...retry } = config.imports
+  const { concurrency, minimumRate, ...retry } = config.imports
   const client = new HttpClient({
     allowPrivate: config.allowPrivateSources,
     // The operator names these sources, and nobody else can.
@@ -32,6 +32,7 @@ export function createMirrors(config: Config, datadir: Datadir, images: Images, 
     stallTimeout: config.stallTimeout * 1000,
     userAgent: config.serverName ?? `imgapi/${VERSION}`,
     sources: config.sources,
+    minimumRate,
   })
   return new Mirrors(config.mirrors, { images, client, store: datadir.mirrors, log, retry, concurrency })
 }

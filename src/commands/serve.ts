@@ -129,11 +129,13 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
     openIsAuthenticated: mode === 'standalone' || mode === 'dc',
     onFailure: (address, user) => log.warn({ address, user }, `failed login from ${address}`),
   })
+  const { concurrency, minimumRate, ...retry } = config.imports
   const serverName = config.serverName ?? `imgapi/${VERSION}`
   const clientOptions = {
     stallTimeout: config.stallTimeout * 1000,
     userAgent: serverName,
     sources: config.sources,
+    minimumRate,
   }
   const client = new HttpClient({ ...clientOptions, allowPrivate: config.allowPrivateSources })
   // The operator has said where these are, which is on a private network as a rule.
@@ -145,7 +147,6 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
     registries: lxdRegistries,
     client: new HttpClient({ ...clientOptions, allowPrivate, trusted }),
   }
-  const { concurrency, ...retry } = config.imports
   const mirrors = createMirrors(config, datadir, images, log)
   const keeps = (partial: string) => mirrors.isBringing(uuidOfPartial(partial))
   const tasks = {

@@ -120,7 +120,7 @@ export class RegistryClient {
     const { retry, lookupRetry = retry } = this.#options
     const ask = async () => {
       const answer = await this.#get(repository, url, headers, signal)
-      const text = await readText(answer.body, url, signal)
+      const text = await readText(answer.bytes, url, signal)
       if (answer.status !== 200) throw refused(answer.status, text, url)
       return { text, headers: answer.headers }
     }
@@ -194,7 +194,7 @@ export class RegistryClient {
   async #token(realm: URL, authorization: string | undefined, signal: AbortSignal | undefined) {
     const { client } = this.#options
     const answer = await client.get(realm, authorization ? { authorization } : {}, signal)
-    const text = await readText(answer.body, realm, signal)
+    const text = await readText(answer.bytes, realm, signal)
     if (answer.status === 401 || answer.status === 403) return undefined
     if (answer.status !== 200) throw refused(answer.status, text, realm)
     const { token, access_token: other, expires_in: seconds } = objectIn(text)

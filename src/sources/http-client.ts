@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher, request } from 'undici'
 import { PrivateAddressError, publicLookup, refusePrivateLiteral } from './address-guard.ts'
+import { paced } from './pace.ts'
 
 /** Requests to other servers: with time limits, verified TLS, and no further than the config allows. */
 
@@ -20,6 +21,8 @@ export interface HttpClientOptions {
   trusted?: ReadonlySet<string>
   /** Milliseconds without a byte. */
   stallTimeout: number
+  /** Bytes a second, on average over that time, that a source must send; 0 is any. */
+  minimumRate?: number
   userAgent: string
   sources: readonly SourceSettings[]
 }
@@ -59,6 +62,8 @@ export interface SourceAnswer {
   status: number
   headers: Record<string, string | string[] | undefined>
   body: Readable & { dump(): Promise<unknown> }
+  /** The bytes of the body. End with a SourceError if they come too slowly. */
+  bytes: AsyncIterable<Buffer>
 }
 
 const MOST_REDIRECTS = 5
@@ -122,16 +127,24 @@ export class HttpClient {
         dispatcher: this.#agentFor(url),
         signal: signal ?? null,
       })
+      const body = answer.body as SourceAnswer['body']
       return {
         origin: url.origin,
         status: answer.statusCode,
         headers: answer.headers,
-        body: answer.body as SourceAnswer['body'],
+        body,
+        bytes: this.#paced(body, url),
       }
     } catch (error) {
       signal?.throwIfAborted()
       throw requestError(error, url)
     }
+  }
+
+  #paced(body: Readable, url: URL): AsyncIterable<Buffer> {
+    const { minimumRate = 0, stallTimeout } = this.#options
+    const reason = `${url.host} sends less than ${minimumRate} bytes a second`
+    return paced(body, { rate: minimumRate, window: stallTimeout }, () => new SourceError(reason))
   }
 
   #mayBePrivate({ origin }: URL): boolean {
@@ -200,7 +213,7 @@ const LONGEST_TEXT = 4 * 1024 * 1024
 
 /** A body as text. Throws SourceError if it breaks off or has no end. */
 export async function readText(
-  body: Readable,
+  body: AsyncIterable<Buffer>,
   url: URL,
   signal?: AbortSignal,
   longest = LONGEST_TEXT,
@@ -208,7 +221,7 @@ export async function readText(
   const chunks: Buffer[] = []
   let size = 0
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for await (const chunk of body) {
       size += chunk.length
       if (size > longest) throw new SourceError(`${withoutCredentials(url)} answers with too much`)
       chunks.push(chunk)

@@ -69,8 +69,8 @@ export class ImgapiSource {
 
   async #getJson(url: URL, signal?: AbortSignal, longest?: number): Promise<unknown> {
     const headers = { accept: 'application/json', 'accept-version': '~2' }
-    const { status, body } = await this.#client.get(url, headers, signal)
-    const text = await readText(body, url, signal, longest)
+    const { status, bytes } = await this.#client.get(url, headers, signal)
+    const text = await readText(bytes, url, signal, longest)
     if (status !== 200) {
       const { code, message = `HTTP ${status}` } = remoteError(text)
       throw new SourceError(message, { isTemporary: status >= 500, status, code })

@@ -135,12 +135,12 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
       throw new SourceError(message, { isStale: true })
     }
     const answer = await client.get(url, rangeHeaders(offset, validator), signal)
-    const { status, headers, body } = answer
+    const { status, headers, body, bytes } = answer
     if (status === 416) {
       await body.dump()
       throw new SourceError(`${label} has ${offset} of ${expectedSize ?? 'more'} bytes`, { isStale: true })
     }
-    if (status !== 200 && status !== 206) throw statusError(url, status, await readText(body, url, signal))
+    if (status !== 200 && status !== 206) throw statusError(url, status, await readText(bytes, url, signal))
     const version = validatorOf(headers)
     if (!isVerified && offset > 0 && version !== validator) {
       body.destroy()
@@ -159,7 +159,7 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
       const message = `${label} answers with other bytes than those that were asked for`
       throw new SourceError(message, { isStale: true })
     }
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for await (const chunk of bytes) {
       const wanted = skip > 0 ? chunk.subarray(Math.min(skip, chunk.length)) : chunk
       skip -= chunk.length - wanted.length
       if (wanted.length === 0) continue
