@@ -3,6 +3,8 @@ import { type CommandDef, renderUsage } from 'citty'
 import { type Command, EXIT, FailedError, UsageError } from './commands/command.ts'
 import { COMMANDS } from './commands/index.ts'
 import { ConfigError } from './config.ts'
+import { CONVERTER } from './layers/convert-layers.ts'
+import { runConverter } from './layers/converter.ts'
 import { VERSION } from './version.ts'
 
 const main = {
@@ -36,7 +38,9 @@ function findCommand(name: string): Command {
 async function run(argv: string[]) {
   const [first, ...rest] = argv
   const show = (text: string) => console.log(process.stdout.isTTY ? text : stripVTControlCharacters(text))
-  if (first === '--version' || first === '-v') console.log(VERSION)
+  // Not for people: the server starts it.
+  if (first === CONVERTER) await runConverter()
+  else if (first === '--version' || first === '-v') console.log(VERSION)
   else if (first === '--help' || first === '-h') show(await usage(undefined))
   else if (first === 'help') show(await usage(rest[0]))
   else if (first === undefined) throw new UsageError('name a command')

@@ -1,102 +1,129 @@
-import { TarError, type TarHeader } from './tar-reader.ts'
+import { LONGEST_PART, partsOf, shownName, stepsOf, targetPartsOf, tooLong } from './layer-path.ts'
+import { Limits } from './limits.ts'
+import { TarError } from './tar-error.ts'
+import type { EntryType, TarHeader } from './tar-header.ts'
 
 /**
  * The tree of files that layers make together, put on top of each other from the bottom up (OCI image
- * specification, "Image Layer Filesystem Changeset"). It holds names and headers, never contents, and exists
- * in memory alone: there is nothing that a name could lead out of.
+ * specification, "Image Layer Filesystem Changeset"). It holds names and what headers say, never contents, and
+ * exists in memory alone: there is nothing that a name could lead out of.
  */
 
 /** What a name leads to; several names may lead to the same. */
 export interface Inode {
-  header: TarHeader
+  type: EntryType
+  mode: number
+  mtime: number
+  /** Of a symbolic link. */
+  linkname: string
   /** Where its content is: the number of its layer, and of its entry in that. */
   layer: number
   entry: number
 }
 
-interface Node {
+/** A name in a directory. */
+export interface Node {
+  name: string
+  /** The root has none. */
+  parent: Node | undefined
   inode: Inode
   /** The last layer that said something of this name. */
   layer: number
   /** Of a directory. */
-  children?: Map<string, Node>
+  children: Map<string, Node> | undefined
 }
 
 const WHITEOUT = '.wh.'
 const OPAQUE = '.wh..wh..opq'
 /** As many as Linux follows. */
 const MOST_SYMLINKS = 40
-/** More than any image has; each costs some hundred bytes of memory. */
-const MOST_NODES = 2_000_000
 const DEEPEST = 200
-const LONGEST_PART = 255
+/** What a system takes for a path. */
+const LONGEST_PATH = 4096
 
-const directory = (layer: number): Node => ({
-  inode: {
-    header: { name: '', type: 'directory', linkname: '', size: 0, mode: 0o755, uid: 0, gid: 0, mtime: 0 },
-    layer,
-    entry: -1,
-  },
-  layer,
-  children: new Map(),
+const newDirectory = (layer: number): Inode => ({
+  ...{ type: 'directory', mode: 0o755, mtime: 0, linkname: '', layer, entry: -1 },
 })
 
-/** Throws TarError for a name that leads out of the tree. */
-function partsOf(name: string, what: string): string[] {
-  const parts = name.split('/').filter(part => part !== '' && part !== '.')
-  if (parts.includes('..') || parts.some(part => part.includes('\0'))) {
-    throw new TarError(`${what} leads out of the image`)
-  }
-  if (parts.length > DEEPEST || parts.some(part => part.length > LONGEST_PART)) {
-    throw new TarError(`${what} is longer than systems allow`)
-  }
-  return parts
-}
-
-/** For messages: bytes that are UTF-8 as text. */
-const shown = (name: string) => Buffer.from(name, 'latin1').toString().slice(0, 200)
-
 export class LayerTree {
-  readonly #root = directory(-1)
-  #nodes = 0
+  readonly root: Node = {
+    ...{ name: '', parent: undefined, inode: newDirectory(-1), layer: -1, children: new Map() },
+  }
+  /** Those that have, or once had, more than one name. */
+  readonly #linked = new Set<Inode>()
+  readonly #limits: Limits
+
+  constructor(limits = new Limits()) {
+    this.#limits = limits
+  }
 
   /** Adds an entry of a layer, which come in their order; those of lower layers come first. Throws TarError. */
   add(header: TarHeader, layer: number, entry: number) {
-    const parts = partsOf(header.name, `the name "${shown(header.name)}"`)
+    const parts = partsOf(header.name)
     const last = parts.pop()
-    if (last === undefined) return
-    this.#count()
-    if (last === OPAQUE) removeOlder(this.#folder(parts, layer), layer)
+    if (last === undefined) this.#setRoot(header, layer, entry)
+    else if (last === OPAQUE) this.#removeOlder(this.#folder(parts, layer), layer)
     else if (last.startsWith(WHITEOUT)) this.#whiteOut(parts, last.slice(WHITEOUT.length), layer)
     else this.#put(this.#folder(parts, layer), last, header, layer, entry)
   }
 
-  #count() {
-    if (++this.#nodes > MOST_NODES) throw new TarError(`the image has more than ${MOST_NODES} files`)
+  /** Every name, each directory before what is in it. */
+  nodes(): Generator<Node> {
+    return below(this.root)
+  }
+
+  /** Whether there may be more than one name for it. */
+  isLinked(inode: Inode): boolean {
+    return this.#linked.has(inode)
+  }
+
+  #setRoot({ type, mode, mtime }: TarHeader, layer: number, entry: number) {
+    if (type !== 'directory') return
+    this.root.inode = { type, mode, mtime, linkname: '', layer, entry }
   }
 
   #put(folder: Node, name: string, header: TarHeader, layer: number, entry: number) {
-    // Whoever uses the image has no use for them, and who may not make any could not unpack it.
-    if (header.type === 'device') {
-      folder.children!.delete(name)
-      return
-    }
     if (header.type === 'link') {
-      folder.children!.set(name, { inode: this.#target(header), layer })
+      this.#attach(folder, name, this.#target(header), layer)
       return
     }
+    const { type, mode, mtime } = header
+    const linkname = type === 'symlink' ? header.linkname : ''
+    if (linkname.includes('\0')) throw new TarError(`the link "${shownName(header.name)}" leads to no name`)
+    this.#limits.add('links', linkname.length)
+    const inode = { type, mode, mtime, linkname, layer, entry }
     const before = folder.children!.get(name)
-    const inode = { header, layer, entry }
-    if (header.type !== 'directory') folder.children!.set(name, { inode, layer })
-    else folder.children!.set(name, { inode, layer, children: before?.children ?? new Map() })
+    // What was in the directory stays in it.
+    if (before?.children && type === 'directory') Object.assign(before, { inode, layer })
+    else this.#attach(folder, name, inode, layer)
+  }
+
+  /** Puts a name into a directory, in place of what has it. Throws TarError. */
+  #attach(folder: Node, name: string, inode: Inode, layer: number): Node {
+    let length = name.length
+    let depth = 1
+    for (let node: Node | undefined = folder; node?.parent; node = node.parent) {
+      length += node.name.length + 1
+      depth++
+    }
+    if (name.length > LONGEST_PART || length > LONGEST_PATH || depth > DEEPEST)
+      throw tooLong(`the name "${shownName(name)}"`)
+    this.#limits.add('names', length)
+    const children = inode.type === 'directory' ? new Map() : undefined
+    // A part of a string would keep all of it in memory.
+    const own = Buffer.from(name, 'latin1').toString('latin1')
+    const node = { name: own, parent: folder, inode, layer, children }
+    folder.children!.set(own, node)
+    return node
   }
 
   #target({ name, linkname }: TarHeader): Inode {
-    const what = `the hard link "${shown(name)}"`
-    const parts = partsOf(linkname, what)
+    const what = `the hard link "${shownName(name)}"`
+    const parts = targetPartsOf(linkname, what)
     const last = parts.pop()
     const found = last === undefined ? undefined : this.#find(parts)?.children?.get(last)
     if (!found || found.children) throw new TarError(`${what} leads to nothing in the image`)
+    this.#linked.add(found.inode)
     return found.inode
   }
 
@@ -104,8 +131,17 @@ export class LayerTree {
     const folder = this.#find(parts)
     const hidden = folder?.children?.get(name)
     if (!hidden) return
-    if (hidden.children) removeOlder(hidden, layer)
+    if (hidden.children) this.#removeOlder(hidden, layer)
     if (isOld(hidden, layer)) folder!.children!.delete(name)
+  }
+
+  /** What lower layers have in a directory goes; what this one has put there already stays. */
+  #removeOlder(folder: Node, layer: number) {
+    for (const [name, node] of folder.children!) {
+      this.#limits.add('steps', 1)
+      if (node.children) this.#removeOlder(node, layer)
+      if (isOld(node, layer)) folder.children!.delete(name)
+    }
   }
 
   /** The directory of that name, as far as it is there. */
@@ -116,10 +152,8 @@ export class LayerTree {
   /** The directory of that name, made if it is missing. */
   #folder(parts: readonly string[], layer: number): Node {
     return this.#walk(parts, (parent, part) => {
-      this.#count()
-      const made = directory(layer)
-      parent.children!.set(part, made)
-      return made
+      this.#limits.add('entries', 1)
+      return this.#attach(parent, part, newDirectory(layer), layer)
     })!
   }
 
@@ -129,56 +163,45 @@ export class LayerTree {
    */
   #walk(parts: readonly string[], make: (parent: Node, part: string) => Node | undefined): Node | undefined {
     const rest = [...parts].reverse()
-    let path = [this.#root]
+    let folder = this.root
     for (let followed = 0; rest.length > 0; ) {
+      this.#limits.add('steps', 1)
       const part = rest.pop()!
       if (part === '..') {
-        if (path.length > 1) path.pop()
+        folder = folder.parent ?? folder
         continue
       }
-      const parent = path.at(-1)!
-      const found = parent.children!.get(part)
-      if (found?.inode.header.type === 'symlink') {
-        if (++followed > MOST_SYMLINKS)
-          throw new TarError(`symbolic links at "${shown(part)}" go round in circles`)
-        const { linkname } = found.inode.header
-        if (linkname.startsWith('/')) path = [this.#root]
-        rest.push(
-          ...linkname
-            .split('/')
-            .filter(step => step !== '' && step !== '.')
-            .reverse(),
-        )
+      const found = folder.children!.get(part)
+      if (found?.inode.type === 'symlink') {
+        if (++followed > MOST_SYMLINKS) {
+          throw new TarError(`symbolic links at "${shownName(part)}" go round in circles`)
+        }
+        const { linkname } = found.inode
+        if (linkname.startsWith('/')) folder = this.root
+        rest.push(...stepsOf(linkname).reverse())
         continue
       }
-      const next = found?.children ? found : make(parent, part)
+      const next = found?.children ? found : make(folder, part)
       if (!next) return undefined
-      path.push(next)
+      folder = next
     }
-    return path.at(-1)
-  }
-
-  /** Every name with what it leads to, each directory before what is in it. */
-  *entries(): Generator<[name: string, inode: Inode]> {
-    yield* below(this.#root, '')
+    return folder
   }
 }
 
-function* below(folder: Node, prefix: string): Generator<[name: string, inode: Inode]> {
-  for (const [name, node] of folder.children!) {
-    const path = prefix + name
-    yield [path, node.inode]
-    if (node.children) yield* below(node, `${path}/`)
-  }
-}
-
-/** What lower layers have in a directory goes; what this one has put there already stays. */
-function removeOlder(folder: Node, layer: number) {
-  for (const [name, node] of folder.children!) {
-    if (node.children) removeOlder(node, layer)
-    if (isOld(node, layer)) folder.children!.delete(name)
+function* below(folder: Node): Generator<Node> {
+  for (const node of folder.children!.values()) {
+    yield node
+    if (node.children) yield* below(node)
   }
 }
 
 /** A folder of a lower layer with something of this one in it is this one's too. */
 const isOld = (node: Node, layer: number) => node.layer < layer && !node.children?.size
+
+/** From the root, without a slash at its begin. */
+export function pathOf({ name, parent }: Node): string {
+  let path = name
+  for (let node = parent; node?.parent; node = node.parent) path = `${node.name}/${path}`
+  return path
+}

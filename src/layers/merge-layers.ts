@@ -1,65 +1,133 @@
 import { Readable } from 'node:stream'
 import { readLayer } from './decompress.ts'
-import { type Inode, LayerTree } from './layer-tree.ts'
-import { readTar, type TarHeader } from './tar-reader.ts'
+import { shownName } from './layer-path.ts'
+import { type Inode, LayerTree, type Node, pathOf } from './layer-tree.ts'
+import { Limits } from './limits.ts'
+import type { TarHeader } from './tar-header.ts'
+import { readTar } from './tar-reader.ts'
 import { END_OF_ARCHIVE, tarHeader, tarPadding } from './tar-writer.ts'
 
+/** Devices and fifos, which the image is made without. */
+export interface LeftOut {
+  count: number
+  /** The first few. */
+  names: string[]
+}
+
+/** Layers on top of each other. */
+export interface MergedLayers {
+  root: Pick<Inode, 'mode' | 'mtime'>
+  leftOut: LeftOut
+  /** One tar archive of all but the root; it ends with a TarError for a layer that cannot be read. */
+  archive(): Readable
+}
+
+const MOST_NAMED = 5
+/** Bytes that are written at once, at least. */
+const BATCH = 64 * 1024
+
 /**
- * One tar archive of the tree that layers make together, without root and without unpacking. `paths`: the files
- * of the layers, from the bottom up, each a tar archive, plain or compressed with gzip or zstd. The layers are
- * read twice: for their names, then for those contents that are still there. Devices are left out, extended
- * attributes too. The stream ends with a TarError for a layer that cannot be read or leads out of the image.
+ * Merges layers without being root and without unpacking them. `paths`: their files, from the bottom up, each a tar
+ * archive, plain or compressed with gzip or zstd. They are read twice: here for their names, then for those contents
+ * that are still there. Extended attributes are left out. Throws TarError for layers that cannot be read, lead out
+ * of the image or have more than an image may have.
  */
-export function mergeLayers(paths: readonly string[], signal: AbortSignal): Readable {
-  return Readable.from(mergedTar(paths, signal), { objectMode: false, signal })
-}
-
-async function* mergedTar(paths: readonly string[], signal: AbortSignal): AsyncGenerator<Buffer> {
+export async function mergeLayers(paths: readonly string[], signal: AbortSignal): Promise<MergedLayers> {
   const tree = await readTree(paths, signal)
-  const names = new Map<Inode, string[]>()
-  // Directories first: what a content belongs into is there before it, whichever layer it is from.
-  for (const [name, inode] of tree.entries()) {
-    if (inode.header.type === 'directory') yield tarHeader({ ...inode.header, name: `${name}/` })
-    else names.set(inode, [...(names.get(inode) ?? []), name])
+  const { directories, symlinks, files, devices, others } = sortNodes(tree, paths.length)
+  async function* archive(): AsyncGenerator<Buffer> {
+    yield* headersOf(directories, others)
+    yield* headersOf(symlinks, others)
+    for (const [layer, path] of paths.entries()) yield* contentsOf(path, files[layer]!, others, signal)
+    yield END_OF_ARCHIVE
   }
-  for (const [inode, all] of names) {
-    if (inode.header.type === 'symlink') yield* named(inode.header, all)
+  return {
+    root: tree.root.inode,
+    leftOut: {
+      count: devices.length,
+      names: devices.slice(0, MOST_NAMED).map(node => shownName(pathOf(node))),
+    },
+    archive: () => Readable.from(batched(archive()), { objectMode: false, signal }),
   }
-  const wanted = new Map<string, Inode>()
-  for (const inode of names.keys()) wanted.set(placeOf(inode.layer, inode.entry), inode)
-  for (const [layer, path] of paths.entries()) {
-    let entry = 0
-    for await (const { header, content } of readTar(readLayer(path, signal))) {
-      const inode = wanted.get(placeOf(layer, entry++))
-      if (inode?.header.type !== 'file') continue
-      const [first, ...others] = names.get(inode)!
-      yield tarHeader({ ...header, name: first! })
-      yield* content()
-      yield tarPadding(header.size)
-      for (const name of others) yield hardLink(header, name, first!)
-    }
-  }
-  yield END_OF_ARCHIVE
-}
-
-const placeOf = (layer: number, entry: number) => `${layer}/${entry}`
-
-const hardLink = (header: TarHeader, name: string, linkname: string) =>
-  tarHeader({ ...header, type: 'link', size: 0, name, linkname })
-
-/** A symbolic link may have several names too. */
-function* named(header: TarHeader, [first, ...others]: string[]): Generator<Buffer> {
-  yield tarHeader({ ...header, name: first! })
-  for (const name of others) yield hardLink(header, name, first!)
 }
 
 async function readTree(paths: readonly string[], signal: AbortSignal): Promise<LayerTree> {
-  const tree = new LayerTree()
+  const limits = new Limits()
+  const tree = new LayerTree(limits)
   for (const [layer, path] of paths.entries()) {
     let entry = 0
-    for await (const { header } of readTar(readLayer(path, signal))) {
-      tree.add(header, layer, entry++)
-    }
+    for await (const { header } of readTar(readLayer(path, signal), limits)) tree.add(header, layer, entry++)
   }
   return tree
+}
+
+/** Names beside the first one of those that have several, as hard links. */
+type Others = ReadonlyMap<Inode, Node[]>
+
+/** Files are those of each layer, in the order in which their contents are in it. */
+function sortNodes(tree: LayerTree, layers: number) {
+  const files = Array.from({ length: layers }, (): Node[] => [])
+  const [directories, symlinks, devices]: [Node[], Node[], Node[]] = [[], [], []]
+  const others = new Map<Inode, Node[]>()
+  for (const node of tree.nodes()) {
+    const { inode } = node
+    const names = tree.isLinked(inode) ? others.get(inode) : undefined
+    if (inode.type === 'device') devices.push(node)
+    else if (inode.type === 'directory') directories.push(node)
+    else if (names) names.push(node)
+    else {
+      if (tree.isLinked(inode)) others.set(inode, [])
+      if (inode.type === 'symlink') symlinks.push(node)
+      else files[inode.layer]!.push(node)
+    }
+  }
+  for (const list of files) list.sort((a, b) => a.inode.entry - b.inode.entry)
+  return { directories, symlinks, files, devices, others }
+}
+
+/** Directories come first: they are there before what is in them, in whichever layer that is. */
+function* headersOf(nodes: readonly Node[], others: Others): Generator<Buffer> {
+  for (const node of nodes) {
+    const { inode } = node
+    const name = inode.type === 'directory' ? `${pathOf(node)}/` : pathOf(node)
+    yield tarHeader({ ...inode, name, size: 0 })
+    yield* hardLinks({ ...inode, name, size: 0 }, others.get(inode))
+  }
+}
+
+async function* contentsOf(path: string, files: readonly Node[], others: Others, signal: AbortSignal) {
+  let entry = 0
+  let next = 0
+  if (files.length === 0) return
+  for await (const { header, content } of readTar(readLayer(path, signal))) {
+    if (entry++ !== files[next]!.inode.entry) continue
+    const { inode } = files[next]!
+    const first = { ...header, name: pathOf(files[next]!) }
+    yield tarHeader(first)
+    yield* content()
+    yield tarPadding(header.size)
+    yield* hardLinks(first, others.get(inode))
+    if (++next === files.length) return
+  }
+}
+
+function* hardLinks(first: TarHeader, others: readonly Node[] = []): Generator<Buffer> {
+  for (const node of others) {
+    yield tarHeader({ ...first, type: 'link', size: 0, name: pathOf(node), linkname: first.name })
+  }
+}
+
+/** Small pieces together, so that a file of a few bytes does not cost three writes. */
+async function* batched(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let batch: Buffer[] = []
+  let size = 0
+  for await (const piece of pieces) {
+    batch.push(piece)
+    size += piece.length
+    if (size < BATCH) continue
+    yield batch.length === 1 ? piece : Buffer.concat(batch)
+    batch = []
+    size = 0
+  }
+  yield Buffer.concat(batch)
 }

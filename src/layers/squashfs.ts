@@ -6,22 +6,34 @@ import { pipeline } from 'node:stream/promises'
 /** Everything belongs to root, for who reads it is not who wrote it; extended attributes are left out. */
 const OPTIONS = ['-all-root', '-no-progress', '-quiet']
 
+/** Seconds since 1970 that the format can hold. */
+const clamp = (seconds: number) => Math.min(Math.max(seconds, 0), 2 ** 32 - 1)
+
 /** The most that is kept of what the converter says. */
 const MOST_WORDS = 64 * 1024
 
+export interface SquashfsContent {
+  /** A tar archive of all but the root, which the converter does not take from there. */
+  archive: Readable
+  root: { mode: number; mtime: number }
+}
+
 /**
- * Makes a file of squashfs of a tar archive with `sqfstar` (squashfs-tools). `options` take the place of
- * `-no-xattrs`. Nothing is left behind by a failure. Throws the archive's error, or one with the converter's words.
+ * Makes a file of squashfs with `sqfstar` (squashfs-tools). `options` take the place of `-no-xattrs`. Nothing is left
+ * behind by a failure. Throws the archive's error, or one with the converter's words.
  */
 export async function makeSquashfs(
-  archive: Readable,
+  { archive, root }: SquashfsContent,
   path: string,
   signal: AbortSignal,
   options: readonly string[] = ['-no-xattrs'],
 ): Promise<void> {
   signal.throwIfAborted()
   await rm(path, { force: true })
-  const child = spawn('sqfstar', [...OPTIONS, ...options, path], { stdio: ['pipe', 'ignore', 'pipe'] })
+  const ofRoot = ['-root-mode', root.mode.toString(8), '-root-time', String(clamp(root.mtime))]
+  const child = spawn('sqfstar', [...OPTIONS, ...ofRoot, ...options, path], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+  })
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     if (words.length < MOST_WORDS) words += text

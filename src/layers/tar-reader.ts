@@ -1,230 +1,145 @@
+import { ByteReader } from './byte-reader.ts'
+import { Limits } from './limits.ts'
+import { type PaxFields, readPax } from './pax.ts'
+import { checkSparse, expand, readMap, readOldSparse, type Sparse } from './sparse.ts'
+import { TarError } from './tar-error.ts'
+import {
+  BLOCK,
+  checkSum,
+  padding,
+  readHeader,
+  readNumber,
+  readText,
+  type TarHeader,
+  typeFlag,
+} from './tar-header.ts'
+
 /**
- * Tar archives of layers: POSIX ustar and pax, and GNU's long names. Names are kept byte by byte, as latin-1
- * strings: layers have names that are no UTF-8, and the usual library decodes what pax headers hold.
+ * Tar archives of layers: POSIX ustar and pax, GNU's long names and sparse files. The usual library decodes what
+ * pax headers hold, but layers have names that are not UTF-8.
  */
 
-/** What an entry is, in the words of stat. */
-export type EntryType = 'file' | 'link' | 'symlink' | 'directory' | 'device'
-
-export interface TarHeader {
-  /** Bytes as latin-1, as they are in the archive. */
-  name: string
-  type: EntryType
-  /** Of a link: the name of what it leads to. */
-  linkname: string
-  /** Bytes of content that follow. */
-  size: number
-  mode: number
-  uid: number
-  gid: number
-  /** Seconds since 1970. */
-  mtime: number
-}
-
-export class TarError extends Error {
-  override readonly name = 'TarError'
-}
-
-const BLOCK = 512
 /** Of a pax header, which may have extended attributes in it. */
 const LONGEST_EXTENSION = 1024 * 1024
-/** What a system takes for a path. Without a limit a small layer could fill the memory with names. */
+/** What a system takes for a path. */
 const LONGEST_NAME = 4096
-const TYPES: Record<string, EntryType> = {
-  '0': 'file',
-  '\0': 'file',
-  '7': 'file',
-  '1': 'link',
-  '2': 'symlink',
-  '3': 'device',
-  '4': 'device',
-  '5': 'directory',
-  '6': 'device',
-}
-
-/** A stream of bytes that is read in portions of a wanted size. */
-class ByteReader {
-  readonly #source: AsyncIterator<Buffer>
-  #rest: Buffer = Buffer.alloc(0)
-
-  constructor(source: AsyncIterable<Buffer>) {
-    this.#source = source[Symbol.asyncIterator]()
-  }
-
-  /** At least one byte and at most so many; nothing at the end. */
-  async some(most: number): Promise<Buffer | undefined> {
-    while (this.#rest.length === 0) {
-      const { value, done } = await this.#source.next()
-      if (done) return undefined
-      this.#rest = value
-    }
-    const part = this.#rest.subarray(0, most)
-    this.#rest = this.#rest.subarray(part.length)
-    return part
-  }
-
-  /** Exactly so many bytes; nothing if there is none at all. Throws TarError if it ends within them. */
-  async exactly(size: number): Promise<Buffer | undefined> {
-    const parts: Buffer[] = []
-    for (let missing = size; missing > 0; ) {
-      const part = await this.some(missing)
-      if (!part && missing === size) return undefined
-      if (!part) throw new TarError('the archive breaks off')
-      parts.push(part)
-      missing -= part.length
-    }
-    return parts.length === 1 ? parts[0] : Buffer.concat(parts)
-  }
-
-  async skip(size: number) {
-    for (let missing = size; missing > 0; ) {
-      const part = await this.some(missing)
-      if (!part) throw new TarError('the archive breaks off')
-      missing -= part.length
-    }
-  }
-
-  /** Ends the source, read or not. */
-  async close() {
-    await this.#source.return?.()
-  }
-}
+const HEADER_ONLY: ReadonlySet<string> = new Set(['link', 'symlink', 'directory', 'device'])
 
 export interface TarEntry {
   header: TarHeader
-  /** Its bytes, which are skipped if nobody asks. */
+  /** Its bytes, which are skipped if nothing asks for them. */
   content(): AsyncIterable<Buffer>
 }
 
-/** The entries of an archive, in its order. Each must be read before the next. Throws TarError. */
-export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<TarEntry> {
+/**
+ * The entries of an archive, in its order. Each must be read before the next. `limits` may be those of several
+ * archives. Throws TarError.
+ */
+export async function* readTar(
+  source: AsyncIterable<Buffer>,
+  limits = new Limits(),
+): AsyncGenerator<TarEntry> {
   const reader = new ByteReader(source)
   try {
-    let extension: Partial<TarHeader> = {}
+    let extension: PaxFields = {}
     for (;;) {
       const block = await reader.exactly(BLOCK)
       // Two blocks of zeros end an archive; many programs are content with one, or with none.
       if (!block || block.every(byte => byte === 0)) return
       checkSum(block)
-      const type = String.fromCharCode(block[156]!)
-      const size = number(block, 124, 12)
-      if (type === 'x' || type === 'g' || type === 'L' || type === 'K') {
-        const text = await readExtension(reader, size)
-        if (type === 'x') extension = { ...extension, ...paxFields(text) }
-        if (type === 'L') extension.name = untilZero(text)
-        if (type === 'K') extension.linkname = untilZero(text)
+      const flag = typeFlag(block)
+      if (flag === 'x' || flag === 'g' || flag === 'L' || flag === 'K') {
+        const bytes = await readExtension(reader, block, limits)
+        // What a global header says of all files is nothing that is needed.
+        if (flag === 'x') extension = { ...extension, ...readPax(bytes) }
+        if (flag === 'L') extension.name = readText(bytes, 0, bytes.length)
+        if (flag === 'K') extension.linkname = readText(bytes, 0, bytes.length)
         continue
       }
-      const header = { ...fieldsOf(block, type, size), ...extension }
+      limits.add('entries', 1)
+      const body = new Body(reader)
+      const { header, sparse } = await readEntry(block, extension, body, limits)
       extension = {}
-      if (header.size < 0) throw new TarError('the archive has a file of negative size')
-      if (Math.max(header.name.length, header.linkname.length) > LONGEST_NAME) {
-        throw new TarError(`the archive has a name of more than ${LONGEST_NAME} bytes`)
-      }
-      let left = header.size
+      limits.add('content', header.size)
       yield {
         header,
-        content: async function* () {
-          while (left > 0) {
-            const part = await reader.some(left)
-            if (!part) throw new TarError('the archive breaks off')
-            left -= part.length
-            yield part
-          }
-        },
+        content: () => (sparse ? expand(sparse, most => body.some(most)) : body.all()),
       }
-      await reader.skip(left + padding(header.size))
+      await body.skip()
     }
   } finally {
     await reader.close()
   }
 }
 
-/** Bytes between the end of the content and the next block. */
-export const padding = (size: number) => (BLOCK - (size % BLOCK)) % BLOCK
+/** What the archive holds for an entry. */
+class Body {
+  readonly reader: ByteReader
+  left = 0
+  #padding = 0
 
-async function readExtension(reader: ByteReader, size: number): Promise<string> {
+  constructor(reader: ByteReader) {
+    this.reader = reader
+  }
+
+  begin(size: number) {
+    this.left = size
+    this.#padding = padding(size)
+  }
+
+  /** At least one byte and at most so many. */
+  async some(most: number): Promise<Buffer> {
+    if (this.left === 0) throw new TarError('the archive has a sparse file that cannot be read')
+    const part = await this.reader.some(Math.min(most, this.left))
+    this.left -= part.length
+    return part
+  }
+
+  async *all(): AsyncGenerator<Buffer> {
+    while (this.left > 0) yield await this.some(this.left)
+  }
+
+  async block(): Promise<Buffer> {
+    const bytes = this.left >= BLOCK ? await this.reader.exactly(BLOCK) : undefined
+    if (!bytes) throw new TarError('the archive has a sparse file that cannot be read')
+    this.left -= BLOCK
+    return bytes
+  }
+
+  /** To the next entry. */
+  async skip() {
+    await this.reader.skip(this.left + this.#padding)
+  }
+}
+
+async function readEntry(block: Buffer, { sparse: pax, ...fields }: PaxFields, body: Body, limits: Limits) {
+  const header: TarHeader = { ...readHeader(block), ...fields }
+  if (HEADER_ONLY.has(header.type)) header.size = 0
+  if (pax?.name !== undefined) header.name = pax.name
+  if (Math.max(header.name.length, header.linkname.length) > LONGEST_NAME) {
+    throw new TarError(`the archive has a name of more than ${LONGEST_NAME} bytes`)
+  }
+  let sparse: Sparse | undefined
+  if (typeFlag(block) === 'S') sparse = await readOldSparse(block, body.reader, limits)
+  body.begin(header.size)
+  if (pax && header.type === 'file') {
+    if (!pax.isInContent) limits.add('parts', pax.map.length / 2)
+    const map = pax.isInContent ? await readMap(() => body.block(), limits) : pax.map
+    sparse = { size: pax.size ?? 0, map }
+  }
+  if (sparse) {
+    checkSparse(sparse, body.left)
+    header.size = sparse.size
+  }
+  return { header, sparse }
+}
+
+async function readExtension(reader: ByteReader, block: Buffer, limits: Limits): Promise<Buffer> {
+  const size = readNumber(block, 124, 12)
+  limits.add('extensions', BLOCK + size)
   if (size > LONGEST_EXTENSION) throw new TarError('the archive has a name that is too long')
   const bytes = size === 0 ? Buffer.alloc(0) : await reader.exactly(size)
   if (!bytes) throw new TarError('the archive breaks off')
   await reader.skip(padding(size))
-  return bytes.toString('latin1')
-}
-
-function fieldsOf(block: Buffer, type: string, size: number): TarHeader {
-  const known = TYPES[type]
-  if (!known) throw new TarError(`the archive has an entry of the unknown type "${type}"`)
-  const isUstar = block.toString('latin1', 257, 263) === 'ustar\0'
-  const prefix = isUstar ? text(block, 345, 155) : ''
-  const name = prefix ? `${prefix}/${text(block, 0, 100)}` : text(block, 0, 100)
-  return {
-    name,
-    // Before there were types, a slash told directories.
-    type: known === 'file' && type !== '7' && name.endsWith('/') ? 'directory' : known,
-    linkname: text(block, 157, 100),
-    // Links and directories have no content, whatever their header says.
-    size: known === 'file' ? size : 0,
-    mode: number(block, 100, 8) & 0o7777,
-    uid: number(block, 108, 8),
-    gid: number(block, 116, 8),
-    mtime: number(block, 136, 12),
-  }
-}
-
-/** `LENGTH KEY=VALUE\n`, as often as there are keys. What is not needed, extended attributes too, is left out. */
-function paxFields(records: string): Partial<TarHeader> {
-  const fields: Partial<TarHeader> = {}
-  for (let at = 0; at < records.length; ) {
-    const space = records.indexOf(' ', at)
-    const length = Number(records.slice(at, space))
-    const record = records.slice(space + 1, at + length)
-    const equals = record.indexOf('=')
-    if (space === -1 || !(length > 0) || equals === -1 || !record.endsWith('\n')) {
-      throw new TarError('the archive has a header that cannot be read')
-    }
-    const key = record.slice(0, equals)
-    const value = record.slice(equals + 1, -1)
-    if (key === 'path') fields.name = value
-    else if (key === 'linkpath') fields.linkname = value
-    else if (key === 'size' || key === 'uid' || key === 'gid') fields[key] = wholeNumber(value)
-    else if (key === 'mtime') fields.mtime = Math.floor(Number(value)) || 0
-    else if (key.startsWith('GNU.sparse.')) throw new TarError('sparse files in layers are not supported')
-    at += length
-  }
-  return fields
-}
-
-function wholeNumber(value: string): number {
-  const found = Number(value)
-  if (!Number.isSafeInteger(found)) throw new TarError(`the archive has "${value}" for a number`)
-  return found
-}
-
-const untilZero = (value: string) => value.replace(/\0.*$/s, '')
-
-const text = (block: Buffer, start: number, length: number) =>
-  untilZero(block.toString('latin1', start, start + length))
-
-/** Octal digits, or GNU's big-endian number with the highest bit set. */
-function number(block: Buffer, start: number, length: number): number {
-  if (block[start]! & 0x80) {
-    // Negative is the date of a file from before 1970, and nothing else.
-    if (block[start]! === 0xff) return 0
-    let value = block[start]! & 0x7f
-    for (let i = start + 1; i < start + length; i++) value = value * 256 + block[i]!
-    if (!Number.isSafeInteger(value)) throw new TarError('the archive has a number that is too large')
-    return value
-  }
-  const digits = text(block, start, length).trim()
-  if (digits === '') return 0
-  if (!/^[0-7]+$/.test(digits)) throw new TarError('the archive has a header that cannot be read')
-  return Number.parseInt(digits, 8)
-}
-
-/** The sum of all bytes of the header, those of the sum itself counted as blanks. */
-function checkSum(block: Buffer) {
-  let sum = 8 * 0x20
-  for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += block[i]!
-  if (sum !== Number.parseInt(text(block, 148, 8).trim(), 8))
-    throw new TarError('this is not a tar archive, or a broken one')
+  return bytes
 }

@@ -1,6 +1,6 @@
-import { padding, type TarHeader } from './tar-reader.ts'
+import { padding, type TarHeader } from './tar-header.ts'
 
-/** Headers of an archive as GNU tar writes it: names of any bytes and any length. */
+/** Headers of an archive as GNU tar writes it: names of any bytes and any length. Everything belongs to root. */
 
 const BLOCK = 512
 const TYPES = { file: '0', link: '1', symlink: '2', directory: '5', device: undefined }
@@ -22,23 +22,24 @@ export const tarPadding = (size: number) => Buffer.alloc(padding(size))
 
 function longName(type: 'L' | 'K', name: string): Buffer[] {
   const bytes = Buffer.from(`${name}\0`, 'latin1')
-  const entry = { mode: 0, uid: 0, gid: 0, mtime: 0, size: bytes.length, type: 'file' as const }
+  const entry = { mode: 0, mtime: 0, size: bytes.length, type: 'file' as const }
   return [block({ ...entry, name: '././@LongLink', linkname: '' }, type), bytes, tarPadding(bytes.length)]
 }
 
-function block({ name, linkname, mode, uid, gid, size, mtime }: TarHeader, type: string): Buffer {
+function block({ name, linkname, mode, size, mtime }: TarHeader, type: string): Buffer {
   const bytes = Buffer.alloc(BLOCK)
   bytes.write(name.slice(0, 100), 0, 'latin1')
   writeNumber(bytes, 100, 8, mode)
-  writeNumber(bytes, 108, 8, uid)
-  writeNumber(bytes, 116, 8, gid)
+  writeNumber(bytes, 108, 8, 0)
+  writeNumber(bytes, 116, 8, 0)
   writeNumber(bytes, 124, 12, size)
   writeNumber(bytes, 136, 12, Math.max(0, mtime))
   bytes.write('        ', 148, 'latin1')
   bytes.write(type, 156, 'latin1')
   bytes.write(linkname.slice(0, 100), 157, 'latin1')
   bytes.write('ustar  \0', 257, 'latin1')
-  const sum = bytes.reduce((total, byte) => total + byte, 0)
+  let sum = 0
+  for (const byte of bytes) sum += byte
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return bytes
 }

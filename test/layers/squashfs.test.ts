@@ -18,6 +18,18 @@ const test = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools',
 
 const { signal } = new AbortController()
 
+async function make(paths: string[], result: string) {
+  const { root, leftOut, archive } = await mergeLayers(paths, signal)
+  await makeSquashfs({ root, archive: archive() }, result, signal)
+  return leftOut
+}
+
+/** An archive of no layers. */
+const contentOf = (...entries: LayerEntry[]) => ({
+  archive: Readable.from([tarOf(entries)]),
+  root: { mode: 0o755, mtime: 0 },
+})
+
 async function convert(...layers: Buffer[]): Promise<string> {
   const folder = temporaryFolder()
   const paths = layers.map((bytes, index) => {
@@ -26,7 +38,7 @@ async function convert(...layers: Buffer[]): Promise<string> {
     return path
   })
   const result = join(folder, 'image.squashfs')
-  await makeSquashfs(mergeLayers(paths, signal), result, signal)
+  await make(paths, result)
   return result
 }
 
@@ -213,7 +225,11 @@ const REFUSED: [what: string, entries: LayerEntry[], reason: RegExp][] = [
   ['a name without end', [{ name: `${'n'.repeat(200)}/`.repeat(30) }], /name of more than 4096 bytes/],
   ['a part of a name without end', [{ name: 'n'.repeat(300) }], /longer than systems allow/],
   ['a folder without a bottom', [{ name: 'd/'.repeat(1000) }], /longer than systems allow/],
-  ['a hard link that goes up', [{ name: 'h', type: '1', link: '../../etc/shadow' }], /"h" leads out of/],
+  [
+    'a hard link that goes up to nothing',
+    [{ name: 'h', type: '1', link: '../../etc/shadow' }],
+    /"h" leads to nothing/,
+  ],
   ['a hard link to nothing', [{ name: 'h', type: '1', link: '/etc/shadow' }], /"h" leads to nothing/],
   [
     'links in circles',
@@ -232,7 +248,7 @@ for (const [what, entries, reason] of REFUSED) {
     const path = join(folder, 'layer')
     writeFileSync(path, layerOf(...entries))
     const result = join(folder, 'image.squashfs')
-    await expect(makeSquashfs(mergeLayers([path], signal), result, signal)).rejects.toThrow(reason)
+    await expect(make([path], result)).rejects.toThrow(reason)
     expect(existsSync(result)).toBe(false)
   })
 }
@@ -266,13 +282,13 @@ test('what is no archive, or breaks off, is refused with the reason', async () =
     const path = join(folder, 'layer')
     writeFileSync(path, bytes)
     const result = join(folder, 'result')
-    await expect(makeSquashfs(mergeLayers([path], signal), result, signal)).rejects.toThrow(reason)
+    await expect(make([path], result)).rejects.toThrow(reason)
     expect(existsSync(result)).toBe(false)
   }
 })
 
 test('the words of the converter tell why it failed', async () => {
-  const archive = Readable.from([tarOf([{ name: 'file', content: 'x' }])])
+  const archive = contentOf({ name: 'file', content: 'x' })
   const path = join(temporaryFolder(), 'nowhere', 'image.squashfs')
   await expect(makeSquashfs(archive, path, signal)).rejects.toThrow(/sqfstar failed \(1\): .*No such file/)
 })
@@ -284,7 +300,7 @@ test('an abort ends the converter, also when it has all that it needs', async ()
   const abort = new AbortController()
   const path = process.env.PATH
   process.env.PATH = `${folder}:${path}`
-  const made = makeSquashfs(Readable.from([tarOf([])]), join(folder, 'image'), abort.signal)
+  const made = makeSquashfs(contentOf(), join(folder, 'image'), abort.signal)
   made.catch(() => {})
   await until('it is fed', () => existsSync(`${slow}.fed`)).finally(() => {
     process.env.PATH = path

@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process'
+import { rm } from 'node:fs/promises'
+import type { Order, Outcome } from './converter.ts'
+import type { LeftOut } from './merge-layers.ts'
+
+/** The word that makes this program a converter. */
+export const CONVERTER = 'convert-layers'
+
+/**
+ * MiB of objects that the converter may have. An image at all limits at once takes 480; half a million files take
+ * 150.
+ */
+const MOST_MEMORY = 512
+/** Milliseconds that a converter gets to end by itself. */
+const PATIENCE = 5000
+const MOST_WORDS = 64 * 1024
+
+/**
+ * Makes a file of squashfs of layers, in a process of its own: layers that take too much memory end that process and
+ * not the server, and the server goes on answering while they are read. `program`: the command line of this program.
+ * Nothing is left behind by a failure. Throws an error with the reason.
+ */
+export async function convertLayers(
+  order: Order,
+  signal: AbortSignal,
+  [file, ...args]: readonly string[],
+  memory = MOST_MEMORY,
+): Promise<LeftOut> {
+  signal.throwIfAborted()
+  const child = spawn(file!, [...args, CONVERTER], {
+    env: { ...process.env, NODE_OPTIONS: `--max-old-space-size=${memory}` },
+  })
+  const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
+    child.on('error', error => reject(new Error(`cannot start the converter: ${error.message}`)))
+    child.on('close', (code, name) => resolve(code ?? name!))
+  })
+  const [answer, words] = [textOf(child.stdout), textOf(child.stderr)]
+  // Of a converter that has ended its exit tells.
+  child.stdin.on('error', () => {})
+  child.stdin.write(`${JSON.stringify(order)}\n`)
+  let timer: NodeJS.Timeout | undefined
+  const cancel = () => {
+    child.stdin.end()
+    timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE)
+  }
+  signal.addEventListener('abort', cancel, { once: true })
+  try {
+    const end = await ended
+    signal.throwIfAborted()
+    if (end !== 0) throw new Error(crashOf(end, words(), memory))
+    const outcome = JSON.parse(answer()) as Outcome
+    if ('error' in outcome) throw new Error(outcome.error)
+    return outcome.leftOut
+  } catch (error) {
+    await rm(order.path, { force: true })
+    throw error
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', cancel)
+  }
+}
+
+function textOf(stream: NodeJS.ReadableStream): () => string {
+  let text = ''
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    if (text.length < MOST_WORDS) text += chunk
+  })
+  return () => text
+}
+
+function crashOf(end: number | NodeJS.Signals, words: string, memory: number): string {
+  if (words.includes('heap out of memory'))
+    return `the layers of the image take more than ${memory} MiB of memory`
+  const line = words.trim().split('\n').at(-1)!
+  return `the converter of layers ended with ${end}: ${line.replace(/\p{Cc}/gu, ' ').slice(0, 300) || 'no reason given'}`
+}
