@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { type SourceAnswer, SourceError } from '../sources/http-client.ts'
 import type { Getter } from '../sources/resumable.ts'
 import { type Part, type PartStream, partsOf } from './multipart.ts'
@@ -49,7 +50,7 @@ export class ExportForm {
         const { body } = await this.part(index)
         this.#unread = undefined
         const dump = async () => void body.destroy()
-        return { origin: url.origin, status: 200, headers: {}, body: Object.assign(body, { dump }) }
+        return { origin: url.origin, status: 200, headers: {}, body: Object.assign(body, { dump }), bytes: body }
       },
     }
   }
@@ -60,7 +61,8 @@ export class ExportForm {
     this.#unread = undefined
   }
 
-  #read({ body, headers }: SourceAnswer) {
+  #read({ bytes, headers }: SourceAnswer) {
+    const body = Readable.from(bytes, { objectMode: false })
     this.#parts = partsOf(body, String(headers['content-type']), PARTS.length)
     this.#next = 0
   }

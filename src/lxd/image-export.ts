@@ -29,8 +29,8 @@ export async function* exportedFiles(image: ImageExport, transfer: Transfer): As
 /** Throws SourceError for an answer of another status. */
 async function ask({ client, url }: ImageExport, signal: AbortSignal | undefined): Promise<SourceAnswer> {
   const answer = await client.get(url, {}, signal)
-  const { status, body } = answer
-  if (status !== 200) throw statusError(url, status, await readText(body, url, signal))
+  const { status, body, bytes } = answer
+  if (status !== 200) throw statusError(url, status, await readText(bytes, url, signal))
   // What goes wrong before it is read is found when it is read.
   body.on('error', () => {})
   return answer

@@ -74,8 +74,8 @@ export async function getJson<T>(
   { schema, protocol, signal }: { schema: z.ZodType<T>; protocol: string; signal: AbortSignal },
 ): Promise<T> {
   const ask = async () => {
-    const { status, body } = await client.get(url, { accept: 'application/json' }, signal)
-    const text = await readText(body, url, signal, LONGEST_LIST)
+    const { status, bytes } = await client.get(url, { accept: 'application/json' }, signal)
+    const text = await readText(bytes, url, signal, LONGEST_LIST)
     if (status !== 200) throw statusError(url, status, text)
     return text
   }

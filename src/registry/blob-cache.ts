@@ -19,6 +19,11 @@ export interface Lease {
 
 const PARTIAL = '.partial'
 const nameOf = (digest: string) => digest.replace(':', '-')
+/** What is being fetched, of one source: another one may send it slowly, or never. */
+const partialOf = (name: string, source: string) =>
+  `${name}@${createHash('sha256').update(source).digest('hex').slice(0, 16)}${PARTIAL}`
+/** The name of the blob that a file is, or becomes. */
+const blobOf = (file: string) => file.replace(PARTIAL, '').replace(/@.*/, '')
 
 /**
  * Blobs that were fetched, by their digest. What is in it is whole and right; what has not been used for the
@@ -30,7 +35,7 @@ export class BlobCache {
   readonly #limit: number
   readonly #held = new Map<string, number>()
   readonly #fetching = new Map<string, Promise<string>>()
-  /** Sizes of what is being fetched, of which only a part is there. */
+  /** Sizes of what is being fetched, of which only a part is there, by the name of its file. */
   readonly #expected = new Map<string, number>()
   /** One at a time, so that none counts what another one is removing. */
   #lastEviction: Promise<unknown> = Promise.resolve()
@@ -42,10 +47,10 @@ export class BlobCache {
   }
 
   /**
-   * The blob, fetched if it is not there: once, however many ask. `fetch`: its bytes from an offset on.
-   * Throws SourceError if they are not those of the digest.
+   * The blob, fetched if it is not there: once of each source, however many ask. `fetch`: its bytes from an offset
+   * on. Throws SourceError if they are not those of the digest.
    */
-  async take(blob: Blob, fetch: (offset: number) => Readable): Promise<Lease> {
+  async take(blob: Blob, fetch: (offset: number) => Readable, source = ''): Promise<Lease> {
     const name = nameOf(blob.digest)
     this.#held.set(name, (this.#held.get(name) ?? 0) + 1)
     let isReleased = false
@@ -58,26 +63,32 @@ export class BlobCache {
       await this.#evict()
     }
     try {
-      return { path: await this.#bringOnce(name, blob, fetch), release }
+      return { path: await this.#bringOnce(name, blob, fetch, source), release }
     } catch (error) {
       await release()
       throw error
     }
   }
 
-  #bringOnce(name: string, blob: Blob, fetch: (offset: number) => Readable): Promise<string> {
-    const others = this.#fetching.get(name)
+  #bringOnce(name: string, blob: Blob, fetch: (offset: number) => Readable, source: string): Promise<string> {
+    const partial = partialOf(name, source)
+    const others = this.#fetching.get(partial)
     // Theirs may fail because they left, or may not read it: that says nothing of ours.
-    if (others) return others.catch(() => this.#bringOnce(name, blob, fetch))
-    const fetching = this.#bring(name, blob, fetch).finally(() => {
-      this.#fetching.delete(name)
-      this.#expected.delete(name)
+    if (others) return others.catch(() => this.#bringOnce(name, blob, fetch, source))
+    const fetching = this.#bring(name, partial, blob, fetch).finally(() => {
+      this.#fetching.delete(partial)
+      this.#expected.delete(partial)
     })
-    this.#fetching.set(name, fetching)
+    this.#fetching.set(partial, fetching)
     return fetching
   }
 
-  async #bring(name: string, blob: Blob, fetch: (offset: number) => Readable): Promise<string> {
+  async #bring(
+    name: string,
+    partialName: string,
+    blob: Blob,
+    fetch: (offset: number) => Readable,
+  ): Promise<string> {
     const path = join(this.#folder, name)
     const found = await stat(path).catch(() => undefined)
     if (found?.size === blob.size) {
@@ -86,9 +97,9 @@ export class BlobCache {
       return path
     }
     await mkdir(this.#folder, { recursive: true })
-    this.#expected.set(name, blob.size)
+    this.#expected.set(partialName, blob.size)
     await this.#evict()
-    const partial = path + PARTIAL
+    const partial = join(this.#folder, partialName)
     const before = (await stat(partial).catch(() => undefined))?.size ?? 0
     const offset = before <= blob.size ? before : 0
     const isRight = await receive(partial, blob, offset, fetch)
@@ -116,12 +127,12 @@ export class BlobCache {
         return { name, size: found?.size ?? 0, used: found?.mtimeMs ?? 0 }
       }),
     )
-    const settled = entries.filter(({ name }) => !this.#expected.has(name.replace(PARTIAL, '')))
+    const settled = entries.filter(({ name }) => !this.#expected.has(name))
     const expected = [...this.#expected.values()].reduce((sum, size) => sum + size, 0)
     let total = settled.reduce((sum, { size }) => sum + size, expected)
     for (const { name, size } of settled.sort((a, b) => a.used - b.used)) {
       if (total <= this.#limit) return
-      if (this.#held.has(name.replace(PARTIAL, ''))) continue
+      if (this.#held.has(blobOf(name))) continue
       await rm(join(this.#folder, name), { force: true })
       total -= size
     }

@@ -24,6 +24,13 @@ interface Sample {
   fetch(offset: number): Readable
 }
 
+/** Ten bytes of `a`, and an error. */
+async function* tenBytes() {
+  yield a.bytes.subarray(0, 10)
+  throw new Error('broken')
+}
+const breakingOff = () => Readable.from(tenBytes())
+
 /** Used at this second of the epoch. */
 const usedAt = (path: string, second: number) => utimesSync(path, second, second)
 
@@ -111,7 +118,8 @@ test('a fetch goes on behind what an earlier one left, and begins anew where tha
     { left: Buffer.alloc(140, 'a'), offsets: [0] },
   ]) {
     const folder = temporaryFolder()
-    writeFileSync(`${fileOf(folder, a.blob)}.partial`, left)
+    await expect(new BlobCache(folder, 200).take(a.blob, breakingOff)).rejects.toThrow('broken')
+    writeFileSync(join(folder, readdirSync(folder)[0]!), left)
     const asked: number[] = []
     const lease = await new BlobCache(folder, 200).take(a.blob, offset => {
       asked.push(offset)
@@ -121,6 +129,19 @@ test('a fetch goes on behind what an earlier one left, and begins anew where tha
     expect(asked).toEqual(offsets)
     expect(readdirSync(folder)).toHaveLength(1)
   }
+})
+
+test('a blob that one source sends slowly is fetched from another one that has it', async () => {
+  const folder = temporaryFolder()
+  const cache = new BlobCache(folder, 1000)
+  const slow = new PassThrough()
+  const never = cache.take(a.blob, () => slow, 'slow')
+  never.catch(() => {})
+  const lease = await cache.take(a.blob, a.fetch, 'quick')
+  expect(readFileSync(lease.path)).toEqual(a.bytes)
+  slow.end(a.bytes)
+  expect((await never).path).toBe(lease.path)
+  expect(readdirSync(folder)).toHaveLength(1)
 })
 
 test('of other bytes than those of the digest nothing is kept', async () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, text, whole } from '../../config-rules.ts'
+import { flag, minimumRate, text, whole } from '../../config-rules.ts'
 
 /** The settings of the gateway: `gateways.shifter` in the config file. */
 export const ShifterConfig = z
@@ -27,6 +27,10 @@ export const ShifterConfig = z
         .describe(
           'write whom an image is for into its `.meta` file; default: unless the environment has `DISABLE_ACL_METADATA`',
         ),
+      minimumRate,
+      pullTimeout: whole(1, 7 * 86_400, ' (seconds)')
+        .default(6 * 3600)
+        .describe('seconds that the download of an image, or what is made of it, may take'),
     },
     { error: 'an object {"port": ..., "config": FILE}' },
   )

@@ -8,6 +8,7 @@ import { createShifterApp } from './app.ts'
 import { ShifterConfig } from './config.ts'
 import type { PlatformSettings } from './imagemanager.ts'
 import { type ImageManager, readImageManager } from './imagemanager.ts'
+import { Lanes } from './lanes.ts'
 import { LocalPlatform } from './local-platform.ts'
 import { Metrics } from './metrics.ts'
 import { authenticateMunge } from './munge.ts'
@@ -60,7 +61,7 @@ function addressFor({ address }: ShifterConfig, { Authentication }: ImageManager
 }
 
 function openWorkshop(
-  { cacheSize, retryAfter, labels, writeAcl }: ShifterConfig,
+  { cacheSize, retryAfter, labels, writeAcl, minimumRate, pullTimeout }: ShifterConfig,
   config: ImageManager,
   house: House,
 ): Workshop {
@@ -84,6 +85,7 @@ function openWorkshop(
       cache,
       cacheSize,
       stallTimeout,
+      minimumRate,
       userAgent: house.serverName,
       retry: house.retry,
     }),
@@ -93,6 +95,7 @@ function openWorkshop(
     log,
     expand,
     turns: new Turns(),
+    lanes: new Lanes(config.WorkerThreads, pullTimeout),
     retryAfter,
     withLabels: labels ?? Boolean(process.env.ENABLE_LABELS),
     withAcl: writeAcl ?? !process.env.DISABLE_ACL_METADATA,

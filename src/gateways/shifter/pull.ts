@@ -1,9 +1,10 @@
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LeftOut } from '../../layers/merge-layers.ts'
 import { privateAcl } from './access.ts'
 import { deliverMeta } from './deliver-meta.ts'
 import { checkFree } from './disk.ts'
-import { locate } from './image-name.ts'
+import { type ImageLocation, locate } from './image-name.ts'
 import { commit } from './names.ts'
 import type { Platform } from './platform.ts'
 import { reasonOf, removeTree, runLeashed } from './programs.ts'
@@ -21,8 +22,39 @@ export async function pull(
   credentials: string | undefined,
   signal: AbortSignal,
 ) {
+  const place = locate(record.pulltag, shop.config)
+  const found = await shop.lanes.download(place.location, signal, within =>
+    download(shop, record, place, credentials, within),
+  )
+  try {
+    await shop.lanes.make(signal, within => makeReady(shop, record, found, within))
+  } finally {
+    await found.release()
+  }
+}
+
+/** Finds the image, and fetches its layers unless the system has it already. */
+async function download(
+  shop: Workshop,
+  record: ImageRecord,
+  place: ImageLocation,
+  credentials: string | undefined,
+  signal: AbortSignal,
+): Promise<FoundImage> {
   await enter(shop, record, 'PULLING', 'Pulling image')
-  const found = await shop.registries.find(locate(record.pulltag, shop.config), credentials, signal)
+  const found = await shop.registries.find(place, credentials, signal)
+  // Throws for an image that would be of no use.
+  aclFor(shop, record, found)
+  try {
+    if (!(await isOnSystem(shop, { ...record, id: found.id }, signal))) await found.fetch()
+    return found
+  } catch (error) {
+    await found.release()
+    throw error
+  }
+}
+
+async function makeReady(shop: Workshop, record: ImageRecord, found: FoundImage, signal: AbortSignal) {
   const { withLabels } = shop
   await shop.turns.take(turnOf(record.system, found.id), async () => {
     signal.throwIfAborted()
@@ -52,6 +84,9 @@ function aclFor({ records }: Workshop, record: ImageRecord, { isPrivate }: Found
   return acl
 }
 
+const isOnSystem = ({ platforms }: Workshop, record: ImageRecord, signal: AbortSignal) =>
+  platforms.get(record.system)!.has([imageFile(record), metaFile(record)], signal)
+
 /** Puts both files there, or the meta file alone if the image is there. Returns the message of the record. */
 async function place(
   shop: Workshop,
@@ -60,21 +95,29 @@ async function place(
   signal: AbortSignal,
 ): Promise<string> {
   const platform = shop.platforms.get(record.system)!
-  const isThere = await platform.has([imageFile(record), metaFile(record)], signal)
+  const isThere = await isOnSystem(shop, record, signal)
   const path = join(shop.expand, `${record.key}.squashfs`)
   try {
-    if (!isThere) await make(shop, record, found, path, signal)
+    const left = isThere ? NOTHING : await make(shop, record, found, path, signal)
     await enter(shop, record, 'TRANSFER', 'Transferring image')
     if (!isThere) await checkSpace(platform, path, signal)
-    const leftOut = await deliverMeta(shop, record, signal)
+    const unreadable = await deliverMeta(shop, record, signal)
     if (!isThere) await platform.deliver(path, imageFile(record), signal)
-    return leftOut.length === 0
-      ? 'Transferring image'
-      : `Transferring image; the runtime cannot read some of its ${leftOut.join(', ')}`
+    return ['Transferring image', ...notesOn(unreadable, left)].join('; ')
   } finally {
     await rm(path, { force: true })
-    await found.release()
   }
+}
+
+const NOTHING: LeftOut = { count: 0, names: [] }
+
+/** What users should know of an image that is ready. */
+function notesOn(unreadable: readonly string[], { count, names }: LeftOut): string[] {
+  const more = count > names.length ? ', ...' : ''
+  return [
+    ...(unreadable.length > 0 ? [`the runtime cannot read some of its ${unreadable.join(', ')}`] : []),
+    ...(count > 0 ? [`left out: devices and fifos, ${count} in all (${names.join(', ')}${more})`] : []),
+  ]
 }
 
 async function make(
@@ -83,18 +126,21 @@ async function make(
   found: FoundImage,
   path: string,
   signal: AbortSignal,
-) {
+): Promise<LeftOut> {
   const { examiner } = shop.config
+  // For those that have gone from the system since it was looked at.
   await found.fetch()
   // What is unpacked may be several times as large, which only the end of the unpacking tells.
   await checkFree(shop.expand, found.size)
   await enter(shop, record, 'EXAMINATION', 'Examining image')
   if (examiner) {
-    await found.convert(path, signal)
+    const leftOut = await found.convert(path, signal)
     await examine(shop, examiner, record, path, signal)
+    await enter(shop, record, 'CONVERSION', 'Converting image')
+    return leftOut
   }
   await enter(shop, record, 'CONVERSION', 'Converting image')
-  if (!examiner) await found.convert(path, signal)
+  return found.convert(path, signal)
 }
 
 /** The examiner sees the files that users will see: those of the image that was made. */

@@ -19,6 +19,8 @@ export interface Work extends Acl {
   gid?: number | undefined
   /** Whether registry credentials came with it. They are kept in memory alone. */
   hasCredentials: boolean
+  /** Times that the server ended in the middle of it without having been asked to. */
+  crashes?: number | undefined
   /** The file to import, which makes it an import. */
   filepath?: string | undefined
 }
@@ -74,6 +76,9 @@ export const isUnderWay = ({ status }: ImageRecord) => UNDER_WAY.has(status)
 /** Whether both are for the same name, whatever image it stands for. */
 export const isSameName = (a: ImageRecord, b: ImageRecord) =>
   a.system === b.system && a.type === b.type && a.pulltag === b.pulltag
+
+/** Whether work on it has not begun. */
+export const isWaiting = ({ status }: ImageRecord) => status === 'INIT' || status === 'PENDING'
 
 /** Names of the two files on the system: the image, and what the runtime reads beside it. */
 export const imageFile = ({ id, format }: ImageRecord) => `${id}.${format}`

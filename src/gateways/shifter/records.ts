@@ -51,6 +51,7 @@ const Stored = z.object({
       userACL: ids,
       groupACL: ids,
       hasCredentials: z.boolean(),
+      crashes: z.number().optional(),
       filepath: z.string().optional(),
     })
     .optional(),
@@ -66,6 +67,7 @@ export class Records {
   readonly #folder: string
   readonly #records = new Map<string, ImageRecord>()
   readonly #writes = new Turns()
+  readonly #over = new Set<string>()
   /** Files that are no records; they stay where they are. */
   readonly unreadable: string[] = []
 
@@ -120,7 +122,7 @@ export class Records {
 
   /** The pull or import for that name which is queued or running. */
   underWay(request: ImageRequest): ImageRecord | undefined {
-    return this.#pulls(request).find(isUnderWay)
+    return this.#pulls(request).find(record => isUnderWay(record) && !this.#over.has(record.key))
   }
 
   failures(request: ImageRequest): ImageRecord[] {
@@ -151,9 +153,15 @@ export class Records {
   async remove(key: string) {
     await this.#writes.take(key, async () => {
       this.#records.delete(key)
+      this.#over.delete(key)
       await rm(this.#path(key), { force: true })
       await syncFolder(this.#folder)
     })
+  }
+
+  /** Takes work that has ended for no longer under way, while its record still says so. */
+  end(key: string) {
+    this.#over.add(key)
   }
 
   /** Until the next start, which reads it again. */

@@ -17,6 +17,8 @@ export interface RegistriesOptions {
   cacheSize: number
   /** Milliseconds without a byte. */
   stallTimeout: number
+  /** Bytes a second, on average over that time. */
+  minimumRate: number
   userAgent: string
   retry: RetryPolicy
 }
@@ -32,13 +34,13 @@ const PLATFORM: ImagePlatform = {
 }
 
 export function openRegistries(options: RegistriesOptions): Registries {
-  const { config, stallTimeout, userAgent } = options
+  const { config, stallTimeout, minimumRate, userAgent } = options
   const sources = Object.entries(config.Locations).map(([location, { sslcacert }]) => ({
     url: registryUrl(location, config).href,
     ca: sslcacert,
   }))
   // The operator has said where these are, which may be on a private network.
-  const client = new HttpClient({ allowPrivate: true, stallTimeout, userAgent, sources })
+  const client = new HttpClient({ allowPrivate: true, stallTimeout, minimumRate, userAgent, sources })
   const cache = new BlobCache(options.cache, options.cacheSize)
   const retry = { ...options.retry, retries: Math.min(options.retry.retries, MOST_RETRIES) }
   const imageOptions = { cache: options.cache, converterOptions: config.ConverterOptions.squashfs }
@@ -47,7 +49,7 @@ export function openRegistries(options: RegistriesOptions): Registries {
       const url = registryUrl(location, config)
       const registry = new RegistryClient({ client, url, credentials: parseLogin(login), retry })
       const found = await registry.resolve(repository, reference, { platform: PLATFORM, signal })
-      return new RegistryFoundImage(found, cache, imageOptions, (index, offset) =>
+      return new RegistryFoundImage(found, cache, { ...imageOptions, source: location }, (index, offset) =>
         registry.blob(repository, found.layers[index]!, offset, signal),
       )
     },

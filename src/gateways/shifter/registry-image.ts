@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import PQueue from 'p-queue'
-import { mergeLayers } from '../../layers/merge-layers.ts'
-import { makeSquashfs } from '../../layers/squashfs.ts'
+import { convertLayers } from '../../layers/convert-layers.ts'
+import { ownProgram } from '../../own-program.ts'
 import type { BlobCache, Lease } from '../../registry/blob-cache.ts'
 import type { RegistryImage } from '../../registry/registry-client.ts'
 import { checkFree } from './disk.ts'
@@ -11,6 +11,8 @@ import type { FoundImage } from './workshop.ts'
 export interface RegistryImageOptions {
   /** The folder of the cache of layers. */
   cache: string
+  /** Where its layers come from; those that others fetch from elsewhere are not waited for. */
+  source: string
   /** For the converter, in place of its own. */
   converterOptions: readonly string[] | undefined
 }
@@ -48,11 +50,12 @@ export class RegistryFoundImage implements FoundImage {
   }
 
   async fetch() {
+    if (this.#leases.length > 0) return
     await checkFree(this.#options.cache, this.size)
     const queue = new PQueue({ concurrency: AT_ONCE })
     const taken = await Promise.allSettled(
       this.#layers.map((layer, index) =>
-        queue.add(() => this.#cache.take(layer, offset => this.#open(index, offset))),
+        queue.add(() => this.#cache.take(layer, offset => this.#open(index, offset), this.#options.source)),
       ),
     )
     this.#leases = taken.flatMap(one => (one.status === 'fulfilled' ? [one.value!] : []))
@@ -61,8 +64,9 @@ export class RegistryFoundImage implements FoundImage {
   }
 
   async convert(path: string, signal: AbortSignal) {
-    const paths = this.#leases.map(lease => lease.path)
-    await makeSquashfs(mergeLayers(paths, signal), path, signal, this.#options.converterOptions)
+    const layers = this.#leases.map(lease => lease.path)
+    const order = { layers, path, options: this.#options.converterOptions }
+    return convertLayers(order, signal, ownProgram())
   }
 
   async release() {

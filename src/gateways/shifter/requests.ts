@@ -186,7 +186,8 @@ export class Requests {
   async #beginOnce(session: Session, request: ImageRequest, acl: Acl, wish: Wish): Promise<ImageRecord> {
     const { records } = this.#shop
     const mark = this.#mark(acl, wish)
-    const isSame = ({ key }: ImageRecord) => this.#marks.get(key) === mark
+    // One from before the start is for everybody.
+    const isSame = ({ key }: ImageRecord) => (this.#marks.get(key) ?? mark) === mark
     const failure = records.failures(request).findLast(one => isSame(one) && this.#isFresh(one))
     return failure ?? records.underWay(request) ?? this.#begin(session, request, acl, wish, mark)
   }

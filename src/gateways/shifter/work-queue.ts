@@ -6,7 +6,7 @@ import { settleNames } from './names.ts'
 import { partialName } from './platform.ts'
 import { removeTree } from './programs.ts'
 import { pull } from './pull.ts'
-import { type ImageRecord, imageFile, isUnderWay, metaFile, now } from './record.ts'
+import { type ImageRecord, imageFile, isUnderWay, isWaiting, metaFile, now, type Work } from './record.ts'
 import { turnOf, type Workshop } from './workshop.ts'
 
 /** Pulls, imports and removals: a few at once, on record, and taken up again after a restart. */
@@ -17,8 +17,10 @@ const REMOVAL_RETRY = 1000
 const LONGEST_RETRY = 60_000
 /** Removals at once; they have no need to hurry. */
 const REMOVALS = 2
-/** What may wait; a queue that nobody can outlive helps nobody. */
-const MOST_WAITING = 1000
+/** Pulls and imports that run or wait; a queue that nobody can outlive helps nobody. */
+const MOST_AT_ONCE = 1000
+/** Work that has ended the server so often is not begun once more. */
+const MOST_CRASHES = 2
 
 /** Of one name, besides the newest. */
 const MOST_FAILURES = 9
@@ -27,22 +29,22 @@ export class WorkQueue {
   /** Told which record stands for a pull that has failed. */
   onFailure: (pull: ImageRecord, failure: ImageRecord) => void = () => {}
   readonly #shop: Workshop
-  readonly #queue: PQueue
+  readonly #running = new Set<Promise<void>>()
   readonly #removals = new PQueue({ concurrency: REMOVALS })
   readonly #controller = new AbortController()
 
   constructor(shop: Workshop) {
     this.#shop = shop
-    this.#queue = new PQueue({ concurrency: shop.config.WorkerThreads })
   }
 
   get isFull() {
-    return this.#queue.size >= MOST_WAITING
+    return this.#running.size >= MOST_AT_ONCE
   }
 
   /**
    * Takes up what a stop or a crash interrupted. What it may have left on a system is removed; it begins anew,
-   * unless it takes credentials, which only its client has: then the client's next request begins it.
+   * unless it takes credentials, which only its client has: then the client's next request begins it. What was
+   * running at several crashes in a row may be their cause: it fails.
    */
   async start() {
     const { records, platforms } = this.#shop
@@ -56,7 +58,7 @@ export class WorkQueue {
         const name = JSON.stringify([system, type, pulltag])
         if (work && !work.hasCredentials && !again.has(name)) {
           again.add(name)
-          this.add(await records.add({ ...toBegin(record), status: 'PENDING' }))
+          await this.#resume(record, work)
         }
         await this.remove(record)
       } else if (record.status === 'EXPIRING') {
@@ -68,7 +70,20 @@ export class WorkQueue {
   /** Begins the work that the record describes, when its turn comes. */
   add(record: ImageRecord, credentials?: string) {
     if (this.#controller.signal.aborted) return
-    void this.#queue.add(() => this.#run(record, credentials))
+    const run: Promise<void> = this.#run(record, credentials).finally(() => this.#running.delete(run))
+    this.#running.add(run)
+  }
+
+  async #resume(record: ImageRecord, work: Work) {
+    const { records, log } = this.#shop
+    const crashes = (work.crashes ?? 0) + (isWaiting(record) ? 0 : 1)
+    if (crashes <= MOST_CRASHES) {
+      this.add(await records.add({ ...toBegin(record), work: { ...work, crashes }, status: 'PENDING' }))
+      return
+    }
+    const message = `the server ended ${crashes} times in the middle of this work: it is not taken up again`
+    log.error(`image ${record.type}:${record.pulltag} for ${record.system} failed: ${message}`)
+    await records.add({ ...toBegin(record), status: 'FAILURE', message, lastPull: now() })
   }
 
   /** Takes the files of a record away, and then the record. Resolves when that is on record. */
@@ -89,24 +104,32 @@ export class WorkQueue {
   /** Stops what runs; it goes on at the next start. */
   async close() {
     this.#controller.abort(STOPPED)
-    this.#queue.clear()
     this.#removals.clear()
-    await Promise.all([this.#queue.onIdle(), this.#removals.onIdle()])
+    await Promise.all([...this.#running, this.#removals.onIdle()])
   }
 
   async #run(record: ImageRecord, credentials: string | undefined) {
-    const { log } = this.#shop
+    const { log, lanes } = this.#shop
     const { signal } = this.#controller
     const name = `${record.type}:${record.pulltag} for ${record.system}`
     try {
       if (record.work?.filepath === undefined) await pull(this.#shop, record, credentials, signal)
-      else await importImage(this.#shop, record, signal)
+      else await lanes.make(signal, within => importImage(this.#shop, record, within))
       log.info(`image ${name} is ready`)
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted) return await this.#putBack(record)
       log.warn({ err: error }, `image ${name} failed: ${(error as Error).message}`)
       await this.#fail(record, (error as Error).message)
     }
+  }
+
+  /** A stop is no crash. */
+  async #putBack({ key }: ImageRecord) {
+    const { records, log } = this.#shop
+    const record = records.find(key)
+    if (!record || !isUnderWay(record)) return
+    const putBack = records.update(key, () => ({ status: 'PENDING' }))
+    await putBack.catch(error => log.warn(`the record of a pull is not up to date: ${error.message}`))
   }
 
   /** The reason first: then nobody finds nothing. */
@@ -122,6 +145,7 @@ export class WorkQueue {
       for (const { key } of older) await records.remove(key)
       const failure = await records.add({ ...toBegin(record), status: 'FAILURE', message, lastPull: now() })
       this.onFailure(record, failure)
+      records.end(key)
       await this.remove(record)
     } catch (error) {
       // The disk is full, perhaps. The next start finds it on disk as it was, and does it again.

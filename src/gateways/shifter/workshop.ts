@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
+import type { LeftOut } from '../../layers/merge-layers.ts'
 import type { Groups } from './access.ts'
 import type { ImageLocation } from './image-name.ts'
 import type { ImageManager } from './imagemanager.ts'
+import type { Lanes } from './lanes.ts'
 import type { Metrics } from './metrics.ts'
 import type { Platform } from './platform.ts'
 import type { ImageConfig } from './record.ts'
@@ -23,6 +25,8 @@ export interface Workshop {
   expand: string
   /** Work on one image of one system waits for each other. */
   turns: Turns
+  /** Where pulls wait for their turn. */
+  lanes: Lanes
   /** Seconds for which a failed pull is answered as such before the same request tries again. */
   retryAfter: number
   withLabels: boolean
@@ -39,10 +43,10 @@ export interface FoundImage {
   config: ImageConfig
   /** Bytes of its layers as the registry has them. */
   size: number
-  /** Fetches its layers, until the signal of `find` fires. */
+  /** Fetches its layers, once, until the signal of `find` fires. */
   fetch(): Promise<void>
-  /** Makes one file of squashfs of its layers, at `path`. */
-  convert(path: string, signal: AbortSignal): Promise<void>
+  /** Makes one file of squashfs of its layers, at `path`. Resolves to what of them is not in it. */
+  convert(path: string, signal: AbortSignal): Promise<LeftOut>
   /** Lets go of its layers. */
   release(): Promise<void>
 }

@@ -3,6 +3,7 @@ import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { namesIn } from '../../support/folders.ts'
+import { Gate } from '../../support/program-gate.ts'
 import { needsAll } from '../../support/programs.ts'
 import { run } from '../../support/run.ts'
 import { ScriptedRegistry } from '../../support/scripted-registry.ts'
@@ -91,29 +92,24 @@ test('however often it is asked for, an image is pulled once', async () => {
   expect(asked(registry)).toBe(1)
 })
 
-test('no more pulls run at once than WorkerThreads', async () => {
+test('no more images are made at once than WorkerThreads, and downloads do not wait for them', async () => {
   const registry = await new ScriptedRegistry().start()
   const tags = ['team/a:1', 'team/b:1', 'team/c:1', 'team/d:1']
   for (const tag of tags) await registry.put(tag, { files: { name: tag } })
-  const held: (() => void)[] = []
-  registry.intercept = (path, response, body) => {
-    if (!path.includes('/manifests/')) return false
-    held.push(() => response.end(body))
-    return true
-  }
-  const gateway = await startShifter({ imagemanager: { ...registry.locations, WorkerThreads: 2 } })
+  const gate = new Gate('sqfstar')
+  const imagemanager = { ...registry.locations, WorkerThreads: 2 }
+  const gateway = await startShifter({ imagemanager, env: gate.env })
   for (const tag of tags) await postPull(gateway, tag)
-  await until('two are asked for', () => held.length === 2)
-  const { body } = await ask(gateway, 'GET', `/api/queue/${SYSTEM}/`)
-  expect(body.list.map(({ status }: { status: string }) => status).sort()).toEqual([
-    'INIT',
-    'INIT',
-    'PULLING',
-    'PULLING',
-  ])
-  expect(held).toHaveLength(2)
-  registry.intercept = () => false
-  for (const release of held) release()
+  const layers = () => namesIn(join(gateway.server.datadir, '.shifter/blobs'))
+  const states = async () => {
+    const { body } = await ask(gateway, 'GET', `/api/queue/${SYSTEM}/`)
+    return body.list.map(({ status }: { status: string }) => status).sort()
+  }
+  const wanted = ['CONVERSION', 'CONVERSION', 'PULLING', 'PULLING']
+  await until('two are made', async () => (await states()).join() === wanted.join())
+  await until('all are fetched', () => layers().length === 4)
+  expect(await states()).toEqual(wanted)
+  gate.open()
   for (const tag of tags) expect(await pull(gateway, tag)).toMatchObject({ status: 'READY' })
 })
 
