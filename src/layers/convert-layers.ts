@@ -7,8 +7,8 @@ import type { LeftOut } from './merge-layers.ts'
 export const CONVERTER = 'convert-layers'
 
 /**
- * MiB of objects that the converter may have. An image at all limits at once takes 480; half a million files take
- * 150.
+ * MiB of objects that the converter may have. Measured: half a million files take 220 MiB of memory, a million 300, a
+ * million folders 420.
  */
 const MOST_MEMORY = 512
 /** Milliseconds that a converter gets to end by itself. */

@@ -3,15 +3,12 @@ import { open } from 'node:fs/promises'
 import * as zlib from 'node:zlib'
 import { Decompress } from 'fzstd'
 import { TarError } from './tar-error.ts'
+import { ZstdFrames } from './zstd-frames.ts'
 
 /** Layers are tar archives, plain or compressed; their first bytes tell, whatever the manifest says. */
 
 const PIECE = 256 * 1024
 const ZSTD_PIECE = 1024
-/** Bytes that come of zstd between two looks at what it keeps. */
-const CHECKED_EVERY = 16 * 1024 ** 2
-/** A window of 128 MiB, and what is on its way. */
-const MOST_BUFFERS = 256 * 1024 ** 2
 const GZIP = Buffer.from([0x1f, 0x8b])
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
@@ -47,7 +44,7 @@ async function* through(file: NodeJS.ReadableStream, transform: zlib.Gunzip): As
 
 type Zstd = { createZstdDecompress?(options: { chunkSize: number }): zlib.Gunzip }
 
-/** Node knows zstd from version 22.15 on, and refuses windows of more than 128 MiB. */
+/** Node knows zstd from version 22.15 on, and limits its windows by itself. */
 async function* unzstd(file: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
   const native = (zlib as Zstd).createZstdDecompress
   if (native) {
@@ -55,28 +52,25 @@ async function* unzstd(file: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
     return
   }
   const ready: Buffer[] = []
-  let unchecked = 0
-  const decompress = new Decompress(chunk => {
-    ready.push(Buffer.from(chunk))
-    unchecked += chunk.length
-  })
+  const decompress = new Decompress(chunk => ready.push(Buffer.from(chunk)))
+  const frames = new ZstdFrames()
   for await (const chunk of file as AsyncIterable<Buffer>) {
+    frames.check(chunk)
     // Zeros shrink a thousandfold and more: what comes of one push must fit into memory.
     for (let at = 0; at < chunk.length; at += ZSTD_PIECE) {
-      decompress.push(chunk.subarray(at, at + ZSTD_PIECE))
+      unpack(decompress, chunk.subarray(at, at + ZSTD_PIECE))
       yield* ready.splice(0)
-      if (unchecked < CHECKED_EVERY) continue
-      unchecked = 0
-      checkWindow()
     }
   }
-  decompress.push(new Uint8Array(0), true)
+  unpack(decompress, new Uint8Array(0), true)
   yield* ready.splice(0)
 }
 
-/** A frame says how much of what came of it must be kept; that takes memory as it fills. Throws TarError. */
-function checkWindow() {
-  if (process.memoryUsage().arrayBuffers > MOST_BUFFERS) {
-    throw new TarError('a layer is compressed with zstd in a way that takes more than 128 MiB of memory')
+/** Throws TarError. */
+function unpack(decompress: Decompress, bytes: Uint8Array, isLast = false) {
+  try {
+    decompress.push(bytes, isLast)
+  } catch (error) {
+    throw new TarError(`a layer cannot be read, which is compressed with zstd: ${(error as Error).message}`)
   }
 }

@@ -62,7 +62,7 @@ export class LayerTree {
     const parts = partsOf(header.name)
     const last = parts.pop()
     if (last === undefined) this.#setRoot(header, layer, entry)
-    else if (last === OPAQUE) this.#removeOlder(this.#folder(parts, layer), layer)
+    else if (last === OPAQUE) this.#removeOlder(this.#find(parts), layer)
     else if (last.startsWith(WHITEOUT)) this.#whiteOut(parts, last.slice(WHITEOUT.length), layer)
     else this.#put(this.#folder(parts, layer), last, header, layer, entry)
   }
@@ -136,11 +136,11 @@ export class LayerTree {
   }
 
   /** What lower layers have in a directory goes; what this one has put there already stays. */
-  #removeOlder(folder: Node, layer: number) {
-    for (const [name, node] of folder.children!) {
+  #removeOlder(folder: Node | undefined, layer: number) {
+    for (const [name, node] of folder?.children ?? []) {
       this.#limits.add('steps', 1)
       if (node.children) this.#removeOlder(node, layer)
-      if (isOld(node, layer)) folder.children!.delete(name)
+      if (isOld(node, layer)) folder!.children!.delete(name)
     }
   }
 

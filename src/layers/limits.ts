@@ -19,7 +19,7 @@ const LIMITS = {
   /** Of maps of sparse files. */
   parts: { most: 1_000_000, what: 'parts in sparse files' },
   /** From a directory to what is in it, in search of a name or of what a whiteout hides. */
-  steps: { most: 200_000_000, what: 'steps between its names' },
+  steps: { most: 50_000_000, what: 'steps between its names' },
 } as const
 
 /** Adds up what an image has. */

@@ -6,8 +6,8 @@ import { gzipSync } from 'node:zlib'
 export interface LayerEntry {
   /** A string is UTF-8. */
   name: string | Buffer
-  /** As tar has it: `0` file (default), `1` hard link, `2` symbolic link, `3` device, `5` directory. */
-  type?: '0' | '1' | '2' | '3' | '5'
+  /** As tar has it: `0` file (default), `1` hard link, `2` symbolic link, `3` device, `5` directory, `6` fifo. */
+  type?: '0' | '1' | '2' | '3' | '5' | '6'
   content?: string | Buffer
   link?: string
   mode?: number
@@ -18,7 +18,8 @@ export interface LayerEntry {
 
 const pad = (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)])
 
-function header(
+/** The block that begins an entry. */
+export function header(
   name: Buffer,
   type: string,
   size: number,
@@ -41,7 +42,7 @@ function header(
 }
 
 /** `LENGTH KEY=VALUE\n`, where the length counts itself. */
-function paxRecord(key: string, value: string | Buffer): Buffer {
+export function paxRecord(key: string, value: string | Buffer): Buffer {
   const rest = Buffer.concat([Buffer.from(` ${key}=`), Buffer.from(value as string), Buffer.from('\n')])
   let length = rest.length
   while (String(length).length + rest.length !== length) length = String(length).length + rest.length
