@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   accessSync,
   chmodSync,
@@ -9,12 +10,17 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
+import { convertLayers } from '../src/layers/convert-layers.ts'
 import { call } from './support/api.ts'
-import { requires } from './support/programs.ts'
+import { manyFiles } from './support/bombs.ts'
+import { tarOf } from './support/layers.ts'
+import { needsAll, requires } from './support/programs.ts'
 import { run } from './support/run.ts'
 import { PROGRAM, startServer, temporaryFolder } from './support/server.ts'
+import { squashfsContent } from './support/squashfs.ts'
 
 /** What is installed is one file: it must run alone, wherever it lies and whatever it is called. */
 
@@ -38,6 +44,24 @@ async function expectToServe(command: string[]) {
   // A warning of Node's, such as of a deprecated function, would be here.
   expect(server.stderr()).toBe('')
 }
+
+/** Pulls of the Shifter gateway start the program once more; it must find itself, with a Node that knows zstd or not. */
+async function expectToConvert(command: string[]) {
+  const [folder, tar] = [temporaryFolder(), tarOf([{ name: 'file', content: 'x' }])]
+  const layers = [tar, gzipSync(tar), execFileSync('zstd', ['-qc'], { input: tar })].map((bytes, index) => {
+    const path = join(folder, String(index))
+    writeFileSync(path, bytes)
+    return path
+  })
+  const order = { layers, path: join(folder, 'image'), options: undefined }
+  await convertLayers(order, new AbortController().signal, command)
+  expect(squashfsContent(order.path, 'file')).toBe('x')
+  writeFileSync(layers[0]!, manyFiles(200_000))
+  const tooMuch = convertLayers(order, new AbortController().signal, command, 30)
+  await expect(tooMuch).rejects.toThrow('take more than 30 MiB of memory')
+}
+
+const needsSquashfs = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools', zstd: 'zstd' })
 
 /** The file alone in a new folder. */
 function installed(file: string, name: string): string {
@@ -83,6 +107,14 @@ describe('dist/imgapi.js', () => {
     writeFileSync(join(path, '../node_modules/hono/index.js'), 'throw new Error("must not be loaded")')
     await expectToServe([process.execPath, path])
   })
+})
+
+describe('a converter of layers', () => {
+  const nodesThere = [[20, process.execPath] as const, ...nodes].filter(([, node]) => existsSync(node))
+  for (const [major, node] of nodesThere) {
+    needsSquashfs(`works with Node ${major}`, () => expectToConvert([node, PROGRAM]))
+  }
+  if (isCurrent()) needsSquashfs('works in the single executable', () => expectToConvert([BINARY]))
 })
 
 describe('dist/imgapi, the single executable', () => {

@@ -16,7 +16,7 @@ export interface ShifterServer {
   imageDir: string
 }
 
-export interface ShifterOptions extends Omit<ServerOptions, 'config'> {
+export interface ShifterOptions extends ServerOptions {
   /** Merged over an imagemanager.json with one local system and mock authentication. */
   imagemanager?: Record<string, unknown>
   /** Beside port and config. */
@@ -29,7 +29,13 @@ export const SYSTEM = 'mycluster'
 export const ADMIN = 'root'
 
 export async function startShifter(options: ShifterOptions = {}): Promise<ShifterServer> {
-  const { imagemanager, settings, imageDir = join(temporaryFolder(), 'images'), ...rest } = options
+  const {
+    imagemanager,
+    settings,
+    config: more,
+    imageDir = join(temporaryFolder(), 'images'),
+    ...rest
+  } = options
   mkdirSync(imageDir, { recursive: true })
   const config = {
     DefaultImageLocation: 'registry.example.com',
@@ -43,7 +49,7 @@ export async function startShifter(options: ShifterOptions = {}): Promise<Shifte
   }
   const gateways = { shifter: { port: 0, config, ...settings } }
   const imports = { retries: 2, firstDelay: 10, longestDelay: 50 }
-  const server = await startServer({ ...rest, config: { gateways, imports } })
+  const server = await startServer({ ...rest, config: { gateways, imports, ...more } })
   const { port } = await announcement(server)
   return { server, port, url: `http://127.0.0.1:${port}`, imageDir }
 }
