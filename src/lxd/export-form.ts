@@ -50,7 +50,13 @@ export class ExportForm {
         const { body } = await this.part(index)
         this.#unread = undefined
         const dump = async () => void body.destroy()
-        return { origin: url.origin, status: 200, headers: {}, body: Object.assign(body, { dump }), bytes: body }
+        return {
+          origin: url.origin,
+          status: 200,
+          headers: {},
+          body: Object.assign(body, { dump }),
+          bytes: body,
+        }
       },
     }
   }
