@@ -150,7 +150,9 @@ test('an image of a server of LXD comes with what the server says of it, and the
   const reports = messages.flatMap(({ payload }) => payload?.progressDetail ?? [])
   expect(reports[0]).toEqual({ current: metadata, total: metadata, start: expect.any(Number) })
   expect(reports.at(-1)).toEqual({ current: root, total: root, start: expect.any(Number) })
-  expect(reports.length).toBeGreaterThan(3)
+  // How many there are depends on how much arrives at once.
+  const ofRoot = reports.slice(1).map(({ current }) => current)
+  expect(ofRoot).toEqual(ofRoot.toSorted((a, b) => a - b))
   const fingerprint = alpine()
   expect(messages.at(-1)!.image_uuid).toBe(uuidOf(fingerprint))
   const { body } = await call(server, 'GET', `/images/${uuidOf(fingerprint)}`)

@@ -14,7 +14,7 @@ import { streamMessages } from '../message-stream.ts'
 export async function importLxd(request: ApiRequest, viewer: Viewer): Promise<Response> {
   const { images, retry } = request.service
   requireOperator(viewer)
-  const full = request.query.get('alias')
+  const full = request.query.nonEmpty('alias')
   const { name, alias } = readAlias(full)
   const isPublic = request.query.flag('public') ?? false
   const { channel } = viewer
