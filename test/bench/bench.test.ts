@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from 'vitest'
 /** That every row of the benchmark still runs. How fast is no test's business. */
 
 const BENCH = new URL('bench.mjs', import.meta.url).pathname
+const SOAK = new URL('soak.mjs', import.meta.url).pathname
 
 interface Result {
   row: string
@@ -17,11 +18,11 @@ interface Result {
   wanted: { least?: number; most?: number }
 }
 
-function bench(args: string[], env: Record<string, string> = {}) {
+function bench(args: string[], env: Record<string, string> = {}, program = BENCH) {
   // A folder of its own, to see that nothing stays there.
   const folder = mkdtempSync(join(tmpdir(), 'imgapi-test-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  const { status, stdout, stderr } = spawnSync(process.execPath, [BENCH, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     env: { ...process.env, TMPDIR: folder, ...env },
     encoding: 'utf8',
   })
@@ -60,3 +61,16 @@ test('a row that there is not is an error that names it', () => {
   expect(status).toBe(1)
   expect(stderr).toContain('downloads-of-the-moon')
 })
+
+test.skipIf(process.platform !== 'linux')(
+  'the soak runs and gets the right answers, in a few seconds too',
+  () => {
+    // Whether memory is flat shows in a long run alone.
+    const { stdout, stderr, left } = bench(['--minutes', '0.1'], {}, SOAK)
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(
+      /memory: \d+ MiB to \d+ MiB, .*; open files when idle: \d+, then \d+\n(NOT )?(flat|FLAT)\n$/,
+    )
+    expect(left).toEqual([])
+  },
+)

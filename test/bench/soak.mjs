@@ -59,9 +59,9 @@ function growth(values) {
 }
 
 /** Open files of a server that nobody uses, when what was kept for later has been closed. */
-async function idleFiles(pid) {
+async function idleFiles(pid, seconds) {
   let least = Number.POSITIVE_INFINITY
-  for (let second = 0; second < 10; second++) {
+  for (let second = 0; second < seconds; second++) {
     await sleep(1)
     least = Math.min(least, openFiles(pid))
   }
@@ -94,9 +94,10 @@ async function soak(bench, { minutes, clients }) {
     return { samples, counts: all.map(client => client.counts) }
   }
   await run(minutes * 20)
-  const before = await idleFiles(pid)
+  const patience = Math.min(10, minutes * 20)
+  const before = await idleFiles(pid, patience)
   const { samples, counts } = await run(minutes * 40)
-  const after = await idleFiles(pid)
+  const after = await idleFiles(pid, patience)
   const total = {}
   for (const each of counts)
     for (const [kind, count] of Object.entries(each)) total[kind] = (total[kind] ?? 0) + count
