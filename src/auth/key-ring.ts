@@ -1,6 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import sshpk from 'sshpk'
+import { readRegularNow } from '../regular-file.ts'
+
+/** Bytes of a file of keys, which have a few hundred each. */
+const LARGEST = 1024 * 1024
 
 /**
  * The public keys of users, from the config and from files of OpenSSH lines, `<user>.keys`, in a folder
@@ -59,7 +63,7 @@ export class KeyRing {
   /** Nor is a file that cannot be read. */
   #readLines(path: string): string[] {
     try {
-      return readFileSync(path, 'utf8').split('\n')
+      return readRegularNow(path, LARGEST, { follow: true }).toString().split('\n')
     } catch (error) {
       this.#warn(`${path}: the keys cannot be read and are left out: ${(error as Error).message}`)
       return []

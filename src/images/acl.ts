@@ -22,11 +22,9 @@ function readAccounts(body: unknown): string[] {
 
 function withAcl(image: Image, action: AclAction, accounts: string[]): Image {
   const before = image.acl ?? []
-  const affected = accounts.filter(account => before.includes(account) === (action === 'remove'))
-  if (affected.length === 0) return image
-  const acl =
-    action === 'add'
-      ? [...new Set([...before, ...affected])]
-      : before.filter(account => !affected.includes(account))
+  const known = new Set(before)
+  const affected = new Set(accounts.filter(account => known.has(account) === (action === 'remove')))
+  if (affected.size === 0) return image
+  const acl = action === 'add' ? [...before, ...affected] : before.filter(account => !affected.has(account))
   return { ...image, acl }
 }

@@ -121,7 +121,7 @@ const HARMS: [name: string, kind: string, message: RegExp, harm: Harm][] = [
   [
     'a file that cannot be read',
     'file',
-    /^image-.*: cannot be read: EISDIR/,
+    /^image-.*: is a directory, not a file/,
     ({ image, fileOf }) => {
       const path = fileOf(image.uuid, 'image')
       rmSync(path)

@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { type Adapter, Low, LowSync, type SyncAdapter } from 'lowdb'
+import { ImgapiError } from '../../images/errors.ts'
+import { LARGEST_DOCUMENT, parseJson } from '../../images/json.ts'
+import { readRegularNow } from '../../regular-file.ts'
 import { replaceFile } from './durable.ts'
 
 /** A JSON file as lowdb knows it. */
@@ -13,31 +15,35 @@ class DurableFile implements Adapter<Document> {
   readonly #path: string
   readonly #stage: () => string
   readonly #mode: number | undefined
+  readonly #largest: number
 
-  constructor(path: string, stage: () => string, mode?: number) {
+  constructor(path: string, stage: () => string, mode: number | undefined, largest: number) {
     this.#path = path
     this.#stage = stage
     this.#mode = mode
+    this.#largest = largest
   }
 
   async read() {
-    return parse(readFileSync(this.#path, 'utf8'))
+    return readFrom(this.#path, this.#largest)
   }
 
   async write(document: Document) {
-    await replaceFile(this.#path, this.#stage(), serialize(document), this.#mode)
+    await replaceFile(this.#path, this.#stage(), serialize(document, this.#largest), this.#mode)
   }
 }
 
 class FileToRead implements SyncAdapter<Document> {
   readonly #path: string
+  readonly #largest: number
 
-  constructor(path: string) {
+  constructor(path: string, largest: number) {
     this.#path = path
+    this.#largest = largest
   }
 
   read() {
-    return parse(readFileSync(this.#path, 'utf8'))
+    return readFrom(this.#path, this.#largest)
   }
 
   write(): never {
@@ -45,25 +51,44 @@ class FileToRead implements SyncAdapter<Document> {
   }
 }
 
-function parse(text: string): Document {
-  const document: unknown = JSON.parse(text)
+/** A file that is a link, or is not within bounds, may be of another's making. */
+function readFrom(path: string, largest: number): Document {
+  const document = parseJson(readRegularNow(path, largest).toString(), largest)
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw new SyntaxError('not a JSON object')
   }
   return document as Document
 }
 
-/** Documents are there for people too: indented, as the predecessor wrote them. */
-export const serialize = (document: Document) => `${JSON.stringify(document, null, 2)}\n`
-
-/** `mode`: who may read the file, if not everybody. */
-export async function writeDocument(path: string, stage: () => string, document: Document, mode?: number) {
-  await new Low<Document>(new DurableFile(path, stage, mode), document).write()
+/**
+ * Documents are there for people too: indented, as the predecessor wrote them. Throws ValidationFailed for one that
+ * has more than `largest` bytes, which could not be read again.
+ */
+export function serialize(document: Document, largest = LARGEST_DOCUMENT): string {
+  const text = `${JSON.stringify(document, null, 2)}\n`
+  const size = Buffer.byteLength(text)
+  if (size <= largest) return text
+  const message = `too large: what would be stored has ${size} bytes, and ${largest} are allowed`
+  throw new ImgapiError('ValidationFailed', message)
 }
 
-/** Reads a document while nothing else runs, at start. Throws for a file that is not a JSON object. */
-export function readDocument(path: string): Document {
-  const low = new LowSync<Document>(new FileToRead(path), {})
+/** `mode`: who may read the file, if not everybody. `largest`: bytes that it may have. Throws ValidationFailed. */
+export async function writeDocument(
+  path: string,
+  stage: () => string,
+  document: Document,
+  mode?: number,
+  largest = LARGEST_DOCUMENT,
+) {
+  await new Low<Document>(new DurableFile(path, stage, mode, largest), document).write()
+}
+
+/**
+ * Reads a document while nothing else runs, at start. Throws for what is no regular file, has more than `largest`
+ * bytes, is nested too deep or is not a JSON object.
+ */
+export function readDocument(path: string, largest = LARGEST_DOCUMENT): Document {
+  const low = new LowSync<Document>(new FileToRead(path, largest), {})
   low.read()
   return low.data
 }

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs'
-import { type FileHandle, link, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { imageNotFound, storageIsDown } from '../../images/errors.ts'
 import type { StoredFile } from '../../images/image.ts'
 import type { FileKind, Files, OpenFile, ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
+import { linkRegular, NotRegularError, openRegular } from '../../regular-file.ts'
 import { syncFolder } from './durable.ts'
 import { Hasher } from './hasher.ts'
 import {
@@ -53,8 +54,8 @@ export class LocalFiles implements Files {
     options: ReceiveOptions,
   ): Promise<ReceivedFile> {
     const path = partialPath(this.#layout, name)
-    const handle = await open(path, constants.O_RDWR | constants.O_CREAT)
-    const { size } = await handle.stat()
+    const { handle, stats } = await openRegular(path, constants.O_RDWR | constants.O_CREAT)
+    const { size } = stats
     const isUseful = size >= HEAD && size <= (options.expectedSize ?? Number.POSITIVE_INFINITY)
     const start = isUseful ? size : 0
     if (start === 0) await handle.truncate(0)
@@ -85,14 +86,14 @@ export class LocalFiles implements Files {
   async duplicate(uuid: string, file: StoredFile): Promise<ReceivedFile> {
     const path = temporaryPath(this.#layout)
     // Stored bytes are never changed in place, so two images may share them.
-    await link(filePath(this.#layout, uuid, file.name), path).catch(nameMissing(uuid, file))
+    await linkRegular(filePath(this.#layout, uuid, file.name), path).catch(nameProblem(uuid, file))
     return new LocalReceivedFile(this.#layout, path, file, (to, copy) => this.#md5s.want(to, copy))
   }
 
   async open(uuid: string, file: StoredFile): Promise<OpenFile> {
     const path = filePath(this.#layout, uuid, file.name)
-    const handle = await open(path, 'r').catch(nameMissing(uuid, file))
-    const { size } = await handle.stat()
+    const { handle, stats } = await openRegular(path).catch(nameProblem(uuid, file))
+    const { size } = stats
     if (size !== file.size) {
       await handle.close()
       throw storageIsDown(`the file ${file.name} of image ${uuid} has ${size} bytes, not ${file.size}`)
@@ -130,10 +131,12 @@ export class LocalFiles implements Files {
   }
 }
 
-/** A file that is not there is a fault of the storage, which says whose file it is. */
-const nameMissing =
+/** A file that is not there, or is something else, is a fault of the storage, which says whose file it is. */
+const nameProblem =
   (uuid: string, { name }: StoredFile) =>
   (error: NodeJS.ErrnoException) => {
+    if (error instanceof NotRegularError)
+      throw storageIsDown(`the file ${name} of image ${uuid} ${error.message}`)
     if (error.code !== 'ENOENT') throw error
     throw storageIsDown(`the file ${name} of image ${uuid} is missing`)
   }

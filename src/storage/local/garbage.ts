@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { lstatSync, readdirSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isActivated } from '../../images/image.ts'
@@ -36,7 +36,7 @@ export function findGarbage(layout: Layout, deadline: Date): Garbage[] {
   })
   const forgotten = images.flatMap(({ image }): Garbage[] => {
     const { uuid, name, version } = image
-    const changed = statSync(manifestPath(layout, uuid)).mtime
+    const changed = lstatSync(manifestPath(layout, uuid)).mtime
     if (isActivated(image) || origins.has(uuid) || changed >= deadline) return []
     const message = `${name} ${version} was never activated, last changed ${changed.toISOString()}`
     return [{ path: uuid, kind: 'unactivated', uuid, bytes: bytesIn(folderOf(layout, uuid)), message }]
@@ -57,8 +57,9 @@ export async function removeGarbage(layout: Layout, garbage: readonly Garbage[])
   emptyFolder(layout.tmp)
 }
 
+/** What a link leads to is not counted: it stays. */
 function bytesIn(path: string): number {
-  const stats = statSync(path, { throwIfNoEntry: false })
+  const stats = lstatSync(path, { throwIfNoEntry: false })
   if (!stats?.isDirectory()) return stats?.size ?? 0
   return readdirSync(path).reduce((total, name) => total + bytesIn(join(path, name)), 0)
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, rename } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,6 +8,7 @@ import type { Image, StoredFile } from '../../images/image.ts'
 import { circleMessage, findCircles } from '../../images/origins.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { type ManifestRules, validateManifest } from '../../images/validate.ts'
+import { NotRegularError, openRegular } from '../../regular-file.ts'
 import { syncFolder } from './durable.ts'
 import {
   filePath,
@@ -153,12 +154,15 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
   const hash = createHash('sha1')
   let read = 0
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: PIECE }) as AsyncIterable<Buffer>) {
+    const { handle } = await openRegular(path)
+    const stream = handle.createReadStream({ highWaterMark: PIECE })
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
       hash.update(chunk)
       read += chunk.length
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
+    if (error instanceof NotRegularError) return { read, problem: problem(message) }
     return { read, problem: problem(code === 'ENOENT' ? 'missing' : `cannot be read: ${message}`) }
   }
   if (read !== file.size) return { read, problem: problem(`has ${read} bytes, not ${file.size}`) }
@@ -170,7 +174,7 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
 export function findStrays(layout: Layout): Problem[] {
   return readdirSync(layout.root)
     .filter(name => !name.startsWith('.') && !OPERATORS_FOLDERS.has(name))
-    .filter(name => !(isUuid(name) && existsSync(manifestPath(layout, name))))
+    .filter(name => !(isUuid(name) && isThere(manifestPath(layout, name))))
     .map(name => ({
       subject: name,
       kind: 'orphan',
@@ -180,6 +184,14 @@ export function findStrays(layout: Layout): Problem[] {
     }))
 }
 
+/** A manifest that is a link which leads nowhere is there too: what is beside it may be the only copy. */
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path) !== undefined
+  } catch {
+    return false
+  }
+}
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
 export function findStrayFiles(layout: Layout, image: Image): Problem[] {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { storageIsDown } from '../../images/errors.ts'
 
 /**
  * Where everything is in a data directory:
@@ -41,13 +42,24 @@ export const OPERATORS_FOLDERS = new Set(['etc', 'incoming'])
 
 export const folderOf = ({ root }: Layout, uuid: string) => join(root, uuid)
 export const manifestPath = ({ root }: Layout, uuid: string) => join(root, uuid, MANIFEST)
-export const filePath = ({ root }: Layout, uuid: string, name: string) => join(root, uuid, name)
 export const jobPath = ({ jobs }: Layout, uuid: string) => join(jobs, `${uuid}.json`)
 export const mirrorPath = ({ mirrors }: Layout, name: string) => join(mirrors, `${name}.json`)
 export const partialPath = ({ jobs }: Layout, name: string) => join(jobs, `${name}.partial`)
 export const cachePath = ({ cache }: Layout, uuid: string) => join(cache, `${uuid}.json`)
 
 export const MANIFEST = 'manifest.json'
+
+/** Whether a record may name a file so: one in the folder of its image, and not the manifest. */
+export const isStoredName = (name: unknown): name is string =>
+  typeof name === 'string' &&
+  /^[^/\0]{1,255}$/.test(name) &&
+  !['.', '..', MANIFEST].includes(name.toLowerCase())
+
+/** Throws StorageIsDown for a name that leads out of the image's folder. */
+export function filePath({ root }: Layout, uuid: string, name: string): string {
+  if (isStoredName(name)) return join(root, uuid, name)
+  throw storageIsDown(`image ${uuid} cannot have a file of the name ${JSON.stringify(name)}`)
+}
 
 const unique = () => randomBytes(4).toString('hex')
 

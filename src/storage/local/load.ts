@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { isActivated } from '../../images/image.ts'
 import type { Versioned } from '../../images/ports.ts'
+import { readRegularNow } from '../../regular-file.ts'
 import { type Document, readDocument } from './document.ts'
 import { syncFolderNow } from './durable.ts'
 import { folderOf, type Layout, MANIFEST, manifestPath } from './layout.ts'
-import { damageOf, type Folder, fromDocument, isUuid } from './record.ts'
+import { damageOf, type Folder, fromDocument, isUuid, LARGEST_ICON } from './record.ts'
 
 /** What is in a data directory. */
 export interface Loaded {
@@ -29,9 +31,13 @@ export function loadDatadir(layout: Layout): Loaded {
   return readImages(layout)
 }
 
-/** The folder itself stays: on a full disk it could not be made again. */
+/**
+ * The folder itself stays: on a full disk it could not be made again. Throws an error for the operator if it is a
+ * link: what it leads to is not ours to empty.
+ */
 export function emptyFolder(path: string) {
   mkdirSync(path, { recursive: true })
+  if (lstatSync(path).isSymbolicLink()) throw new Error(`${path} is a symbolic link: remove it`)
   for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true })
 }
 
@@ -50,7 +56,18 @@ export function readImages(layout: Layout, only?: ReadonlySet<string>): Loaded {
       loaded.unreadable.set(uuid, `the manifest of image ${uuid} cannot be read: ${message}`)
     }
   }
+  for (const [uuid, replaced] of loaded.replacements) {
+    if (!isReplacement(loaded.images, uuid, replaced)) loaded.replacements.delete(uuid)
+  }
   return loaded
+}
+
+/** Whether one image may go for another: only one without an activation changes its UUID, and its files come along. */
+function isReplacement(images: readonly Versioned[], uuid: string, replaced: string): boolean {
+  const find = (wanted: string) => images.find(({ image }) => image.uuid === wanted)?.image
+  const [next, before] = [find(uuid), find(replaced)]
+  const names = (image: typeof next) => image?.files.map(({ name, sha1 }) => `${name} ${sha1}`).join()
+  return before === undefined || (!isActivated(before) && names(before) === names(next))
 }
 
 /** The image in a folder; nothing for what has no manifest, which is no image. */
@@ -76,14 +93,13 @@ function readIfThere(path: string): Document | undefined {
 /** Looks into an image's folder as far as it is asked to: most images are known from their manifest alone. */
 function folderFor(layout: Layout, uuid: string): Folder {
   const path = folderOf(layout, uuid)
-  const stat = (name: string) => statSync(join(path, name), { throwIfNoEntry: false })
   return {
     uuid,
-    manifestTime: () => statSync(join(path, MANIFEST)).mtime,
-    stat,
+    manifestTime: () => lstatSync(join(path, MANIFEST)).mtime,
+    stat: name => lstatSync(join(path, name), { throwIfNoEntry: false }),
     names: () => readdirSync(path).filter(name => name !== MANIFEST),
     digest: name => {
-      const bytes = readFileSync(join(path, name))
+      const bytes = readRegularNow(join(path, name), LARGEST_ICON)
       const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
       return { sha1: hash('sha1'), md5: hash('md5') }
     },

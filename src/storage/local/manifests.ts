@@ -1,4 +1,4 @@
-import { link, mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { alreadyExists } from '../../images/already-exists.ts'
 import { ImgapiError, storageIsDown } from '../../images/errors.ts'
@@ -7,6 +7,7 @@ import type { ListQuery, Run } from '../../images/listing.ts'
 import { ownAncestor } from '../../images/origins.ts'
 import type { Manifests, Versioned } from '../../images/ports.ts'
 import { hasDependents } from '../../images/remove.ts'
+import { linkRegular } from '../../regular-file.ts'
 import { Catalogue } from '../catalogue.ts'
 import { serialize, writeDocument } from './document.ts'
 import { syncFolder, writeSynced } from './durable.ts'
@@ -195,7 +196,7 @@ export class LocalManifests implements Manifests {
   async #putFiles({ uuid, files, icon }: Image, folder: string, replaces?: string) {
     const put = ({ name }: StoredFile) =>
       replaces
-        ? link(filePath(this.#layout, replaces, name), join(folder, name))
+        ? linkRegular(filePath(this.#layout, replaces, name), join(folder, name))
         : rename(stagedPath(this.#layout, uuid, name), join(folder, name))
     await Promise.all([...files, ...(icon ? [icon] : [])].map(put))
   }

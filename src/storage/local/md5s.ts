@@ -1,12 +1,15 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { open, rename, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import type { StoredFile } from '../../images/image.ts'
+import { openRegular, readRegularNow } from '../../regular-file.ts'
 import { Hasher } from './hasher.ts'
 import { cachePath, filePath, type Layout, temporaryPath } from './layout.ts'
 
 /** How long an answer waits for an md5 that is not known yet before it goes without. */
 const PATIENCE = 10_000
 const STEP = 16 * 1024 * 1024
+/** Bytes of an entry of the cache, which is one short line. */
+const LARGEST_ENTRY = 4096
 
 /** Files to know of in memory, where nothing says which of them are gone; what is dropped is read or computed again. */
 const MOST_FILES = 100_000
@@ -79,8 +82,9 @@ export class Md5s {
 
   #readCache(uuid: string, { name, size, mtime }: StoredFile): string | undefined {
     try {
-      const entry = JSON.parse(readFileSync(cachePath(this.#layout, uuid), 'utf8'))
+      const entry = JSON.parse(readRegularNow(cachePath(this.#layout, uuid), LARGEST_ENTRY).toString())
       if (entry.name !== name || entry.size !== size || entry.mtime !== mtime) return undefined
+      if (!/^[0-9a-f]{32}$/.test(entry.md5)) return undefined
       this.#remember(name + uuid, entry.md5)
       return entry.md5
     } catch {
@@ -105,7 +109,7 @@ export class Md5s {
   }
 
   async #hash(uuid: string, file: StoredFile): Promise<string | undefined> {
-    const handle = await open(filePath(this.#layout, uuid, file.name), 'r')
+    const { handle } = await openRegular(filePath(this.#layout, uuid, file.name))
     try {
       this.#hasher ??= new Hasher()
       const follower = this.#hasher.follow(handle.fd, ['md5'])

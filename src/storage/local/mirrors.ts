@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
+import { isObject } from '../../images/rules.ts'
 import type { MirrorRecord, MirrorStore } from '../../mirror/record.ts'
 import { type Document, readDocument, writeDocument } from './document.ts'
 import { syncFolder } from './durable.ts'
 import { type Layout, mirrorPath, temporaryPath } from './layout.ts'
+
+/** Bytes of a record, which has a few lines for each image: enough for a million of them. */
+const LARGEST_RECORD = 256 * 1024 * 1024
 
 /** What mirrors remember, a document for each source. */
 export class LocalMirrors implements MirrorStore {
@@ -18,10 +22,14 @@ export class LocalMirrors implements MirrorStore {
 
   async load(source: string): Promise<MirrorRecord | undefined> {
     const path = this.#pathOf(source)
-    if (!existsSync(path)) return undefined
+    // A link that leads nowhere is there too.
+    if (!lstatSync(path, { throwIfNoEntry: false })) return undefined
     try {
-      const { images, removed, making, ...rest } = readDocument(path) as unknown as MirrorRecord
-      if (typeof images !== 'object' || !Array.isArray(removed) || !Array.isArray(making)) {
+      const { images, removed, making, ...rest } = readDocument(
+        path,
+        LARGEST_RECORD,
+      ) as unknown as MirrorRecord
+      if (!isObject(images) || !Array.isArray(removed) || !Array.isArray(making)) {
         throw new Error('it is not the record of a mirror')
       }
       return { ...rest, images, removed, making }
@@ -60,7 +68,8 @@ export class LocalMirrors implements MirrorStore {
       await syncFolder(root)
     }
     const document = { ...record } as unknown as Document
-    await writeDocument(this.#pathOf(record.source), () => temporaryPath(this.#layout), document)
+    const stage = () => temporaryPath(this.#layout)
+    await writeDocument(this.#pathOf(record.source), stage, document, undefined, LARGEST_RECORD)
   }
 
   /** Named for people, with a part that tells apart what the name does not. */

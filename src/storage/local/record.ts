@@ -1,6 +1,18 @@
-import { FIELD_NAMES, FIELDS, type FieldName, isFieldName, NO_OWNER, UUID } from '../../images/fields.ts'
+import type { Stats } from 'node:fs'
+import {
+  COMPRESSIONS,
+  FIELD_NAMES,
+  FIELDS,
+  type FieldName,
+  isFieldName,
+  NO_OWNER,
+  UUID,
+} from '../../images/fields.ts'
 import { type Icon, type Image, type ImageFile, isAvailable, toManifest } from '../../images/image.ts'
+import { isObject } from '../../images/rules.ts'
+import { irregularity } from '../../regular-file.ts'
 import type { Document } from './document.ts'
+import { isStoredName } from './layout.ts'
 
 /** Between an image and its `manifest.json`: the manifest as clients see it, and our bookkeeping under one key. */
 
@@ -30,8 +42,8 @@ export interface Folder {
   uuid: string
   /** When the manifest was last written. */
   manifestTime(): Date
-  /** Size and time of another file in it, if it is there. */
-  stat(name: string): { size: number; mtime: Date } | undefined
+  /** What is there under the name of another file, a link itself if it is one. */
+  stat(name: string): Stats | undefined
   /** The other files in it. */
   names(): string[]
   /** Hashes one of them, which must be small. */
@@ -49,29 +61,91 @@ const DEFAULTS = { v: 2, owner: NO_OWNER, disabled: false, public: false }
  * our rules would refuse. Throws an error that says why the manifest cannot be served.
  */
 export function fromDocument(document: Document, folder: Folder): { image: Image; replaces?: string } {
-  const own = fromOwnDocument(document, folder.uuid)
-  return own ? { image: own } : adopt(document, folder)
+  const bookkeeping = readBookkeeping(document[KEY])
+  const own = bookkeeping && fromOwnDocument(document, bookkeeping, folder.uuid)
+  return own ? { image: own } : adopt(document, bookkeeping, folder)
 }
 
-const OWN_STATES = new Set<unknown>(['active', 'unactivated', 'disabled'])
 const isText = (value: unknown) => typeof value === 'string'
+const isFlag = (value: unknown) => typeof value === 'boolean'
+const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText)
+const isUuidText = (value: unknown) => isText(value) && UUID.test(value as string)
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
+const isTime = (value: unknown) => isText(value) && TIME.test(value as string)
+const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
+const isHex = (digits: number) => {
+  const pattern = new RegExp(`^[0-9a-f]{${digits}}$`)
+  return (value: unknown) => isText(value) && pattern.test(value as string)
+}
+const isSha1 = isHex(40)
+const isMd5 = isHex(32)
+
+/**
+ * What this server notes down of the files of an image. A folder may have been copied from anywhere, and what is
+ * noted down names files that are served and removed: throws an error for what this server would not have written.
+ */
+function readBookkeeping(value: unknown): Bookkeeping | undefined {
+  if (value === undefined) return undefined
+  if (!isObject(value) || !Array.isArray(value.files)) throw new Error(`its "${KEY}" is not valid`)
+  const { files, icon, replaces } = value
+  for (const file of files) checkStored(file)
+  if (icon !== undefined) checkIcon(icon)
+  if (!isAbsentOr(replaces, isUuidText)) throw new Error(`its "${KEY}" is not valid`)
+  return value as unknown as Bookkeeping
+}
+
+function checkStored(file: unknown) {
+  if (!isObject(file)) throw new Error(`its "${KEY}" is not valid`)
+  const { name, mtime, md5 } = file
+  if (!isStoredName(name)) throw new Error(`its "${KEY}" names a file ${JSON.stringify(name)}`)
+  if (!isTime(mtime) || !isAbsentOr(md5, isMd5)) throw new Error(`its "${KEY}" is not valid`)
+}
+
+function checkIcon(icon: unknown) {
+  checkStored(icon)
+  const { size, sha1, contentType } = icon as Record<string, unknown>
+  const isKnown = Object.values(ICON_TYPES).some(type => type === contentType)
+  if (!isSize(size) || !isSha1(sha1) || !isKnown)
+    throw new Error(`its "${KEY}" has an icon that is not valid`)
+}
+
+const isAbsentOr = (value: unknown, fits: (value: unknown) => boolean) => value === undefined || fits(value)
+
+/** Whether the fields that lists and rules rely on are of the kind that they expect. */
+const isWellFormed = (document: Document) =>
+  isSize(document.v) &&
+  isUuidText(document.owner) &&
+  isText(document.name) &&
+  isText(document.version) &&
+  isText(document.type) &&
+  isText(document.os) &&
+  OWN_STATES.has(document.state) &&
+  isFlag(document.disabled) &&
+  isFlag(document.public) &&
+  isAbsentOr(document.published_at, isTime) &&
+  isAbsentOr(document.origin, isUuidText) &&
+  isAbsentOr(document.acl, isTexts) &&
+  isAbsentOr(document.channels, isTexts) &&
+  isAbsentOr(document.billing_tags, isTexts) &&
+  isAbsentOr(document.tags, isObject)
+
+const OWN_STATES = new Set<unknown>(['active', 'unactivated', 'disabled'])
+const COMPRESSION_NAMES = new Set<unknown>(COMPRESSIONS)
 
 /**
  * A manifest as this server wrote it last: it was checked then, so that a hundred thousand of them need not be
  * checked again at every start (`imgapi check` does). Becomes the image in place; anything that does not look
  * like it takes the long way.
  */
-function fromOwnDocument(document: Document & { [KEY]?: Bookkeeping }, uuid: string): Image | undefined {
-  const { files, [KEY]: bookkeeping } = document
-  if (!bookkeeping || bookkeeping.replaces || document.uuid !== uuid || !OWN_STATES.has(document.state))
-    return
-  const { owner, name, version, type, os } = document
-  if (![owner, name, version, type, os].every(isText)) return
-  if (!Array.isArray(files) || files.length !== bookkeeping.files?.length) return
+function fromOwnDocument(document: Document, bookkeeping: Bookkeeping, uuid: string): Image | undefined {
+  const { files } = document
+  if (bookkeeping.replaces || document.uuid !== uuid || !isWellFormed(document)) return
+  if (!Array.isArray(files) || files.length !== bookkeeping.files.length) return
   for (const key in document) if (key !== KEY && !isFieldName(key)) return
   for (const [index, file] of files.entries()) {
-    if (!isText(file?.sha1) || typeof file.size !== 'number' || !isText(file.compression)) return
-    Object.assign(file, bookkeeping.files[index])
+    if (!isSha1(file?.sha1) || !isSize(file.size) || !COMPRESSION_NAMES.has(file.compression)) return
+    const { name, mtime, md5 } = bookkeeping.files[index]!
+    Object.assign(file, { name, mtime, ...(md5 && { md5 }) })
   }
   if (document.icon === true && !bookkeeping.icon) return
   if (bookkeeping.icon) document.icon = bookkeeping.icon
@@ -81,8 +155,12 @@ function fromOwnDocument(document: Document & { [KEY]?: Bookkeeping }, uuid: str
 }
 
 /** The image that another program, another version or somebody's editor left. */
-function adopt(document: Document, folder: Folder): { image: Image; replaces?: string } {
-  const { [KEY]: bookkeeping, ...manifest } = document as Document & { [KEY]?: Bookkeeping }
+function adopt(
+  document: Document,
+  bookkeeping: Bookkeeping | undefined,
+  folder: Folder,
+): { image: Image; replaces?: string } {
+  const { [KEY]: _, ...manifest } = document
   const fields: Record<string, unknown> = {}
   const extra: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(manifest)) {
@@ -145,8 +223,15 @@ function filesOf(files: unknown, bookkeeping: Bookkeeping | undefined, folder: F
 function adoptedName(folder: Folder, size: number): string {
   const names = folder.names()
   if (names.includes('image.gz')) return 'image.gz'
-  return names.find(name => !name.startsWith('icon.') && folder.stat(name)?.size === size) ?? 'image.gz'
+  const fits = (name: string) => {
+    const found = folder.stat(name)
+    return found?.isFile() && found.size === size
+  }
+  return names.find(name => !name.startsWith('icon.') && fits(name)) ?? 'image.gz'
 }
+
+/** Bytes of an adopted icon; a file that is larger is none. */
+export const LARGEST_ICON = 1024 * 1024
 
 const ICON_TYPES: Record<string, string> = {
   'icon.jpg': 'image/jpeg',
@@ -158,8 +243,9 @@ function iconOf(icon: unknown, bookkeeping: Bookkeeping | undefined, folder: Fol
   if (bookkeeping?.icon) return bookkeeping.icon
   if (icon !== true) return undefined
   const name = Object.keys(ICON_TYPES).find(candidate => folder.stat(candidate))
-  const found = name && folder.stat(name)
-  if (!found) return undefined
+  if (name === undefined) return undefined
+  const found = folder.stat(name)
+  if (!found?.isFile() || found.size > LARGEST_ICON) return undefined
   const { size, mtime } = found
   const contentType = ICON_TYPES[name]!
   return { name, size, ...folder.digest(name), mtime: mtime.toISOString(), contentType }
@@ -170,6 +256,8 @@ export function damageOf({ uuid, files }: Image, folder: Folder): string | undef
   for (const { name, size } of files) {
     const found = folder.stat(name)
     if (!found) return `the file ${name} of image ${uuid} is missing`
+    const problem = irregularity(found)
+    if (problem) return `the file ${name} of image ${uuid} ${problem}`
     if (found.size !== size) return `the file ${name} of image ${uuid} has ${found.size} bytes, not ${size}`
   }
   return undefined

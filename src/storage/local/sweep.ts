@@ -1,4 +1,4 @@
-import { readdir, rm, stat } from 'node:fs/promises'
+import { lstat, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../../images/image.ts'
 import { folderOf, isOurName, type Layout } from './layout.ts'
@@ -24,7 +24,7 @@ export async function sweepLeftovers(
     for (const name of names) {
       if (!isOurName(name) || isKnown(find(uuid), name)) continue
       const path = join(folder, name)
-      const found = await stat(path).catch(() => undefined)
+      const found = await lstat(path).catch(() => undefined)
       // Its last rename counts, which the change time tells: bytes of an import may be older than the server.
       if (found && found.ctimeMs < started && !isKnown(find(uuid), name)) await rm(path, { force: true })
     }
