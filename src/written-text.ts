@@ -1,5 +1,6 @@
 import { visit } from 'jsonc-parser'
 import { TEXT_FIELDS } from './images/fields.ts'
+import { parseJson } from './images/json.ts'
 import { isObject } from './images/rules.ts'
 
 /**
@@ -22,5 +23,5 @@ export function withWrittenText(value: unknown, text: string): unknown {
   return { ...value, ...Object.fromEntries(numbers.map(name => [name, written[name]])) }
 }
 
-/** Parses a manifest. Throws SyntaxError. */
-export const parseManifest = (text: string): unknown => withWrittenText(JSON.parse(text), text)
+/** Parses a manifest, or a body that may be one. Throws JsonError. */
+export const parseManifest = (text: string): unknown => withWrittenText(parseJson(text), text)

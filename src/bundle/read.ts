@@ -118,8 +118,8 @@ function readManifest(name: string, json: string): RemoteImage {
   let manifest: unknown
   try {
     manifest = parseManifest(json)
-  } catch {
-    throw new BundleError(`the bundle is damaged: ${name} is not JSON`)
+  } catch (error) {
+    throw new BundleError(`the bundle is damaged: ${name} ${(error as Error).message}`)
   }
   if (isObject(manifest) && typeof manifest.uuid === 'string' && UUID.test(manifest.uuid)) {
     return manifest as RemoteImage

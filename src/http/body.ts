@@ -2,15 +2,13 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { ImgapiError, upload } from '../images/errors.ts'
-import { withWrittenText } from '../written-text.ts'
+import { parseManifest } from '../written-text.ts'
 import type { Exchange } from './exchange.ts'
 import { Query } from './query.ts'
 
 /** Request bodies that are values: JSON whatever their type says, or a real form (reference contract, 2.5). */
 
 const MAX_SIZE = 1024 * 1024
-/** No manifest comes near it, and deeper values could not be written out again. */
-const MAX_DEPTH = 64
 
 /** The body's stream, once the client that waits for a go-ahead has it. */
 export function openBody({ incoming, outgoing }: Exchange): Readable {
@@ -30,7 +28,7 @@ export async function readBody(exchange: Exchange, timeout: number): Promise<unk
   if (bytes.length === 0) return undefined
   const text = decodeText(bytes)
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  return type === 'application/x-www-form-urlencoded' && isForm(text) ? parseForm(text) : parseJson(text)
+  return type === 'application/x-www-form-urlencoded' && isForm(text) ? parseForm(text) : readJson(text)
 }
 
 async function collect(exchange: Exchange, timeout: number): Promise<Buffer> {
@@ -107,22 +105,11 @@ const isForm = (text: string) => !/^\s*[[{"]/.test(text) && text.includes('=')
 
 const parseForm = (text: string) => Object.fromEntries(new Query(text.trim()).startingWith(''))
 
-function parseJson(text: string): unknown {
+function readJson(text: string): unknown {
   if (text.trim() === '') return undefined
-  let value: unknown
   try {
-    value = JSON.parse(text)
+    return parseManifest(text)
   } catch (error) {
-    throw new ImgapiError('InvalidContent', `Invalid JSON: ${(error as Error).message}`)
+    throw new ImgapiError('InvalidContent', `Invalid JSON: the body ${(error as Error).message}`)
   }
-  if (isDeeperThan(value, MAX_DEPTH)) {
-    throw new ImgapiError('InvalidContent', `Invalid JSON: nested deeper than ${MAX_DEPTH} levels`)
-  }
-  return withWrittenText(value, text)
-}
-
-function isDeeperThan(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  if (depth === 0) return true
-  return Object.values(value).some(item => isDeeperThan(item, depth - 1))
 }

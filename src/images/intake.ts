@@ -1,5 +1,6 @@
-import { extraParameters, missingBody } from './errors.ts'
+import { extraParameters, ImgapiError, missingBody } from './errors.ts'
 import { isFieldName, policyOf } from './fields.ts'
+import { checkBounds, JsonError } from './json.ts'
 import { isObject } from './rules.ts'
 import { isVersionOne, upgradeManifest } from './upgrade.ts'
 
@@ -12,10 +13,12 @@ const INTERNAL = new Set(['activated', 'expires_at', '_imgapi'])
 
 /**
  * A manifest must be a JSON object. A field that is `null` is a field that was left out: clients that
- * serialise every optional field send it so. Throws ValidationFailed.
+ * serialise every optional field send it so. Throws ValidationFailed, also for one that is nested too deep or too
+ * large: it may come from a list of another server, which is read whatever its images are like.
  */
 export function readManifest(body: unknown): Record<string, unknown> {
   if (!isObject(body)) throw missingBody()
+  requireBounds(body)
   const given = Object.entries(body).filter(([key, value]) => value !== null && key !== '_imgapi')
   const manifest = Object.fromEntries(given)
   return isVersionOne(manifest) ? upgradeManifest(manifest) : manifest
@@ -25,6 +28,15 @@ export function readManifest(body: unknown): Record<string, unknown> {
 export function refuseOtherKeys(body: Record<string, unknown>, known: readonly string[]) {
   const others = Object.keys(body).filter(key => !known.includes(key))
   if (others.length > 0) throw extraParameters(others)
+}
+
+function requireBounds(body: unknown) {
+  try {
+    checkBounds(body)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    throw new ImgapiError('ValidationFailed', `the manifest ${error.message}`)
+  }
 }
 
 function verdict(key: string, verb: Verb, type: unknown): 'take' | 'ignore' | 'refuse' | 'extra' {

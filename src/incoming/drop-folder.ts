@@ -1,6 +1,7 @@
-import { constants, type Stats } from 'node:fs'
-import { lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import { fullMessage, ImgapiError } from '../images/errors.ts'
 import type { RemoteFile } from '../images/fetched-file.ts'
@@ -8,9 +9,11 @@ import { FIELDS } from '../images/fields.ts'
 import { isActivated } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
+import { LARGEST_DOCUMENT } from '../images/json.ts'
 import { inWords } from '../publish/finding.ts'
 import { lint } from '../publish/lint.ts'
 import { isImageFileName, isManifestName, stemOf } from '../publish/pairs.ts'
+import { irregularity, openRegular, readRegular } from '../regular-file.ts'
 import { parseManifest } from '../written-text.ts'
 import { publishImage, type Source } from './publish.ts'
 
@@ -32,9 +35,6 @@ const INTERVAL = 1000
 /** Milliseconds without a change after which nobody is writing any more. */
 const SETTLED = 3000
 
-/** No manifest is longer. */
-const LONGEST_MANIFEST = 4 * 1024 * 1024
-
 const FAILED = 'failed'
 
 interface Pair {
@@ -52,10 +52,18 @@ function pairUp(names: readonly string[]): Pair[] {
     .map(manifest => ({ manifest, files: files.filter(name => stemOf(name) === stemOf(manifest)) }))
 }
 
-/** A link would publish what whoever put it there cannot read himself. */
-const openFile = (path: string) => open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-
 const lookOf = ({ size, mtimeMs, ino }: Stats) => `${size} ${mtimeMs} ${ino}`
+
+/** The bytes that a file has now. Ends in an error if it changes meanwhile: it is not complete then. */
+async function* bytesOf(path: string): AsyncGenerator<Buffer> {
+  const { handle, stats } = await openRegular(path)
+  try {
+    yield* handle.createReadStream({ start: 0, end: Math.max(0, stats.size - 1), autoClose: false })
+    if (lookOf(await handle.stat()) !== lookOf(stats)) throw new Error('the file changed while it was read')
+  } finally {
+    await handle.close()
+  }
+}
 
 export class DropFolder {
   readonly #options: DropFolderOptions
@@ -106,12 +114,19 @@ export class DropFolder {
       if (error.code === 'ENOENT') return []
       throw error
     })
-    for (const name of [...this.#seen.keys()]) if (!names.includes(name)) this.#forget(name)
+    for (const name of [...this.#seen.keys(), ...this.#waiting.keys()]) {
+      if (!names.includes(name)) this.#forget(name)
+    }
     const found = new Map<string, Stats>()
     for (const pair of pairUp(names)) {
       for (const name of [pair.manifest, ...pair.files]) {
         const stats = await lstat(join(folder, name)).catch(() => undefined)
-        if (!stats?.isFile()) continue
+        if (!stats) continue
+        const problem = irregularity(stats)
+        if (problem) {
+          this.#ignore(name, problem)
+          continue
+        }
         found.set(name, stats)
         const look = lookOf(stats)
         if (this.#seen.get(name)?.look !== look) this.#seen.set(name, { look, since: performance.now() })
@@ -183,29 +198,27 @@ export class DropFolder {
 
   /** An error for what cannot be understood, which perhaps is still being written. */
   async #read({ manifest }: Pair): Promise<Record<string, unknown> | Error> {
-    const text = await this.#readText(manifest)
-    if (text === undefined) return new Error('the manifest is too long')
     try {
-      return readManifest(parseManifest(text))
+      return readManifest(parseManifest(await this.#readText(manifest)))
     } catch (error) {
-      return error instanceof ImgapiError ? error : new Error('the manifest is not JSON')
+      if (error instanceof ImgapiError) return error
+      // What the system says is not the manifest's fault.
+      if ('code' in (error as Error)) throw error
+      return new Error(`the manifest ${(error as Error).message}`)
     }
   }
 
-  /** Undefined for one that is too long. */
-  async #readText(manifest: string): Promise<string | undefined> {
-    const handle = await openFile(join(this.#options.folder, manifest))
-    try {
-      return (await handle.stat()).size > LONGEST_MANIFEST ? undefined : await handle.readFile('utf8')
-    } finally {
-      await handle.close()
-    }
+  /** Throws JsonError for one that is too long. */
+  async #readText(manifest: string): Promise<string> {
+    const bytes = await readRegular(join(this.#options.folder, manifest), LARGEST_DOCUMENT)
+    return bytes.toString()
   }
 
   async #publish(pair: Pair, name: string, source: Omit<Source, 'channel' | 'open'>, look: string) {
     const { folder, images, log, channel } = this.#options
+    const stream = Readable.from(bytesOf(join(folder, name)), { objectMode: false })
     try {
-      const open = async () => (await openFile(join(folder, name))).createReadStream()
+      const open = async () => stream
       const { image, wasHere } = await publishImage(images, { ...source, channel, open })
       for (const each of [name, pair.manifest]) await this.#takeOut(each)
       const what = `${image.uuid} (${image.name} ${image.version})`
@@ -219,6 +232,9 @@ export class DropFolder {
       if (!isTheirs && !isTaken) throw error
       this.#wrong.set(pair.manifest, { look, error: error as Error })
       return false
+    } finally {
+      // One that was refused half-way still has its file open.
+      stream.destroy()
     }
   }
 
@@ -241,13 +257,23 @@ export class DropFolder {
     return false
   }
 
+  /** What is not looked into, which is said once. */
+  #ignore(name: string, problem: string) {
+    if (this.#waiting.get(name) === problem) return
+    this.#waiting.set(name, problem)
+    this.#options.log.warn(`drop folder: ${name} is left where it is: it ${problem}`)
+  }
+
   /** Moves a pair aside, with the reason beside it. Always true. */
   async #fail({ manifest, files }: Pair, error: Error): Promise<true> {
     const { folder, log } = this.#options
     const aside = join(folder, FAILED)
     await mkdir(aside, { recursive: true })
+    if ((await lstat(aside)).isSymbolicLink()) throw new Error(`${aside} is a symbolic link: remove it`)
     const lines = [fullMessage(error), ...(await this.#advice(manifest))]
-    await writeFile(join(aside, `${manifest}.error`), `${lines.join('\n')}\n`)
+    // Removed first: a link of that name could lead to any file.
+    await rm(join(aside, `${manifest}.error`), { force: true })
+    await writeFile(join(aside, `${manifest}.error`), `${lines.join('\n')}\n`, { flag: 'wx' })
     for (const name of [...files, manifest]) {
       await rename(join(folder, name), join(aside, name))
       this.#forget(name)
@@ -258,8 +284,12 @@ export class DropFolder {
 
   /** What the linter says of a manifest: what to write instead of what is wrong, and what may be better. */
   async #advice(manifest: string): Promise<string[]> {
-    const text = await this.#readText(manifest)
-    return text === undefined ? [] : lint(text).findings.map(inWords)
+    try {
+      return lint(await this.#readText(manifest)).findings.map(inWords)
+    } catch {
+      // Too long or too deep to look into, which the error says.
+      return []
+    }
   }
 
   #isSettled(name: string): boolean {

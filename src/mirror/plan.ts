@@ -13,6 +13,8 @@ export interface Upstream {
   images: ReadonlyMap<string, Manifest>
   /** Asked for one by one, and known to be deleted. */
   gone: ReadonlySet<string>
+  /** Why the manifest of an image cannot be taken; of these, `images` has the fields that are plain values. */
+  unusable?: ReadonlyMap<string, string>
 }
 
 /** An image that is here, from wherever. */
@@ -107,7 +109,7 @@ interface Obstacle {
 
 /** What is wanted and not here, with the origins that it needs. */
 function planImports(
-  { images }: Upstream,
+  { images, unusable }: Upstream,
   local: Local,
   record: MirrorRecord,
   settings: Pick<MirrorSettings, 'include' | 'exclude'>,
@@ -145,6 +147,8 @@ function planImports(
     const manifest = images.get(uuid)
     if (!manifest) return obstacle('is not at the source')
     if (!isActivatedThere(manifest)) return obstacle('is not activated at the source')
+    const flaw = unusable?.get(uuid)
+    if (flaw) return obstacle(flaw)
     const origin = originOf(manifest)
     const above = origin ? verdicts.get(origin) : undefined
     if (above) return above
@@ -176,7 +180,9 @@ function planKnown(
   for (const [uuid, known] of Object.entries(record.images)) {
     const { manifest } = local.get(uuid)!
     const there = upstream.images.get(uuid)
-    if (there) {
+    const problem = upstream.unusable?.get(uuid)
+    if (problem) actions.push(describe('skip', manifest, { reason: problem }))
+    else if (there) {
       const action = planUpdate(there, manifest, known)
       if (action) actions.push(action)
       else record.images[uuid] = asTaken(there, known.icon)

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue'
+import { ImgapiError } from '../images/errors.ts'
 import { isActivated, toManifest } from '../images/image.ts'
 import type { Images } from '../images/images.ts'
 import { readManifest } from '../images/intake.ts'
@@ -41,15 +42,22 @@ export async function surveyUpstream(
   if (listed.length === 0 && Object.keys(record.images).length > 0) {
     throw new SourceError(`${source.label} lists no image at all`)
   }
-  const images = new Map(listed.map(manifest => [manifest.uuid, understand(manifest)]))
+  const images = new Map<string, Manifest>()
   const gone = new Set<string>()
+  const unusable = new Map<string, string>()
+  const add = (manifest: Manifest) => {
+    const { understood, problem } = understand(manifest)
+    images.set(manifest.uuid, understood)
+    if (problem) unusable.set(manifest.uuid, problem)
+  }
+  for (const manifest of listed) add(manifest)
   const queue = new PQueue({ concurrency: AT_ONCE })
   const askFor = async (uuids: Iterable<string>) => {
     const unknown = [...new Set(uuids)].filter(uuid => !images.has(uuid) && !gone.has(uuid))
     await queue.addAll(
       unknown.map(uuid => async () => {
         const manifest = await ask(() => source.findManifest(uuid, signal))
-        if (manifest) images.set(uuid, understand(manifest))
+        if (manifest) add(manifest)
         else gone.add(uuid)
       }),
     )
@@ -65,11 +73,20 @@ export async function surveyUpstream(
     await askFor(origins)
     next = [...origins].flatMap(origin => images.get(origin) ?? [])
   }
-  return { images, gone }
+  return { images, gone, unusable }
 }
 
-/** As this server would take it. */
-const understand = (manifest: Manifest): Manifest => ({ ...readManifest(manifest), uuid: manifest.uuid })
+/** As this server would take it; of one that it would not take, the plain values and the reason. */
+function understand(manifest: Manifest): { understood: Manifest; problem?: string } {
+  const { uuid } = manifest
+  try {
+    return { understood: { ...readManifest(manifest), uuid } }
+  } catch (error) {
+    if (!(error instanceof ImgapiError)) throw error
+    const plain = Object.entries(manifest).filter(([, value]) => typeof value !== 'object')
+    return { understood: { ...Object.fromEntries(plain), uuid }, problem: error.message }
+  }
+}
 
 /** Every image that is here. */
 export async function surveyLocal(images: Images): Promise<Local> {

@@ -1,8 +1,9 @@
 import { createHash, type Hash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, mkdir, readdir, rename, rm, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { openRegular } from '../regular-file.ts'
 import { SourceError } from '../sources/http-client.ts'
 
 export interface Blob {
@@ -90,7 +91,7 @@ export class BlobCache {
     fetch: (offset: number) => Readable,
   ): Promise<string> {
     const path = join(this.#folder, name)
-    const found = await stat(path).catch(() => undefined)
+    const found = await lookAt(path)
     if (found?.size === blob.size) {
       const now = new Date()
       await utimes(path, now, now)
@@ -100,7 +101,7 @@ export class BlobCache {
     this.#expected.set(partialName, blob.size)
     await this.#evict()
     const partial = join(this.#folder, partialName)
-    const before = (await stat(partial).catch(() => undefined))?.size ?? 0
+    const before = (await lookAt(partial))?.size ?? 0
     const offset = before <= blob.size ? before : 0
     const isRight = await receive(partial, blob, offset, fetch)
     // What was left of an earlier attempt may have been wrong.
@@ -123,7 +124,7 @@ export class BlobCache {
     const names = await readdir(this.#folder).catch(() => [])
     const entries = await Promise.all(
       names.map(async name => {
-        const found = await stat(join(this.#folder, name)).catch(() => undefined)
+        const found = await lstat(join(this.#folder, name)).catch(() => undefined)
         return { name, size: found?.size ?? 0, used: found?.mtimeMs ?? 0 }
       }),
     )
@@ -133,10 +134,18 @@ export class BlobCache {
     for (const { name, size } of settled.sort((a, b) => a.used - b.used)) {
       if (total <= this.#limit) return
       if (this.#held.has(blobOf(name))) continue
-      await rm(join(this.#folder, name), { force: true })
+      await rm(join(this.#folder, name), { recursive: true, force: true })
       total -= size
     }
   }
+}
+
+/** The file of that name. A link, or anything else that is none, makes room for one. */
+async function lookAt(path: string) {
+  const found = await lstat(path).catch(() => undefined)
+  if (!found || found.isFile()) return found
+  await rm(path, { recursive: true, force: true })
+  return undefined
 }
 
 /** Writes the rest of a blob behind what is there; whether all of it is what the digest says. */
@@ -147,9 +156,11 @@ async function receive(
   fetch: (offset: number) => Readable,
 ): Promise<boolean> {
   const hash = createHash('sha256')
-  const handle = await open(path, offset > 0 ? 'a' : 'w', 0o600)
+  const { O_RDWR, O_CREAT, O_APPEND, O_TRUNC } = constants
+  const flags = O_RDWR | O_CREAT | O_APPEND | (offset > 0 ? 0 : O_TRUNC)
+  const { handle } = await openRegular(path, flags, 0o600)
   try {
-    if (offset > 0) await addPart(hash, path, offset)
+    if (offset > 0) await addPart(hash, handle, offset)
     let position = offset
     const source = fetch(offset)
     for await (const chunk of source as AsyncIterable<Buffer>) {
@@ -166,6 +177,7 @@ async function receive(
   return `sha256:${hash.digest('hex')}` === digest
 }
 
-async function addPart(hash: Hash, path: string, size: number) {
-  for await (const chunk of createReadStream(path, { end: size - 1 })) hash.update(chunk as Buffer)
+async function addPart(hash: Hash, handle: FileHandle, size: number) {
+  const part = handle.createReadStream({ start: 0, end: size - 1, autoClose: false })
+  for await (const chunk of part) hash.update(chunk as Buffer)
 }

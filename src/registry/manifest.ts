@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseJson } from '../images/json.ts'
 
 /** Manifests of the OCI image specification and of Docker, schema 2, which differ in their media types. */
 
@@ -108,9 +109,9 @@ export const readConfig = (text: string): ImageConfig => check(ImageConfig, pars
 
 function parse(text: string, what: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    throw new Error(`the ${what} of the image is not JSON`)
+    return parseJson(text)
+  } catch (error) {
+    throw new Error(`the ${what} of the image ${(error as Error).message}`)
   }
 }
 

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { appendFile, rm } from 'node:fs/promises'
 import { z } from 'zod'
+import { readRegularNow } from '../../regular-file.ts'
 import { replaceFile } from '../../storage/local/durable.ts'
 import type { ImageRequest } from './image-name.ts'
 import { now } from './record.ts'
@@ -10,6 +11,8 @@ import { Turns } from './turns.ts'
 /** Who looked up what. Old rows make room for new ones; a crash may lose the last few. */
 
 const MOST_ROWS = 10_000
+/** Bytes of twice as many. */
+const LARGEST = 64 * 1024 * 1024
 
 const Row = z.object({
   user: z.string(),
@@ -30,7 +33,7 @@ export class Metrics {
 
   constructor(path: string) {
     this.#path = path
-    const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+    const text = existsSync(path) ? readRegularNow(path, LARGEST).toString() : ''
     this.#rows = text.split('\n').flatMap(parseRow).slice(-MOST_ROWS)
     // Begun anew with the next row.
     this.#written = 2 * MOST_ROWS
