@@ -1,11 +1,13 @@
-import { createHash } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import basicAuth from 'basic-auth'
 import { ImgapiError } from '../images/errors.ts'
+import { clientAddress } from './client-address.ts'
 import { LoginFailures } from './failures.ts'
 import type { KeyRing } from './key-ring.ts'
 import { isHashed, verifyPassword } from './password.ts'
-import { type Verdict, verifySignature } from './signature.ts'
+import { PasswordChecks } from './password-checks.ts'
+import { readSignature, verifySignature } from './signature.ts'
 
 export interface User {
   name: string
@@ -29,10 +31,22 @@ export interface AuthOptions {
   onFailure?(address: string, user: string | undefined): void
 }
 
+/** Credentials of a request. */
+interface Login {
+  /** The name that the client gave. */
+  user?: string | undefined
+  /** Tells the same wrong password from another; absent for what is no password. */
+  digest?: string
+  /** Why they cannot even be read, in the words of the reference. */
+  message?: string | undefined
+  /** Throws TooManyRequests. */
+  verify(address: string): Promise<boolean>
+}
+
+const refuse = async () => false
+
 const ANONYMOUS: Caller = { authenticated: false }
 
-/** How long a password that was checked against a slow hash need not be checked again. */
-const REMEMBERED = 60_000
 /** Checked in place of the hash of a user who does not exist, so that the answer takes as long. */
 const NOBODY = '$scrypt$ln=15,r=8,p=3$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
@@ -40,9 +54,11 @@ const NOBODY = '$scrypt$ln=15,r=8,p=3$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAA
 export class Authenticator {
   #options: AuthOptions
   readonly #failures = new LoginFailures()
-  readonly #remembered = new Map<string, number>()
-  /** Slow hashes use much memory on purpose: one at a time. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #checks = new PasswordChecks()
+  /** A digest of the right password of each user whose password was checked: it need not be checked again. */
+  readonly #right = new Map<string, string>()
+  /** Digests of passwords are of no use outside of this process. */
+  readonly #digestKey = randomBytes(32)
 
   constructor(options: AuthOptions) {
     this.#options = options
@@ -50,7 +66,7 @@ export class Authenticator {
 
   setUsers(users: readonly User[], authKeys: Record<string, readonly string[]>) {
     this.#options = { ...this.#options, users }
-    this.#remembered.clear()
+    this.#right.clear()
     this.#options.keys.reload(authKeys)
   }
 
@@ -76,43 +92,52 @@ export class Authenticator {
     if (this.isOpen) return { authenticated: openIsAuthenticated }
     const { authorization } = incoming.headers
     if (authorization === undefined) return ANONYMOUS
-    const address = incoming.socket.remoteAddress ?? 'unknown'
-    this.#failures.check(address)
-    const { user, isValid, message } = await this.#verify(authorization, incoming)
-    if (isValid) {
-      this.#failures.clear(address)
-      return { authenticated: true, ...(user !== undefined && { user }) }
+    const login = this.#read(authorization, incoming)
+    const address = clientAddress(incoming)
+    const { user, digest } = login
+    // Signatures that cannot be read have no name.
+    const name = user ?? ''
+    const isRepeated = digest !== undefined && this.#failures.isRepeated(address, name, digest)
+    if (!isRepeated) {
+      this.#failures.check(address, name)
+      if (await login.verify(address)) {
+        this.#failures.succeed(address, name)
+        return { authenticated: true, ...(user !== undefined && { user }) }
+      }
     }
-    onFailure?.(address, user)
-    await this.#failures.add(address)
-    throw this.unauthorized(message)
+    onFailure?.(incoming.socket.remoteAddress ?? 'unknown', user)
+    await (isRepeated ? this.#failures.repeat() : this.#failures.add(address, name, digest))
+    throw this.unauthorized(login.message)
   }
 
-  async #verify(authorization: string, incoming: IncomingMessage): Promise<Verdict> {
+  #read(authorization: string, incoming: IncomingMessage): Login {
     const { type, keys } = this.#options
     const isBasic = /^basic(\s|$)/i.test(authorization)
-    if (!isBasic && type !== 'basic') return verifySignature(incoming, keys)
+    if (!isBasic && type !== 'basic') {
+      const signature = readSignature(incoming)
+      if (!('parsed' in signature)) return { ...signature, verify: refuse }
+      return { user: signature.user, verify: async () => verifySignature(signature, keys) }
+    }
     const credentials = basicAuth.parse(authorization)
-    if (!credentials || type === 'signature') return { isValid: false, user: credentials?.name }
-    return { user: credentials.name, isValid: await this.#isValid(credentials.name, credentials.pass) }
+    if (!credentials || type === 'signature') return { user: credentials?.name, verify: refuse }
+    return this.#passwordLogin(credentials.name, credentials.pass)
   }
 
-  async #isValid(name: string, password: string): Promise<boolean> {
+  #passwordLogin(name: string, password: string): Login {
     const user = this.#options.users.find(candidate => candidate.name === name)
     const stored = user?.password ?? this.#nobody()
-    if (!isHashed(stored)) {
-      const isRight = await verifyPassword(password, stored)
-      return isRight && user !== undefined
-    }
-    const key = createHash('sha256')
+    const digest = createHmac('sha256', this.#digestKey)
       .update(JSON.stringify([name, password, stored]))
-      .digest('hex')
-    if ((this.#remembered.get(key) ?? 0) > Date.now()) return true
-    const check = this.#last.then(() => verifyPassword(password, stored))
-    this.#last = check.catch(() => {})
-    const isRight = (await check) && user !== undefined
-    if (isRight) this.#remembered.set(key, Date.now() + REMEMBERED)
-    return isRight
+      .digest('base64')
+    const verify = async (address: string) => {
+      if (!isHashed(stored)) return (await verifyPassword(password, stored)) && user !== undefined
+      if (this.#right.get(name) === digest) return true
+      const isRight = (await this.#checks.verify(address, digest, password, stored)) && user !== undefined
+      // The users may have been exchanged meanwhile.
+      if (isRight && this.#options.users.includes(user)) this.#right.set(name, digest)
+      return isRight
+    }
+    return { user: name, digest, verify }
   }
 
   #nobody() {

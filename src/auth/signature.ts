@@ -20,23 +20,28 @@ const UNREADABLE = new Set([
 
 type ParsedSignature = ReturnType<typeof httpSignature.parseRequest> & { keyId: string; algorithm: string }
 
-export interface Verdict {
+/** A signature that can be read, of which nothing is proved yet. */
+export interface Signature {
+  user: string
+  parsed: ParsedSignature
+}
+
+export interface Unreadable {
   /** The name that the client gave. */
-  user?: string | undefined
-  isValid: boolean
-  /** Why the header cannot even be read, in the words of the reference. */
-  message?: string | undefined
+  user?: string
+  /** Why the header cannot be read, in the words of the reference, if it says so. */
+  message?: string
 }
 
 /**
  * HTTP Signature as the reference's clients make it (draft-cavage; contract, section 3): over `date` or
- * `x-date`, with the bare user name as `keyId`. RSA as there, and the ECDSA and Ed25519 keys that it refuses.
+ * `x-date`, with the bare user name as `keyId`.
  */
-export function verifySignature(incoming: IncomingMessage, keys: KeyRing): Verdict {
+export function readSignature(incoming: IncomingMessage): Signature | Unreadable {
   const { headers } = incoming
   const signedDate = headers['x-date'] ?? headers.date
   if (typeof signedDate === 'string' && Number.isNaN(Date.parse(signedDate))) {
-    return { isValid: false, message: 'date is not a date' }
+    return { message: 'date is not a date' }
   }
   let parsed: ParsedSignature
   try {
@@ -46,19 +51,23 @@ export function verifySignature(incoming: IncomingMessage, keys: KeyRing): Verdi
   } catch (error) {
     const { name, message } = error as Error
     // What else it may stumble over is nobody's business.
-    return { isValid: false, ...(UNREADABLE.has(name) && { message }) }
+    return UNREADABLE.has(name) ? { message } : {}
   }
   const user = parsed.keyId
   if (parsed.algorithm.startsWith('HMAC-')) {
     const message = `Unauthorized ("${parsed.algorithm}" is not a supported http-signature signing algorithm)`
-    return { user, isValid: false, message }
+    return { user, message }
   }
-  const isValid = keys.keysOf(user).some(key => {
+  return { user, parsed }
+}
+
+/** Checks a signature against the keys of its user. RSA as the reference, and the ECDSA and Ed25519 keys that it refuses. */
+export function verifySignature({ user, parsed }: Signature, keys: KeyRing): boolean {
+  return keys.keysOf(user).some(key => {
     try {
       return httpSignature.verifySignature(parsed, key as unknown as string)
     } catch {
       return false
     }
   })
-  return { user, isValid }
 }

@@ -1,74 +1,183 @@
 import { expect, test } from 'vitest'
-import { type FailurePolicy, LoginFailures } from '../../src/auth/failures.ts'
+import { type FailurePolicy, LoginFailures, POLICY } from '../../src/auth/failures.ts'
+import { fc } from '../support/properties.ts'
 
-const POLICY: FailurePolicy = { free: 2, most: 5, firstDelay: 20, longestDelay: 50, lockout: 200 }
-
-async function fail(failures: LoginFailures, address: string): Promise<number> {
-  const started = performance.now()
-  await failures.add(address)
-  return performance.now() - started
+const SMALL: FailurePolicy = {
+  pair: { most: 5, perSecond: 1 },
+  knownPair: { most: 8, perSecond: 2 },
+  address: { most: 20, perSecond: 5 },
+  name: { most: 30, perSecond: 10 },
+  free: 2,
+  freeAlone: 10,
+  firstDelay: 20,
+  longestDelay: 50,
 }
 
-const refusal = (failures: LoginFailures, address: string) => {
-  try {
-    failures.check(address)
-    return undefined
-  } catch (error) {
-    return error
+/** Time passes when the test says so; delays are noted and end at once. */
+function prepare(policy = SMALL) {
+  let now = 0
+  const delays: number[] = []
+  const clock = {
+    now: () => now,
+    sleep: async (milliseconds: number) => void delays.push(milliseconds),
   }
+  const failures = new LoginFailures(policy, clock)
+  /** Undefined if the login is looked at. */
+  const refusal = (address: string, name: string) => {
+    try {
+      failures.check(address, name)
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
+  /** A login that fails if it is looked at at all. */
+  const guess = async (address: string, name: string): Promise<boolean> => {
+    if (refusal(address, name)) return false
+    await failures.add(address, name)
+    return true
+  }
+  const guesses = async (
+    count: number,
+    address: (index: number) => string,
+    name: (index: number) => string,
+  ) => {
+    let looked = 0
+    for (let index = 0; index < count; index++) if (await guess(address(index), name(index))) looked++
+    return looked
+  }
+  const pass = (seconds: number) => {
+    now += seconds * 1000
+  }
+  return { failures, refusal, guess, guesses, delays, pass }
 }
+
+const here = () => 'here'
+const ann = () => 'ann'
 
 test('the first failures are free, then each takes twice as long, up to a limit', async () => {
-  const failures = new LoginFailures(POLICY)
-  const took: number[] = []
-  for (let count = 0; count < 5; count++) took.push(await fail(failures, 'a'))
-  expect(Math.max(...took.slice(0, 2))).toBeLessThan(19)
-  for (const [index, delay] of [20, 40, 50].entries()) {
-    // Timers may fire a millisecond early.
-    expect(took[index + 2]).toBeGreaterThan(delay - 2)
-  }
+  const { guesses, delays } = prepare()
+  expect(await guesses(5, here, ann)).toBe(5)
+  expect(delays).toEqual([20, 40, 50])
 })
 
-test('after too many failures an address is shut out, and told for how long', async () => {
-  const failures = new LoginFailures({ ...POLICY, lockout: 60_000 })
-  for (let count = 1; count <= POLICY.most; count++) {
-    expect(refusal(failures, 'a')).toBeUndefined()
-    await failures.add('a')
-  }
-  expect(refusal(failures, 'a')).toMatchObject({
+test('after too many failures no more are looked at than the rate allows, and the refusal says when', async () => {
+  const { guesses, refusal, pass } = prepare()
+  expect(await guesses(100, here, ann)).toBe(5)
+  expect(refusal('here', 'ann')).toMatchObject({
     code: 'TooManyRequests',
     status: 429,
-    headers: { 'Retry-After': '60' },
+    headers: { 'Retry-After': '1' },
+    message: 'too many failed logins from here; try again in 1 second',
   })
+  pass(10)
+  expect(refusal('here', 'ann')).toBeUndefined()
+  for (let second = 0; second < 60; second++) {
+    pass(1)
+    expect(await guesses(100, here, ann)).toBe(second === 0 ? 5 : 1)
+  }
 })
 
-test('other addresses are not affected', async () => {
-  const failures = new LoginFailures(POLICY)
-  await Promise.all(Array.from({ length: 10 }, () => failures.add('a')))
-  expect(refusal(failures, 'b')).toBeUndefined()
-  expect(await fail(failures, 'b')).toBeLessThan(19)
+test('the failures of one name do not count for another, nor those of one address', async () => {
+  const { guesses, refusal, delays, guess } = prepare()
+  await guesses(100, here, ann)
+  delays.length = 0
+  expect(refusal('here', 'bob')).toBeUndefined()
+  expect(refusal('there', 'ann')).toBeUndefined()
+  await guess('here', 'bob')
+  await guess('there', 'ann')
+  expect(delays).toEqual([])
 })
 
-test('an address that waited starts anew', async () => {
-  const failures = new LoginFailures({ ...POLICY, firstDelay: 0, longestDelay: 0, lockout: 30 })
-  await Promise.all(Array.from({ length: 5 }, () => failures.add('a')))
-  expect(refusal(failures, 'a')).toBeDefined()
-  await expect.poll(() => refusal(failures, 'a'), { timeout: 5000 }).toBeUndefined()
-  await failures.add('a')
-  expect(refusal(failures, 'a')).toBeUndefined()
+test('many names from one address are limited together', async () => {
+  const { guesses, delays, pass } = prepare()
+  const names = (index: number) => `name${index}`
+  expect(await guesses(1000, here, names)).toBe(20)
+  expect(delays).toEqual([20, 40, ...Array(8).fill(50)])
+  pass(1)
+  expect(await guesses(1000, here, names)).toBe(5)
 })
 
-test('a success is a new start', async () => {
-  const failures = new LoginFailures({ ...POLICY, firstDelay: 0, longestDelay: 0 })
-  for (let count = 1; count < POLICY.most; count++) await failures.add('a')
-  failures.clear('a')
-  await failures.add('a')
-  expect(refusal(failures, 'a')).toBeUndefined()
+test('one name from many addresses is limited as a whole', async () => {
+  const { guesses, pass } = prepare()
+  const addresses = (index: number) => `address${index}`
+  expect(await guesses(1000, addresses, ann)).toBe(30)
+  pass(1)
+  expect(await guesses(1000, addresses, ann)).toBe(10)
+})
+
+test('one who has logged in from an address gets in whatever others try, from there and elsewhere', async () => {
+  const { failures, guesses, refusal, pass } = prepare()
+  failures.succeed('here', 'ann')
+  await guesses(1000, here, index => `name${index}`)
+  await guesses(1000, index => `address${index}`, ann)
+  expect(refusal('here', 'bob')).toBeDefined()
+  expect(refusal('elsewhere', 'ann')).toBeDefined()
+  expect(refusal('here', 'ann')).toBeUndefined()
+  // Guesses from the very same place have a limit all the same, which is higher.
+  expect(await guesses(1000, here, ann)).toBe(8)
+  pass(0.5)
+  expect(refusal('here', 'ann')).toBeUndefined()
+  pass(25 * 3600)
+  expect(await guesses(1000, here, ann)).toBe(5)
+})
+
+test('the same wrong password again is no guess', async () => {
+  const { failures, delays } = prepare()
+  await failures.add('here', 'ann', 'old')
+  expect(failures.isRepeated('here', 'ann', 'old')).toBe(true)
+  expect(failures.isRepeated('here', 'ann', 'other')).toBe(false)
+  expect(failures.isRepeated('there', 'ann', 'old')).toBe(false)
+  await failures.repeat()
+  expect(delays).toEqual([50])
 })
 
 test('failures at the same time all count', async () => {
-  const failures = new LoginFailures(POLICY)
-  const all = Array.from({ length: POLICY.most }, () => failures.add('a'))
-  expect(refusal(failures, 'a')).toBeDefined()
-  await Promise.all(all)
+  const { failures, refusal } = prepare()
+  await Promise.all(Array.from({ length: 5 }, () => failures.add('here', 'ann')))
+  expect(refusal('here', 'ann')).toBeDefined()
+})
+
+test('however many addresses and names there are, and however long they are, memory is bounded', async () => {
+  const { failures } = prepare(POLICY)
+  const long = 'x'.repeat(16_000)
+  for (let index = 0; index < 100_000; index++) {
+    await failures.add(`address${index}`, `name${index}${index % 100 === 0 ? long : ''}`, `digest${index}`)
+    failures.succeed(`address${index}`, `user${index}`)
+  }
+  expect(failures.size).toBeLessThanOrEqual(60_000)
+})
+
+test('whatever is tried, no pair has more guesses looked at than its rate allows', async () => {
+  const step = fc.record({
+    address: fc.constantFrom('a', 'b'),
+    name: fc.constantFrom('ann', 'bob', 'cy'),
+    wait: fc.integer({ min: 0, max: 2 }),
+    count: fc.integer({ min: 1, max: 30 }),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async steps => {
+      const { guesses, pass } = prepare()
+      const looked: Record<string, number> = {}
+      let seconds = 0
+      for (const { address, name, wait, count } of steps) {
+        pass(wait)
+        seconds += wait
+        const found = await guesses(
+          count,
+          () => address,
+          () => name,
+        )
+        for (const key of [`${address} ${name}`, address, name]) looked[key] = (looked[key] ?? 0) + found
+      }
+      for (const [key, count] of Object.entries(looked)) {
+        const { most, perSecond } = key.includes(' ')
+          ? SMALL.pair
+          : /^.$/.test(key)
+            ? SMALL.address
+            : SMALL.name
+        expect(count).toBeLessThanOrEqual(most + seconds * perSecond)
+      }
+    }),
+  )
 })
