@@ -44,6 +44,11 @@ export class ApiRequest {
     this.query = new Query(question === -1 ? '' : url.slice(question + 1), { isChange })
   }
 
+  /** Who is asking, once that is known: see `identify`. */
+  get caller(): Caller {
+    return this.#caller
+  }
+
   header(name: string): string | undefined {
     const value = this.exchange.incoming.headers[name]
     return typeof value === 'string' && value !== '' ? value : undefined

@@ -48,6 +48,20 @@ export function channelFilter(policy: Policy, { channel }: Viewer): ListQuery['c
   return { name: channel, isDefault: defaultChannels(policy).includes(channel) }
 }
 
+/** Whether only images with `public: true` are there for this viewer. */
+export const seesPublicOnly = ({ anonymous }: Policy, { authenticated }: Viewer) =>
+  anonymous === 'public' && !authenticated
+
+/** What every list is narrowed to on behalf of its viewer, whatever else it asks for. */
+export const listScope = (
+  policy: Policy,
+  viewer: Viewer,
+): Pick<ListQuery, 'account' | 'channel' | 'public'> => ({
+  account: viewer.account,
+  channel: channelFilter(policy, viewer),
+  public: seesPublicOnly(policy, viewer) ? true : undefined,
+})
+
 /** Where images are that are older than the server's channels. */
 export const defaultChannels = (policy: Policy): readonly string[] =>
   policy.channels.filter(channel => channel.default).map(({ name }) => name)
@@ -88,6 +102,25 @@ export async function readableImage(images: Images, uuid: string, viewer: Viewer
   const { image, damage } = await visibleImage(images, uuid, viewer)
   if (damage) throw storageIsDown(damage)
   return image
+}
+
+/**
+ * Whether this viewer may know of the work on an image, such as an import. The image may not be here yet, and is not
+ * activated before the work is done. `isPublic`: whether it is known to become a public one.
+ */
+export async function isVisibleWork(
+  images: Images,
+  uuid: string,
+  viewer: Viewer,
+  isPublic = false,
+): Promise<boolean> {
+  const { account } = viewer
+  checkAccount(account)
+  const isPublicOnly = seesPublicOnly(images.policy, viewer)
+  if (!isPublicOnly && account === undefined) return true
+  const image = (await images.manifests.find(uuid))?.image
+  if (isPublicOnly && !(image?.public ?? isPublic)) return false
+  return !image || account === undefined || isVisibleToAccount(image, account)
 }
 
 /** The image if this viewer may change it. Throws ResourceNotFound or NotImageOwner. */

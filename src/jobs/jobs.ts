@@ -46,6 +46,8 @@ interface Running {
 const CANCELED = new ImgapiError('Download', 'canceled')
 const STOPPED = new Error('the server is being stopped')
 
+export const jobNotFound = (uuid: string) => new ImgapiError('ResourceNotFound', `job ${uuid} not found`)
+
 /** The imports of a server: queued, a few at once, on record, and resumed after a restart. */
 export class Jobs {
   readonly #options: JobsOptions
@@ -135,7 +137,7 @@ export class Jobs {
   /** Throws ResourceNotFound. */
   find(uuid: string): Job {
     const job = this.#jobs.get(uuid)
-    if (!job) throw new ImgapiError('ResourceNotFound', `job ${uuid} not found`)
+    if (!job) throw jobNotFound(uuid)
     return job
   }
 

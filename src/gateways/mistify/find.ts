@@ -4,7 +4,7 @@ import { type Image, isAvailable } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { imagesOf } from '../../images/listing.ts'
 import { provenanceOf } from '../../images/provenance.ts'
-import { channelFilter, type Viewer, visibleImage } from '../../images/visibility.ts'
+import { listScope, seesPublicOnly, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { Job } from '../../jobs/job.ts'
 import { fromImage, fromJob, IMAGE_TYPES, type MistifyImage, type MistifyType } from './record.ts'
 import { type MistifyRequest, notFound } from './request.ts'
@@ -72,8 +72,7 @@ async function listImages(request: MistifyRequest, state: 'active' | 'all'): Pro
     tags: [],
     billingTags: [],
     order: 'asc' as const,
-    channel: channelFilter(policy, viewer),
-    ...(isShownPublicOnly(request) && { public: true }),
+    ...listScope(policy, viewer),
   }
   const runs = await Promise.all(
     Object.values(IMAGE_TYPES).map(value => manifests.list({ ...query, type: { value, not: false } })),
@@ -99,5 +98,4 @@ function fetches(request: MistifyRequest) {
     })
 }
 
-const isShownPublicOnly = ({ house, viewer }: MistifyRequest) =>
-  house.images.policy.anonymous === 'public' && !viewer.authenticated
+const isShownPublicOnly = ({ house, viewer }: MistifyRequest) => seesPublicOnly(house.images.policy, viewer)

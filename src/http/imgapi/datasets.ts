@@ -1,6 +1,6 @@
 import type { Image } from '../../images/image.ts'
 import { imagesOf } from '../../images/listing.ts'
-import { channelFilter, readableImage } from '../../images/visibility.ts'
+import { listScope, readableImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Operation } from '../operation.ts'
 
@@ -51,11 +51,10 @@ const active = async (request: ApiRequest, name?: string, version?: string) => {
     state: 'active',
     name: name === undefined ? undefined : { value: name, contains: false },
     version: version === undefined ? undefined : { value: version, contains: false },
-    public: !viewer.authenticated && policy.anonymous === 'public' ? true : undefined,
     tags: [],
     billingTags: [],
-    channel: channelFilter(policy, viewer),
     order: 'asc',
+    ...listScope(policy, viewer),
   })
   return imagesOf(runs)
 }

@@ -1,7 +1,7 @@
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
 import { type ListQuery, type Position, positionOf, type Run, type TextMatch } from '../../images/listing.ts'
-import { channelFilter, type Viewer, visibleImage } from '../../images/visibility.ts'
+import { listScope, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import type { Operation } from '../operation.ts'
 import type { Query } from '../query.ts'
@@ -36,8 +36,9 @@ async function readQuery(request: ApiRequest, viewer: Viewer): Promise<ListQuery
   const isPublic = query.flag('public')
   const order = readOrder(query)
   const isRestricted = !viewer.authenticated && policy.mode !== 'dc'
+  const scope = listScope(policy, viewer)
   if (isRestricted && state !== 'active' && state !== 'all') return undefined
-  if (isRestricted && policy.anonymous === 'public' && isPublic === false) return undefined
+  if (scope.public && isPublic === false) return undefined
   return {
     state: isRestricted ? 'active' : state,
     name: readText(query, 'name'),
@@ -45,11 +46,10 @@ async function readQuery(request: ApiRequest, viewer: Viewer): Promise<ListQuery
     os: query.get('os'),
     type: readType(query),
     owner: query.get('owner'),
-    public: isRestricted && policy.anonymous === 'public' ? true : isPublic,
     tags: query.startingWith('tag.'),
     billingTags: query.all('billing_tag'),
-    account: viewer.account,
-    channel: channelFilter(policy, viewer),
+    ...scope,
+    public: scope.public ?? isPublic,
     order,
     marker: await readMarker(request, viewer),
     limit,

@@ -1,4 +1,5 @@
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import { requireOperator } from '../../images/visibility.ts'
 import type { Operation } from '../operation.ts'
 
 /** The mirrors that the config names: how they are doing. `actions=true`: with what the last run did. */
@@ -8,6 +9,8 @@ export const listMirrors: Operation = {
   path: '/mirrors',
   async handle(request) {
     await request.authenticate()
+    // What a run did names images of every account.
+    requireOperator({ authenticated: true, account: request.query.get('account') })
     const { mirrors } = request.service
     const actions = request.query.flag('actions') ?? false
     return request.json(mirrors.describe({ actions, source: request.query.get('source') }))
