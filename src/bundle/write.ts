@@ -1,8 +1,9 @@
 import { createHash, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
+import { type FileHandle, open } from 'node:fs/promises'
+import { basename } from 'node:path'
 import type { ImgapiClient } from '../client/client.ts'
+import { renameDurably } from '../client/fetch-file.ts'
 import type { RemoteImage } from '../client/types.ts'
 import { download, type RetryPolicy } from '../sources/resumable.ts'
 import { BundleError } from './bundle-error.ts'
@@ -54,9 +55,7 @@ export async function writeBundle(
   } finally {
     await handle.close()
   }
-  await rename(partial, path)
-  const folder = await open(dirname(path), 'r')
-  await folder.sync().finally(() => folder.close())
+  await renameDurably(partial, path)
   return images
 }
 

@@ -53,8 +53,7 @@ export async function fetchFile(client: Getter, options: FetchOptions): Promise<
     const wanted = found.size === expected.size ? expected.sha1 : expected.size
     throw new WrongFileError(`the server sent a file of ${what}; the manifest says ${wanted}`)
   }
-  await rename(partial, path)
-  await syncFolder(dirname(path))
+  await renameDurably(partial, path)
 }
 
 type Found = Pick<RemoteFile, 'sha1' | 'size'>
@@ -99,9 +98,11 @@ async function addPart(hash: Hash, path: string, size: number) {
   for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk)
 }
 
-async function syncFolder(path: string) {
-  const folder = await open(path, 'r')
+/** The folder is opened first: whatever cannot be opened is known before anything has changed. */
+export async function renameDurably(from: string, to: string) {
+  const folder = await open(dirname(to), 'r')
   try {
+    await rename(from, to)
     await folder.sync()
   } finally {
     await folder.close()

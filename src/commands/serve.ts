@@ -56,6 +56,10 @@ async function runServer(configPath: string) {
   const datadir = await openDatadir(config.datadir).catch(error => {
     throw new FailedError((error as Error).message)
   })
+  datadir.health.onChange = problem => {
+    if (problem === undefined) log.info('the data directory takes writes again')
+    else log.error(`the data directory does not take writes: ${problem}`)
+  }
   const { service, gateways } = await compose(config, configPath, datadir, logging)
   const address = addressToBind(config)
   const server = await listen(config, service, gateways, address).catch(async error => {
@@ -161,19 +165,10 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
     client: datacenterClient,
   }
   const { publicUrl, accel } = config
+  const storageProblem = () => datadir.health.problem
   return {
-    images,
-    auth,
-    jobs,
-    mirrors,
-    client,
-    retry,
-    ...logging,
-    serverName,
-    publicUrl,
-    accel,
-    datacenters,
-    lxd,
+    ...{ images, auth, jobs, mirrors, client, retry, ...logging, storageProblem },
+    ...{ serverName, publicUrl, accel, datacenters, lxd },
   }
 }
 

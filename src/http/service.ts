@@ -30,6 +30,8 @@ export interface Service {
   datacenters: { own: string | undefined; urls: Readonly<Record<string, string>>; client: HttpClient }
   /** LXD image servers by name, and how they are reached. */
   lxd: { registries: Readonly<Record<string, LxdRegistry>>; client: HttpClient }
+  /** What is wrong with the storage; undefined if it takes writes. */
+  storageProblem(): string | undefined
   /** The other protocols that this server speaks, by name: `ok`, or what is wrong. */
   gateways(): Promise<Record<string, string>>
 }

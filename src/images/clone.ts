@@ -49,12 +49,12 @@ export async function cloneImage(images: Images, image: Image, account: string |
   let clone: Image | undefined
   try {
     for (const source of chain.reverse()) {
-      clone = await cloneOne(images, source, owner, origin, source !== image)
-      made.push(clone.uuid)
+      clone = await cloneOne(images, source, owner, origin, source !== image, made)
       origin = clone.uuid
     }
   } catch (error) {
-    for (const uuid of made.reverse()) await removeClone(images, uuid)
+    // Its caller does not know the UUIDs of what was made; what cannot be removed either is a whole image.
+    for (const uuid of made.reverse()) await removeClone(images, uuid).catch(() => {})
     throw error
   }
   return clone!
@@ -66,10 +66,12 @@ async function cloneOne(
   owner: string,
   origin: string | undefined,
   isOrigin: boolean,
+  made: string[],
 ): Promise<Image> {
   const { acl: _, icon: __, published_at: ___, ...kept } = source
   const uuid = images.newUuid()
   const blank: Image = { ...kept, uuid, owner, origin, files: [], state: 'unactivated', disabled: isOrigin }
+  made.push(uuid)
   const copies: ArrivedFile[] = []
   return insertActive(images, copies, async () => {
     for (const file of source.files) {

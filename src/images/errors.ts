@@ -125,3 +125,13 @@ export const upload = (message: string, status = 400) => new ImgapiError('Upload
 
 export const storageIsDown = (message: string, cause?: unknown) =>
   new ImgapiError('StorageIsDown', message, { cause })
+
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT'])
+
+/** Whether there was no room for what was to be stored. */
+export function isOutOfSpace(error: unknown): boolean {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    if (NO_SPACE.has((one as NodeJS.ErrnoException).code ?? '')) return true
+  }
+  return false
+}

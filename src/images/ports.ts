@@ -12,7 +12,10 @@ export interface Versioned {
   readonly damage?: string | undefined
 }
 
-/** The manifests. Writes are durable when they resolve, and change nothing when they do not. */
+/**
+ * The manifests. Writes are durable when they resolve. One that rejects has changed nothing, but for a StorageIsDown
+ * that says that the change may have happened: then `find` and `list` show what is stored.
+ */
 export interface Manifests {
   /**
    * Waits for the end of an insert or a removal of that image that is under way.
@@ -65,7 +68,7 @@ export interface ReceivedFile {
   attach(uuid: string, kind: FileKind, extension: string): Promise<StoredFile>
   /** Makes the bytes ready for the `insert` of a new image with this UUID. A restart before that drops them. */
   stage(uuid: string, kind: FileKind, extension: string): Promise<StoredFile>
-  /** Drops them, attached, staged or not. */
+  /** Drops them, attached, staged or not, unless a manifest names them: a change that failed may have happened. */
   discard(): Promise<void>
 }
 
@@ -98,6 +101,7 @@ export interface Files {
   open(uuid: string, file: StoredFile): Promise<OpenFile>
   /** The file's md5, lower-case hex, if it is known or soon will be. */
   md5(uuid: string, file: StoredFile): Promise<string | undefined>
+  /** Removes a file that no manifest names any more. */
   remove(uuid: string, file: StoredFile): Promise<void>
 }
 

@@ -20,7 +20,7 @@ export interface ArrivedFile extends Pick<ImageFile, 'compression' | 'dataset_gu
 
 /**
  * Adds an active image with its files. `describe`: the image without them, and not activated. When something
- * fails, `describe` included, neither image nor bytes stay.
+ * fails, `describe` included, neither image nor bytes stay; but a StorageIsDown may say that the image is there.
  */
 export const insertActive = (
   images: Images,
@@ -91,7 +91,8 @@ const zvolFields = (size: number) => ({
 
 /**
  * Makes an active image of bytes that came without a manifest. `manifest`: what else is known of it, with its
- * UUID. Throws ValidationFailed or ImageUuidAlreadyExists, and then neither image nor bytes stay.
+ * UUID. Throws ValidationFailed or ImageUuidAlreadyExists, and then neither image nor bytes stay. After
+ * StorageIsDown the image is whole and active, or is not there.
  */
 export async function publishReceived(
   images: Images,

@@ -7,7 +7,7 @@ import { type ArrivedFile, completeImage, importWithFiles } from '../images/publ
 import type { HttpClient } from '../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../sources/imgapi-source.ts'
 import type { DownloadOptions, RetryPolicy } from '../sources/resumable.ts'
-import { fetchFile, fetchOptions } from './fetch-file.ts'
+import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 
 /** Brings one image here: its files, each proved to be the right one, and then the image, whole. */
 
@@ -52,9 +52,11 @@ export async function bringImage(
   source: ImgapiSource,
   bringing: Bringing,
 ): Promise<boolean> {
-  const release = await holdImport(tools.images, bringing.uuid, bringing.signal)
+  const { uuid, files, signal } = bringing
+  const release = await holdImport(tools.images, uuid, signal)
   try {
-    return await bringAlone(tools, source, bringing)
+    const names = files.map(file => partialName(uuid, file))
+    return await dropWhenFull(tools.images, names, () => bringAlone(tools, source, bringing))
   } finally {
     release()
   }

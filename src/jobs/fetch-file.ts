@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { ImgapiError } from '../images/errors.ts'
+import { ImgapiError, isOutOfSpace, storageIsDown } from '../images/errors.ts'
 import { fileTooBig } from '../images/files.ts'
 import type { Images } from '../images/images.ts'
 import type { ReceivedFile, ReceiveOptions } from '../images/ports.ts'
@@ -104,4 +104,19 @@ export function fetchOptions(
         ? { size: maxImageSize, message: fileTooBig('size', maxImageSize) }
         : undefined
   return { expectedSize: size, ...(limit && { limit }), ...(inspect && { inspect }) }
+}
+
+/**
+ * Runs an import. What has arrived under these names serves the next attempt when it fails; but on a full disk it is
+ * in the way of everything else, and is dropped.
+ */
+export async function dropWhenFull<T>(images: Images, names: string[], run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (!isOutOfSpace(error)) throw error
+    for (const name of names) await images.files.forget(name)
+    const { message } = error as Error
+    throw storageIsDown(`${message}; what had arrived of the image was removed to make room`, error)
+  }
 }

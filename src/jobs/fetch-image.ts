@@ -10,7 +10,7 @@ import type { ReceivedFile } from '../images/ports.ts'
 import { publishReceived } from '../images/publish.ts'
 import { SourceError } from '../sources/http-client.ts'
 import type { ImportTools } from './bring-image.ts'
-import { fetchFile, fetchOptions } from './fetch-file.ts'
+import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
 
 /** Makes an image of the bytes at a URL, which come without a manifest and so without a digest. */
@@ -24,7 +24,9 @@ export const fetchImageTask =
     if (!isFetchJob(job)) throw new Error(`job ${job.uuid} does not say which image it makes`)
     const limit = limitTime(job)
     try {
-      await fetchImage(tools, job, AbortSignal.any([signal, limit.signal]), progress)
+      const limited = AbortSignal.any([signal, limit.signal])
+      const names = [partialName(job)]
+      await dropWhenFull(tools.images, names, () => fetchImage(tools, job, limited, progress))
     } finally {
       limit.clear()
     }
@@ -81,8 +83,8 @@ async function receive(
   if (!canGoOn(job.fetch)) await startOver(images, job, name)
   job.fetch.booted_at = bootTime()
   if (!job.partials.includes(name)) job.partials.push(name)
-  // On record before the first byte: at a start, what no record names is swept.
-  await progress.save()
+  // Before the first byte: at a start, what no record names is swept.
+  await progress.note()
   for (let attempts = 1; ; attempts++) {
     try {
       return await receiveOnce(tools, job, name, signal, progress)

@@ -30,11 +30,11 @@ async function importChain(
   )
   const files = new Map(manifests.map(manifest => [manifest.uuid, readRemoteFiles(images, manifest)]))
   job.steps = planSteps(job.steps, files)
-  await progress.save()
+  await progress.note()
   for (const manifest of manifests) {
     const step = job.steps.find(candidate => candidate.uuid === manifest.uuid)!
     Object.assign(step, { state: 'running', started_at: images.now().toISOString() })
-    await progress.save()
+    await progress.note()
     await bringImage(tools, source, {
       uuid: step.uuid,
       manifest,
@@ -44,13 +44,13 @@ async function importChain(
       onPartial: name => {
         if (job.partials.includes(name)) return Promise.resolve()
         job.partials.push(name)
-        return progress.save()
+        return progress.note()
       },
       onProgress: (bytes, arrived) => progress.moved(step, bytes, arrived),
       onRetry: error => progress.retried(error),
     })
     finishStep(step, images.now())
-    await progress.save()
+    await progress.note()
   }
 
   function planSteps(known: JobStep[], wanted: Map<string, RemoteFile[]>): JobStep[] {

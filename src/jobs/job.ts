@@ -60,8 +60,10 @@ export interface FetchedImage {
 export type Task = (job: Job, signal: AbortSignal, progress: Progress) => Promise<void>
 
 export interface Progress {
-  /** Called after every change of the job that must survive a crash. */
+  /** Called after a change of the job that must be on record before it goes on. Rejects if the disk does not take it. */
   save(): Promise<void>
+  /** Called after a change that is worth a record: it is written now, or later if the disk does not take it now. */
+  note(): Promise<void>
   /** Called for every piece that arrives: how much of the step is there, and how much came now. */
   moved(step: JobStep, bytes: number, arrived: number): void
   retried(error: Error): void

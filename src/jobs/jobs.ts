@@ -2,11 +2,13 @@ import PQueue from 'p-queue'
 import type { Logger } from 'pino'
 import { fullMessage, ImgapiError } from '../images/errors.ts'
 import type { Images } from '../images/images.ts'
-import { withoutCredentials } from '../sources/http-client.ts'
-import { tryImport, uuidOfPartial } from './bring-image.ts'
 import { removeUnfinished } from './import-chain.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from './interruptions.ts'
-import { type FetchedImage, isLive, type Job, type JobStore, type Task, toRecord } from './job.ts'
+import { isLive, type Job, type JobStore, type Task, toRecord } from './job.ts'
+import { Leftovers } from './leftovers.ts'
+import { type ImportRequest, newJob } from './new-job.ts'
+import { oldJobs } from './old-jobs.ts'
+import { JobRecords } from './records.ts'
 
 export interface JobsOptions {
   images: Images
@@ -20,18 +22,6 @@ export interface JobsOptions {
   keeps(partial: string): boolean
 }
 
-export interface ImportRequest {
-  task: Job['task']
-  image_uuid: string
-  source: URL
-  channel?: string | undefined
-  /** For task `fetch-image`. */
-  fetch?: FetchedImage | undefined
-}
-
-/** Finished records are kept this long for people to look at, and not more of them than this. */
-const KEPT = 30 * 24 * 3600 * 1000
-const MOST_KEPT = 5000
 /** How often the progress of a running job is written down. */
 const PROGRESS_INTERVAL = 2000
 
@@ -52,6 +42,8 @@ export const jobNotFound = (uuid: string) => new ImgapiError('ResourceNotFound',
 export class Jobs {
   readonly #options: JobsOptions
   readonly #queue: PQueue
+  readonly #records: JobRecords
+  readonly #leftovers: Leftovers
   readonly #jobs = new Map<string, Job>()
   readonly #running = new Map<string, Running>()
   #isClosing = false
@@ -59,18 +51,22 @@ export class Jobs {
   constructor(options: JobsOptions) {
     this.#options = options
     this.#queue = new PQueue({ concurrency: options.concurrency })
+    const { images, store, log } = options
+    this.#records = new JobRecords(store, log)
+    const isWanted = (name: string) => this.#isWanted(name)
+    this.#leftovers = new Leftovers({ images, log, records: this.#records, isWanted })
   }
 
   /** Takes up what a stop or a crash interrupted, and forgets what is long over. */
   async start() {
-    const { store } = this.#options
+    const { images, store, log } = this.#options
     for (const job of await store.list()) {
-      await removeUnfinished(this.#options.images, job)
+      await removeUnfinished(images, job).catch(error => log.error({ err: error }, 'an old import is left'))
       this.#jobs.set(job.uuid, job)
     }
     await this.#forgetOld()
-    const partials = new Set(this.list().flatMap(job => job.partials))
-    await store.sweep(name => partials.has(name) || this.#options.keeps(name))
+    const isWanted = (name: string) => this.#isWanted(name)
+    await store.sweep(isWanted).catch(error => log.error({ err: error }, 'parts of old imports are left'))
     for (const job of this.list().reverse()) if (isLive(job)) await this.#takeUp(job)
   }
 
@@ -89,27 +85,14 @@ export class Jobs {
     const live = this.findLive(request.image_uuid)
     if (live) return live
     this.#requireOpen()
-    const { images, store } = this.#options
-    const job: Job = {
-      uuid: images.newUuid(),
-      task: request.task,
-      image_uuid: request.image_uuid,
-      source: withoutCredentials(request.source),
-      secret_source: request.source.href,
-      channel: request.channel,
-      state: 'queued',
-      retries: 0,
-      interruptions: 0,
-      created_at: images.now().toISOString(),
-      steps: [],
-      partials: [],
-      ...(request.fetch && { fetch: request.fetch }),
-    }
+    const job = newJob(this.#options.images, request)
     this.#jobs.set(job.uuid, job)
     try {
-      await store.save(job)
+      await this.#records.save(job)
     } catch (error) {
       this.#jobs.delete(job.uuid)
+      // It may be there all the same, and the next start would run a job that was refused.
+      await this.#records.remove(job).catch(() => {})
       throw error
     }
     this.#enqueue(job)
@@ -120,13 +103,21 @@ export class Jobs {
   /** Puts a failed job back into the queue, to go on with what it has. `source`: its own, with the credentials. */
   async retry(job: Job, source: URL) {
     this.#requireOpen()
+    const before = { ...job }
     job.state = 'queued'
     job.interruptions = 0
     job.secret_source = source.href
     delete job.error
     delete job.started_at
     delete job.finished_at
-    await this.#options.store.save(job)
+    try {
+      await this.#records.save(job)
+    } catch (error) {
+      Object.assign(job, before)
+      // The record may say by now that it is queued.
+      await this.#records.note(job)
+      throw error
+    }
     this.#enqueue(job)
   }
 
@@ -168,6 +159,7 @@ export class Jobs {
       job.state = 'canceled'
       await this.#finish(job, 'canceled', CANCELED)
     }
+    await this.#records.require(job)
     return job
   }
 
@@ -177,6 +169,8 @@ export class Jobs {
     this.#queue.clear()
     for (const { controller } of this.#running.values()) controller.abort(STOPPED)
     await Promise.all([...this.#running.values()].map(({ done }) => done))
+    this.#leftovers.close()
+    await this.#records.close()
   }
 
   /** Throws ServiceUnavailableError. */
@@ -205,21 +199,22 @@ export class Jobs {
   }
 
   async #work(job: Job, signal: AbortSignal) {
-    const { images, tasks, store, log } = this.#options
+    const { images, tasks, log } = this.#options
     const running = this.#running.get(job.uuid)!
     let savedAt = 0
     try {
       job.state = 'running'
       job.started_at ??= images.now().toISOString()
-      await store.save(job)
+      await this.#records.note(job)
       await tasks[job.task](job, signal, {
-        save: () => store.save(job),
+        save: () => this.#records.insist(job, signal),
+        note: () => this.#records.note(job),
         moved: (step, bytes, arrived) => {
           running.bytes += arrived
           step.bytes_done = bytes
           if (Date.now() - savedAt < PROGRESS_INTERVAL) return
           savedAt = Date.now()
-          store.save(job).catch(error => log.warn({ err: error }, 'the progress of a job is not saved'))
+          void this.#records.note(job)
         },
         retried: error => {
           job.retries++
@@ -231,7 +226,7 @@ export class Jobs {
     } catch (error) {
       if (signal.aborted && signal.reason === STOPPED) {
         job.state = 'queued'
-        await this.#save(job)
+        await this.#records.note(job)
       } else if (signal.aborted) await this.#finish(job, 'canceled', CANCELED)
       else await this.#finish(job, 'failed', error)
     }
@@ -240,12 +235,7 @@ export class Jobs {
   /** Whatever the disk says to it, the job is over then. */
   async #finish(job: Job, state: 'succeeded' | 'failed' | 'canceled', error?: unknown) {
     const { images, log } = this.#options
-    try {
-      // What a failed job has so far serves the next attempt; nobody attempts a canceled one again.
-      if (state !== 'failed') await this.#forgetPartials(job)
-    } catch (problem) {
-      log.error({ err: problem, job: job.uuid }, 'what a job has left cannot be removed')
-    }
+    await this.#leftovers.remove(job, state)
     job.state = state
     // Nobody needs the credentials any more.
     job.secret_source = job.source
@@ -255,7 +245,7 @@ export class Jobs {
       const code = error instanceof ImgapiError ? error.code : 'InternalError'
       job.error = { code, message: fullMessage(error as Error) }
     }
-    await this.#save(job)
+    await this.#records.note(job)
     const entry = {
       job: job.uuid,
       image: job.image_uuid,
@@ -263,44 +253,30 @@ export class Jobs {
       ...(state === 'failed' && { err: error }),
     }
     log[state === 'failed' ? 'error' : 'info'](entry, `import of image ${job.image_uuid} ${state}`)
-    await this.#forgetOld().catch(problem => log.error({ err: problem }, 'old jobs cannot be forgotten'))
+    await this.#forgetOld()
   }
 
-  /** For a record that is as good without: then the next start does the same again. */
-  async #save(job: Job) {
-    const { store, log } = this.#options
-    await store.save(job).catch(error => log.error({ err: error }, `job ${job.uuid} is not saved`))
-  }
-
-  /** A job that came later for the same image may be going on with them. */
-  async #forgetPartials(job: Job) {
-    const names = job.partials
-    job.partials = []
-    const { images, keeps } = this.#options
-    for (const name of names) {
-      const release = await tryImport(images, uuidOfPartial(name))
-      if (!release) continue
-      try {
-        const isWanted = keeps(name) || this.list().some(({ partials }) => partials.includes(name))
-        if (!isWanted) await images.files.forget(name)
-      } finally {
-        release()
-      }
-    }
+  #isWanted(partial: string): boolean {
+    return this.list().some(({ partials }) => partials.includes(partial)) || this.#options.keeps(partial)
   }
 
   async #forgetOld() {
-    const oldest = this.#options.images.now().getTime() - KEPT
-    const finished = this.list().filter(job => !isLive(job))
-    for (const [index, job] of finished.entries()) {
-      const isOld = index >= MOST_KEPT || Date.parse(job.finished_at ?? job.created_at) < oldest
-      if (isOld) await this.#forget(job)
+    const { images, log } = this.#options
+    for (const job of oldJobs(this.list(), images.now())) {
+      await this.#forget(job).catch(error => log.warn({ err: error }, 'an old job is not forgotten yet'))
     }
   }
 
   async #forget(job: Job) {
-    await this.#forgetPartials(job)
+    this.#leftovers.keep(job)
+    await this.#leftovers.forgetPartials(job)
+    try {
+      await this.#records.remove(job)
+    } catch (error) {
+      // It may be gone all the same.
+      if (!(await this.#records.isThere(job))) this.#jobs.delete(job.uuid)
+      throw error
+    }
     this.#jobs.delete(job.uuid)
-    await this.#options.store.remove(job.uuid)
   }
 }

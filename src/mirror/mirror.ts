@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Images } from '../images/images.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from '../jobs/interruptions.ts'
+import { insist } from '../jobs/records.ts'
 import type { HttpClient } from '../sources/http-client.ts'
 import { ImgapiSource } from '../sources/imgapi-source.ts'
 import type { RetryPolicy } from '../sources/resumable.ts'
@@ -162,11 +163,11 @@ export class Mirror {
     let failure: Error | undefined
     try {
       this.#record.running = { interruptions: this.#interruptions }
-      await store.save(this.#record)
+      await insist(() => store.save(this.#record), signal)
       const { upstream, local, plan } = await this.#survey(signal)
       this.#planned = plan.actions
       this.#record = plan.record
-      await store.save(plan.record)
+      await insist(() => store.save(plan.record), signal)
       const { store: _, ...tools } = this.#tools
       const own = {
         source: this.#source,

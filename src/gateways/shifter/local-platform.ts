@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type BigIntStats, constants } from 'node:fs'
 import { access, type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncFolder } from '../../storage/local/durable.ts'
+import { commit } from '../../storage/local/durable.ts'
 import type { LocalSettings } from './imagemanager.ts'
 import { FILE_MODE, mayReadFile, type Platform, partialName, type Reader } from './platform.ts'
 
@@ -48,8 +48,9 @@ export class LocalPlatform implements Platform {
   }
 
   async remove(names: readonly string[]) {
-    for (const name of names) await rm(this.#path(name), { force: true })
-    await syncFolder(this.#folder)
+    await commit(this.#folder, async () => {
+      for (const name of names) await rm(this.#path(name), { force: true })
+    })
   }
 
   async copyIn(path: string, name: string, reader: Reader, signal: AbortSignal) {
@@ -95,15 +96,16 @@ export class LocalPlatform implements Platform {
   }
 
   async #commit(partial: string, name: string) {
-    const handle = await open(partial, 'r+')
-    try {
-      await handle.chmod(FILE_MODE)
-      await handle.sync()
-    } finally {
-      await handle.close()
+    const prepare = async () => {
+      const handle = await open(partial, 'r+')
+      try {
+        await handle.chmod(FILE_MODE)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
     }
-    await rename(partial, this.#path(name))
-    await syncFolder(this.#folder)
+    await commit(this.#folder, () => rename(partial, this.#path(name)), prepare)
   }
 }
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readDocument, writeDocument } from '../../storage/local/document.ts'
-import { syncFolder } from '../../storage/local/durable.ts'
+import { commit, makeFolderNow } from '../../storage/local/durable.ts'
 import type { ImageRequest } from './image-name.ts'
 import { type ImageRecord, isUnderWay, STATUSES } from './record.ts'
 import { Turns } from './turns.ts'
@@ -73,14 +73,13 @@ export class Records {
 
   constructor(folder: string) {
     this.#folder = folder
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolderNow(folder, 0o700)
     for (const name of readdirSync(folder)) {
       const path = join(folder, name)
       if (name.endsWith('.new')) rmSync(path, { force: true })
       if (!name.endsWith('.json')) continue
       try {
-        const record: ImageRecord = Stored.parse(readDocument(path))
-        this.#records.set(record.key, record)
+        this.#show(path)
       } catch {
         this.unreadable.push(path)
       }
@@ -151,11 +150,11 @@ export class Records {
   }
 
   async remove(key: string) {
+    const path = this.#path(key)
     await this.#writes.take(key, async () => {
+      await this.#attempt(key, () => commit(this.#folder, () => rm(path, { force: true })))
       this.#records.delete(key)
       this.#over.delete(key)
-      await rm(this.#path(key), { force: true })
-      await syncFolder(this.#folder)
     })
   }
 
@@ -173,10 +172,35 @@ export class Records {
     return this.#writes.take(key, async () => {
       const record = make()
       const path = this.#path(key)
-      await writeDocument(path, () => `${path}.new`, { ...record }, OWNER_ONLY)
+      await this.#attempt(key, () => writeDocument(path, () => `${path}.new`, { ...record }, OWNER_ONLY))
       this.#records.set(key, record)
       return record
     })
+  }
+
+  /** A change that fails may have happened: then what is on the disk counts, as after a restart. */
+  async #attempt(key: string, change: () => Promise<void>) {
+    try {
+      await change()
+    } catch (error) {
+      this.#readAgain(key)
+      throw error
+    }
+  }
+
+  #readAgain(key: string) {
+    const path = this.#path(key)
+    try {
+      if (existsSync(path)) this.#show(path)
+      else this.#records.delete(key)
+    } catch {
+      // What is in memory is the best that is known.
+    }
+  }
+
+  #show(path: string) {
+    const record: ImageRecord = Stored.parse(readDocument(path))
+    this.#records.set(record.key, record)
   }
 
   #path(key: string) {

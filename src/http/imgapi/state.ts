@@ -8,12 +8,13 @@ export const getState: Operation = {
   path: '/state',
   async handle(request) {
     await request.authenticate()
-    const { log, logOutput, gateways } = request.service
+    const { log, logOutput, gateways, storageProblem } = request.service
     const memory = process.memoryUsage.rss()
     return request.json({
       cache: {},
       log: { level: log.level, lost: logOutput.lost },
       storageTypes: ['local'],
+      storage: storageProblem() ?? 'ok',
       uptime: Math.round(process.uptime()),
       memory: { rss: memory },
       gateways: await gateways(),

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { circleMessage, findCircles } from '../../images/origins.ts'
-import type { Files, Locks, Manifests } from '../../images/ports.ts'
-import type { JobStore } from '../../jobs/job.ts'
-import type { MirrorStore } from '../../mirror/record.ts'
-import { guard } from '../guard.ts'
+import { guard, type Storage } from '../guard.ts'
+import { Health } from '../health.ts'
 import { LocalLocks } from '../locks.ts'
+import { makeFolderNow, replaceFile } from './durable.ts'
 import { LocalFiles } from './files.ts'
 import { LocalJobs } from './jobs.ts'
-import { cachePath, layoutOf } from './layout.ts'
+import { cachePath, type Layout, layoutOf, temporaryPath } from './layout.ts'
 import { emptyFolder, loadDatadir } from './load.ts'
 import { lockDatadir } from './lock.ts'
 import { LocalManifests } from './manifests.ts'
@@ -19,12 +19,8 @@ import { sweepLeftovers } from './sweep.ts'
 const SWEEP_PATIENCE = 50
 
 /** An open data directory: the storage of a server that needs nothing but a disk. */
-export interface Datadir {
-  manifests: Manifests
-  files: Files
-  locks: Locks
-  jobs: JobStore
-  mirrors: MirrorStore
+export interface Datadir extends Storage {
+  health: Health
   /** How many images were found. */
   count: number
   /** Images that cannot be served or installed, each in a sentence. */
@@ -36,13 +32,14 @@ export interface Datadir {
 /** Throws an error for the operator if another server has it or it cannot be read. */
 export async function openDatadir(root: string): Promise<Datadir> {
   const layout = layoutOf(root)
+  makeFolderNow(root)
   const lock = await lockDatadir(layout.lock)
   try {
     const loaded = loadDatadir(layout)
     const manifests = new LocalManifests(layout, loaded)
     for (const { image } of loaded.images) {
       const before = loaded.replacements.get(image.uuid)
-      if (before) await manifests.finishReplacement(image, before)
+      if (before) await manifests.finishReplacement(image.uuid, before)
     }
     const replaced = new Set(loaded.replacements.values())
     const images = loaded.images.filter(({ image }) => !replaced.has(image.uuid))
@@ -51,7 +48,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
     const uuids = images.map(({ image }) => image.uuid)
     const swept = sweepLeftovers(layout, uuids, find, closing.signal)
     await Promise.race([swept, sleep(SWEEP_PATIENCE, undefined, { ref: false })])
-    const files = new LocalFiles(layout)
+    const files = new LocalFiles(layout, (uuid, name) => manifests.names(uuid, name))
     for (const { image } of images) {
       for (const file of image.files) {
         if (!file.md5 && !existsSync(cachePath(layout, image.uuid))) files.wantMd5(image.uuid, file)
@@ -59,16 +56,19 @@ export async function openDatadir(root: string): Promise<Datadir> {
     }
     const damaged = images.flatMap(({ damage }) => (damage ? [damage] : []))
     const circles = findCircles(images.map(({ image }) => image)).map(circleMessage)
+    const health = new Health(() => writeProbe(layout))
+    const drivers = {
+      ...{ manifests, files, locks: new LocalLocks() },
+      ...{ jobs: new LocalJobs(layout), mirrors: new LocalMirrors(layout) },
+    }
     return {
-      manifests: guard(manifests),
-      files: guard(files),
-      locks: new LocalLocks(),
-      jobs: new LocalJobs(layout),
-      mirrors: new LocalMirrors(layout),
+      ...guard(drivers, health),
+      health,
       count: manifests.count,
       problems: [...loaded.unreadable.values(), ...damaged, ...circles],
       close: async () => {
         closing.abort()
+        health.close()
         await swept
         await files.close()
         lock.release()
@@ -79,4 +79,11 @@ export async function openDatadir(root: string): Promise<Datadir> {
     lock.release()
     throw error
   }
+}
+
+/** A durable write that leaves nothing. */
+async function writeProbe(layout: Layout) {
+  const path = temporaryPath(layout)
+  await replaceFile(path, temporaryPath(layout), 'a probe of the disk\n')
+  await rm(path, { force: true })
 }

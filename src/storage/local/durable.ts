@@ -1,44 +1,79 @@
-import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
+import { UncertainChange } from '../uncertain-change.ts'
 
 /** Writes that survive a power cut: the bytes are synced, then the name is, then and only then it is said. */
 
 interface Sync {
   running: Promise<void>
-  /** Shared by everyone who came while `running` was already under way and may have missed their change. */
+  /** Shared by all callers that came while `running` was already under way and may have missed their change. */
   next: Promise<void> | undefined
 }
 
+/** By device and inode: a path may lead to another folder a moment later. */
 const syncs = new Map<string, Sync>()
 
-async function fsync(path: string) {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** Makes renames in a folder durable. Callers that come at the same time share one fsync. */
-export function syncFolder(path: string): Promise<void> {
-  const sync = syncs.get(path)
+/** Makes the names in an open folder durable. Callers that come at the same time share one fsync. */
+function syncNames(folder: FileHandle, key: string): Promise<void> {
+  const sync = syncs.get(key)
   if (sync) {
-    sync.next ??= sync.running.catch(() => {}).then(() => startSync(path))
+    sync.next ??= sync.running.catch(() => {}).then(() => startSync(folder, key))
     return sync.next
   }
-  return startSync(path)
+  return startSync(folder, key)
 }
 
-function startSync(path: string): Promise<void> {
-  const sync: Sync = { running: fsync(path), next: undefined }
-  syncs.set(path, sync)
+function startSync(folder: FileHandle, key: string): Promise<void> {
+  const sync: Sync = { running: folder.sync(), next: undefined }
+  syncs.set(key, sync)
   const done = () => {
-    if (syncs.get(path) === sync && !sync.next) syncs.delete(path)
+    if (syncs.get(key) === sync && !sync.next) syncs.delete(key)
   }
   sync.running.then(done, done)
   return sync.running
+}
+
+function keyOf({ fd }: FileHandle): string {
+  const { dev, ino } = fstatSync(fd)
+  return `${dev} ${ino}`
+}
+
+/**
+ * Changes names in a folder for good. All that has to be opened is open before `change` runs: an error until then, or
+ * of `prepare`, says that nothing has changed. Throws UncertainChange for every later one. A call into the system
+ * waits for a thread twice, which adds up to as much time as the disk takes: so the folder is opened while
+ * `prepare` runs, and closing it is not waited for.
+ */
+export async function commit(
+  path: string,
+  change: () => Promise<void>,
+  prepare: () => Promise<void> = async () => {},
+) {
+  const [opened, prepared] = await Promise.allSettled([open(path, 'r'), prepare()])
+  try {
+    if (prepared.status === 'rejected') throw prepared.reason
+    if (opened.status === 'rejected') throw opened.reason
+    const key = keyOf(opened.value)
+    try {
+      await change()
+      await syncNames(opened.value, key)
+    } catch (error) {
+      throw new UncertainChange(error)
+    }
+  } finally {
+    if (opened.status === 'fulfilled') closeLater(opened.value)
+  }
+}
+
+/** Makes the names in a folder durable. */
+export async function syncFolder(path: string) {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    closeLater(folder)
+  }
 }
 
 /** The same while nothing else runs, at start. */
@@ -48,6 +83,15 @@ export function syncFolderNow(path: string) {
     fsyncSync(fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+/** Makes a folder for good, and those above it that are missing, while nothing else runs. */
+export function makeFolderNow(path: string, mode?: number) {
+  const first = mkdirSync(path, { recursive: true, mode })
+  if (first === undefined) return
+  for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made)) {
+    syncFolderNow(dirname(made))
   }
 }
 
@@ -65,23 +109,19 @@ export async function writeSynced(path: string, text: string, mode = 0o644) {
 }
 
 /**
- * Replaces a file whole: at every instant, and after a crash, it is the old one or the new one. A call into
- * the system waits for a thread twice, which adds up to as much time as the disk takes: so the folder is opened
- * meanwhile, and nobody waits for what is closed.
+ * Replaces a file whole: at every instant, and after a crash, it is the old one or the new one. Throws
+ * UncertainChange if it may be the new one already.
  */
 export async function replaceFile(target: string, temporary: string, text: string, mode?: number) {
-  const folder = open(dirname(target), 'r')
-  // Looked at when it is needed.
-  folder.catch(() => {})
   try {
-    await writeSynced(temporary, text, mode)
-    await rename(temporary, target)
-    await (await folder).sync()
+    await commit(
+      dirname(target),
+      () => rename(temporary, target),
+      () => writeSynced(temporary, text, mode),
+    )
   } catch (error) {
     await unlink(temporary).catch(() => {})
     throw error
-  } finally {
-    folder.then(closeLater, () => {})
   }
 }
 

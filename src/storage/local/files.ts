@@ -1,24 +1,16 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { imageNotFound, storageIsDown } from '../../images/errors.ts'
+import { storageIsDown } from '../../images/errors.ts'
 import type { StoredFile } from '../../images/image.ts'
-import type { FileKind, Files, OpenFile, ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
+import type { Files, OpenFile, ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
 import { linkRegular, NotRegularError, openRegular } from '../../regular-file.ts'
-import { syncFolder } from './durable.ts'
 import { Hasher } from './hasher.ts'
-import {
-  filePath,
-  folderOf,
-  freshName,
-  type Layout,
-  partialPath,
-  stagedPath,
-  temporaryPath,
-} from './layout.ts'
+import { filePath, type Layout, partialPath, temporaryPath } from './layout.ts'
 import { Md5s } from './md5s.ts'
 import { TransferMemory } from './memory.ts'
 import { HEAD, type Received, receiveInto } from './receive.ts'
+import { LocalReceivedFile } from './received-file.ts'
 
 const LARGEST_PIECE = 1024 * 1024
 
@@ -30,8 +22,12 @@ export class LocalFiles implements Files {
   readonly #memory = new TransferMemory(LARGEST_PIECE)
   readonly #md5s: Md5s
 
-  constructor(layout: Layout) {
+  /** Whether a manifest names a file of an image, or may name it. */
+  readonly #isNamed: (uuid: string, name: string) => boolean
+
+  constructor(layout: Layout, isNamed: (uuid: string, name: string) => boolean) {
     this.#layout = layout
+    this.#isNamed = isNamed
     this.#md5s = new Md5s(layout, () => this.#memory.isIdle)
   }
 
@@ -43,7 +39,7 @@ export class LocalFiles implements Files {
     try {
       return await this.#receiveInto(handle, path, source, options)
     } catch (error) {
-      await rm(path, { force: true })
+      await rm(path, { force: true }).catch(() => {})
       throw error
     }
   }
@@ -55,10 +51,10 @@ export class LocalFiles implements Files {
   ): Promise<ReceivedFile> {
     const path = partialPath(this.#layout, name)
     const { handle, stats } = await openRegular(path, constants.O_RDWR | constants.O_CREAT)
-    const { size } = stats
-    const isUseful = size >= HEAD && size <= (options.expectedSize ?? Number.POSITIVE_INFINITY)
-    const start = isUseful ? size : 0
-    if (start === 0) await handle.truncate(0)
+    const start = await findStart(handle, stats.size, options).catch(async error => {
+      await handle.close()
+      throw error
+    })
     return this.#receiveInto(handle, path, source(start), options, start)
   }
 
@@ -76,7 +72,7 @@ export class LocalFiles implements Files {
     this.#memory.enter()
     try {
       const received = await receiveInto(handle, source, options, this.#memory, this.#hasher, kept)
-      return new LocalReceivedFile(this.#layout, path, received, (uuid, file) => this.#md5s.want(uuid, file))
+      return this.#received(path, received)
     } finally {
       this.#memory.leave()
       await handle.close()
@@ -87,16 +83,24 @@ export class LocalFiles implements Files {
     const path = temporaryPath(this.#layout)
     // Stored bytes are never changed in place, so two images may share them.
     await linkRegular(filePath(this.#layout, uuid, file.name), path).catch(nameProblem(uuid, file))
-    return new LocalReceivedFile(this.#layout, path, file, (to, copy) => this.#md5s.want(to, copy))
+    return this.#received(path, file)
+  }
+
+  #received(path: string, received: Received): ReceivedFile {
+    return new LocalReceivedFile(path, received, {
+      layout: this.#layout,
+      wantMd5: (uuid, file) => this.#md5s.want(uuid, file),
+      isNamed: this.#isNamed,
+    })
   }
 
   async open(uuid: string, file: StoredFile): Promise<OpenFile> {
     const path = filePath(this.#layout, uuid, file.name)
     const { handle, stats } = await openRegular(path).catch(nameProblem(uuid, file))
-    const { size } = stats
-    if (size !== file.size) {
+    const { size } = file
+    if (stats.size !== size) {
       await handle.close()
-      throw storageIsDown(`the file ${file.name} of image ${uuid} has ${size} bytes, not ${file.size}`)
+      throw storageIsDown(`the file ${file.name} of image ${uuid} has ${stats.size} bytes, not ${size}`)
     }
     this.#memory.enter()
     const buffers: Buffer[] = []
@@ -122,6 +126,7 @@ export class LocalFiles implements Files {
   }
 
   async remove(uuid: string, { name }: StoredFile) {
+    if (this.#isNamed(uuid, name)) return
     // What cannot be removed now is swept at the next start: no manifest points at it any more.
     await rm(filePath(this.#layout, uuid, name), { force: true }).catch(() => {})
   }
@@ -129,6 +134,17 @@ export class LocalFiles implements Files {
   async close() {
     await Promise.all([this.#hasher.close(), this.#md5s.close()])
   }
+}
+
+/** How many bytes of an earlier attempt are there; what is of no use is dropped. */
+async function findStart(
+  handle: FileHandle,
+  size: number,
+  { expectedSize = Number.POSITIVE_INFINITY }: ReceiveOptions,
+) {
+  if (size >= HEAD && size <= expectedSize) return size
+  await handle.truncate(0)
+  return 0
 }
 
 /** A file that is not there, or is something else, is a fault of the storage, which says whose file it is. */
@@ -184,59 +200,5 @@ async function* readChunks(
   } finally {
     // The read under way must be over before its buffer is somebody else's.
     await ahead?.catch(() => {})
-  }
-}
-
-class LocalReceivedFile implements ReceivedFile {
-  readonly size: number
-  readonly sha1: string
-  readonly md5: string | undefined
-  readonly #layout: Layout
-  readonly #wantMd5: (uuid: string, file: StoredFile) => void
-  #path: string
-
-  constructor(
-    layout: Layout,
-    path: string,
-    { size, sha1, md5 }: Received,
-    wantMd5: (uuid: string, file: StoredFile) => void,
-  ) {
-    this.#layout = layout
-    this.#path = path
-    this.size = size
-    this.sha1 = sha1
-    this.md5 = md5
-    this.#wantMd5 = wantMd5
-  }
-
-  async attach(uuid: string, kind: FileKind, extension: string): Promise<StoredFile> {
-    const name = freshName(kind, extension)
-    await this.#moveTo(filePath(this.#layout, uuid, name)).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'ENOENT' ? imageNotFound(uuid) : error
-    })
-    await syncFolder(folderOf(this.#layout, uuid))
-    return this.#stored(uuid, name)
-  }
-
-  async stage(uuid: string, kind: FileKind, extension: string): Promise<StoredFile> {
-    const name = freshName(kind, extension)
-    await this.#moveTo(stagedPath(this.#layout, uuid, name))
-    return this.#stored(uuid, name)
-  }
-
-  async #moveTo(target: string) {
-    await rename(this.#path, target)
-    this.#path = target
-  }
-
-  #stored(uuid: string, name: string): StoredFile {
-    const { size, sha1, md5 } = this
-    const file: StoredFile = { name, size, sha1, md5, mtime: new Date().toISOString() }
-    if (!md5) this.#wantMd5(uuid, file)
-    return file
-  }
-
-  async discard() {
-    await rm(this.#path, { force: true }).catch(() => {})
   }
 }

@@ -2,7 +2,7 @@ import { lstatSync, readdirSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isActivated } from '../../images/image.ts'
-import { syncFolder } from './durable.ts'
+import { commit } from './durable.ts'
 import { findStrayFiles, findStrays } from './inspect.ts'
 import { cachePath, folderOf, type Layout, manifestPath, temporaryPath } from './layout.ts'
 import { emptyFolder, readImages } from './load.ts'
@@ -50,8 +50,7 @@ export function findGarbage(layout: Layout, deadline: Date): Garbage[] {
 export async function removeGarbage(layout: Layout, garbage: readonly Garbage[]) {
   for (const { path, uuid } of garbage) {
     // One rename out of sight: a crash leaves it whole or gone.
-    await rename(join(layout.root, path), temporaryPath(layout))
-    await syncFolder(join(layout.root, path, '..'))
+    await commit(join(layout.root, path, '..'), () => rename(join(layout.root, path), temporaryPath(layout)))
     if (uuid) await rm(cachePath(layout, uuid), { force: true })
   }
   emptyFolder(layout.tmp)

@@ -8,7 +8,8 @@ export type HashRequest =
 export interface HashReply {
   id: number
   digests?: string[]
-  error?: string
+  /** As an error of the system has it. */
+  error?: { message: string; code?: string; syscall?: string }
 }
 
 /**
@@ -23,7 +24,7 @@ export function hashWorker() {
   const buffer = Buffer.allocUnsafeSlow(256 * 1024)
   const jobs = new Map<
     number,
-    { fd: number; position: number; hashes: import('node:crypto').Hash[]; error?: string }
+    { fd: number; position: number; hashes: import('node:crypto').Hash[]; error?: HashReply['error'] }
   >()
 
   parentPort!.on('message', (request: HashRequest) => {
@@ -49,7 +50,8 @@ export function hashWorker() {
           job.position += read
         }
       } catch (error) {
-        job.error = String(error)
+        const { message, code, syscall } = error as NodeJS.ErrnoException
+        job.error = { message, code, syscall } as HashReply['error']
       }
       return
     }

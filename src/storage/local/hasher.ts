@@ -28,7 +28,7 @@ export class Hasher {
     this.#worker.on('message', ({ id, digests, error }: HashReply) => {
       const waiter = this.#waiting.get(id)
       this.#waiting.delete(id)
-      if (error) waiter?.reject(new Error(error))
+      if (error) waiter?.reject(Object.assign(new Error(error.message), error))
       else waiter?.resolve(digests ?? [])
       if (this.#waiting.size === 0) this.#worker.unref()
     })

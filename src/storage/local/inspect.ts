@@ -9,7 +9,7 @@ import { circleMessage, findCircles } from '../../images/origins.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { type ManifestRules, validateManifest } from '../../images/validate.ts'
 import { NotRegularError, openRegular } from '../../regular-file.ts'
-import { syncFolder } from './durable.ts'
+import { commit, syncFolder } from './durable.ts'
 import {
   filePath,
   folderOf,
@@ -113,8 +113,7 @@ export async function moveAside(root: string, paths: string[], now: Date): Promi
   for (const path of paths) {
     const target = join(folder, relative(root, path))
     await mkdir(join(target, '..'), { recursive: true })
-    await rename(path, target)
-    await syncFolder(join(path, '..'))
+    await commit(join(path, '..'), () => rename(path, target))
   }
   await syncFolder(root)
   return folder

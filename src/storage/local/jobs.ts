@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { UUID } from '../../images/fields.ts'
 import type { Job, JobStore } from '../../jobs/job.ts'
 import { readDocument, writeDocument } from './document.ts'
-import { syncFolder } from './durable.ts'
+import { commit } from './durable.ts'
 import { jobPath, type Layout, partialPath, temporaryPath } from './layout.ts'
 
 /** A source's URL may have a password in it. */
@@ -109,7 +109,6 @@ export class LocalJobs implements JobStore {
 
   async remove(uuid: string) {
     await this.#writes.get(uuid)?.catch(() => {})
-    await rm(jobPath(this.#layout, uuid), { force: true })
-    await syncFolder(this.#layout.jobs)
+    await commit(this.#layout.jobs, () => rm(jobPath(this.#layout, uuid), { force: true }))
   }
 }

@@ -5,7 +5,7 @@ import { isActivated } from '../../images/image.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { readRegularNow } from '../../regular-file.ts'
 import { type Document, readDocument } from './document.ts'
-import { syncFolderNow } from './durable.ts'
+import { makeFolderNow, syncFolderNow } from './durable.ts'
 import { folderOf, type Layout, MANIFEST, manifestPath } from './layout.ts'
 import { damageOf, type Folder, fromDocument, isUuid, LARGEST_ICON } from './record.ts'
 
@@ -23,11 +23,11 @@ export interface Loaded {
  * harms one image.
  */
 export function loadDatadir(layout: Layout): Loaded {
-  mkdirSync(layout.root, { recursive: true })
-  emptyFolder(layout.tmp)
-  mkdirSync(layout.cache, { recursive: true })
-  mkdirSync(layout.jobs, { recursive: true })
+  makeFolderNow(layout.root)
+  for (const path of [layout.tmp, layout.cache, layout.jobs]) mkdirSync(path, { recursive: true })
+  // Before `.tmp` is emptied: the folder of a deleted image keeps its bytes until it has lost its name for good.
   syncFolderNow(layout.root)
+  emptyFolder(layout.tmp)
   return readImages(layout)
 }
 
@@ -71,7 +71,7 @@ function isReplacement(images: readonly Versioned[], uuid: string, replaced: str
 }
 
 /** The image in a folder; nothing for what has no manifest, which is no image. */
-function readImage(layout: Layout, uuid: string) {
+export function readImage(layout: Layout, uuid: string) {
   const document = readIfThere(manifestPath(layout, uuid))
   if (!document) return undefined
   const folder = folderFor(layout, uuid)

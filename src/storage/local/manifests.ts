@@ -1,28 +1,27 @@
-import { mkdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { alreadyExists } from '../../images/already-exists.ts'
 import { ImgapiError, storageIsDown } from '../../images/errors.ts'
-import type { Image, StoredFile } from '../../images/image.ts'
+import type { Image } from '../../images/image.ts'
 import type { ListQuery, Run } from '../../images/listing.ts'
 import { ownAncestor } from '../../images/origins.ts'
 import type { Manifests, Versioned } from '../../images/ports.ts'
 import { hasDependents } from '../../images/remove.ts'
 import { linkRegular } from '../../regular-file.ts'
 import { Catalogue } from '../catalogue.ts'
-import { serialize, writeDocument } from './document.ts'
-import { syncFolder, writeSynced } from './durable.ts'
-import {
-  cachePath,
-  filePath,
-  folderOf,
-  type Layout,
-  MANIFEST,
-  manifestPath,
-  stagedPath,
-  temporaryPath,
-} from './layout.ts'
+import { UncertainChange } from '../uncertain-change.ts'
+import { ImageFolders } from './image-folders.ts'
+import type { Layout } from './layout.ts'
 import type { Loaded } from './load.ts'
-import { toDocument } from './record.ts'
+
+/** An image of which memory and disk may differ, since a change failed after it had begun. */
+interface Doubt {
+  uuid: string
+  /** The image whose place it was to take. */
+  replaced?: string | undefined
+  /** What it was to become: until the disk is read, it counts as a child of that origin. */
+  next?: Image
+  /** Whether memory has what the disk showed after the failure; what is missing is that it lasts. */
+  isRead: boolean
+}
 
 /**
  * Manifests as one lowdb document an image, all of them kept in memory. A change is one durable write of one
@@ -30,16 +29,18 @@ import { toDocument } from './record.ts'
  * a UUID is taken and an origin has a child from the moment that an insert begins.
  */
 export class LocalManifests implements Manifests {
-  readonly #layout: Layout
+  readonly #folders: ImageFolders
   readonly #catalogue: Catalogue
   readonly #unreadable: Map<string, string>
   /** UUIDs that are being added or removed. */
   readonly #changing = new Set<string>()
   /** The end of the queue of writes to an image. */
   readonly #queues = new Map<string, Promise<unknown>>()
+  /** By the UUID of each image that they are about. */
+  readonly #doubts = new Map<string, Doubt>()
 
   constructor(layout: Layout, loaded: Loaded) {
-    this.#layout = layout
+    this.#folders = new ImageFolders(layout)
     this.#catalogue = new Catalogue(loaded.images)
     this.#unreadable = loaded.unreadable
   }
@@ -53,9 +54,17 @@ export class LocalManifests implements Manifests {
     return this.#catalogue.get(uuid)?.image
   }
 
+  /** Whether a manifest names that file, or may name it. */
+  names(uuid: string, name: string): boolean {
+    if (this.#doubts.get(uuid)?.isRead === false) return true
+    const image = this.peek(uuid)
+    return image?.icon?.name === name || (image?.files.some(file => file.name === name) ?? false)
+  }
+
   /** Of an image that is being added or removed, what it is when that is over. */
   async find(uuid: string): Promise<Versioned | undefined> {
     if (this.#changing.has(uuid)) await this.#queues.get(uuid)?.catch(() => {})
+    if (this.#doubts.has(uuid) && (await this.#settle(uuid))?.isRead === false) throw inDoubt(uuid)
     const reason = this.#unreadable.get(uuid)
     if (reason) throw storageIsDown(reason)
     return this.#catalogue.get(uuid)
@@ -70,8 +79,10 @@ export class LocalManifests implements Manifests {
   }
 
   async insert(image: Image, replaces?: Versioned): Promise<boolean> {
+    await this.#requireSettled(image.uuid)
     if (!replaces) return this.#add(image)
     const { uuid } = replaces.image
+    await this.#requireSettled(uuid)
     return this.#inTurn(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== replaces.revision) return false
       this.#requireNoChildren(uuid)
@@ -81,10 +92,11 @@ export class LocalManifests implements Manifests {
 
   async replace(next: Image, revision: number): Promise<boolean> {
     const { uuid } = next
+    await this.#requireSettled(uuid)
     return this.#inTurn(uuid, async () => {
       const current = this.#catalogue.get(uuid)
       if (current?.revision !== revision) return false
-      const write = () => this.#writeManifest(next)
+      const write = () => this.#attempt({ uuid, next, isRead: false }, () => this.#folders.write(next))
       await (next.origin === current.image.origin ? write() : this.#withOrigin(next, write))
       const damage = next.files === current.image.files ? current.damage : undefined
       this.#catalogue.put({ image: next, revision: revision + 1, damage })
@@ -93,11 +105,12 @@ export class LocalManifests implements Manifests {
   }
 
   async remove(uuid: string, revision: number): Promise<boolean> {
+    await this.#requireSettled(uuid)
     return this.#inTurn(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== revision) return false
       this.#requireNoChildren(uuid)
       return this.#whileChanging(uuid, async () => {
-        await this.#removeFolder(uuid)
+        await this.#attempt({ uuid, isRead: false }, () => this.#folders.remove(uuid))
         this.#catalogue.delete(uuid)
         return true
       })
@@ -105,15 +118,11 @@ export class LocalManifests implements Manifests {
   }
 
   /**
-   * After a change of UUID, or a crash in one: the new folder is there and says whose place it takes.
-   * The old one goes, and then the remark, which must not outlive it.
+   * After a change of UUID, or a crash in one: the new folder is there and says whose place it takes. The old one
+   * goes, and then the remark, which must not outlive it. What fails is tried again before the next change of either.
    */
-  async finishReplacement(image: Image, replaced: string) {
-    if (this.#catalogue.get(replaced)) {
-      await this.#removeFolder(replaced)
-      this.#catalogue.delete(replaced)
-    }
-    await this.#writeManifest(image)
+  async finishReplacement(uuid: string, replaced: string) {
+    await this.#clear(this.#raise({ uuid, replaced, isRead: false }))
   }
 
   async #add(image: Image, replaced?: string): Promise<boolean> {
@@ -124,9 +133,11 @@ export class LocalManifests implements Manifests {
     }
     // In turn: a change of an image that can be seen already waits until it is in place.
     const add = async () => {
-      await this.#withOrigin(image, () => this.#addFolder(image, replaced))
+      const doubt = { uuid, replaced, next: image, isRead: false }
+      const write = () => this.#attempt(doubt, () => this.#folders.add(image, replaced))
+      await this.#withOrigin(image, write)
       this.#catalogue.put({ image, revision: 1 })
-      if (replaced) await this.finishReplacement(image, replaced)
+      if (replaced) await this.finishReplacement(uuid, replaced)
       return true
     }
     return this.#whileChanging(uuid, () => this.#inTurn(uuid, add))
@@ -142,14 +153,80 @@ export class LocalManifests implements Manifests {
     if (origin !== undefined && (!this.#catalogue.get(origin) || this.#changing.has(origin))) {
       throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
     }
+    if (origin !== undefined && this.#doubts.get(origin)?.isRead === false) throw inDoubt(origin)
     if (origin !== undefined && this.#catalogue.isBelow(origin, image.uuid)) throw ownAncestor()
     this.#catalogue.adoptChild(image)
     try {
       await write()
     } catch (error) {
-      this.#catalogue.disownChild(image)
+      if (this.#doubts.get(image.uuid)?.isRead !== false) this.#disownUnlessChild(image)
       throw error
     }
+  }
+
+  /** It has that origin if the disk says so. */
+  #disownUnlessChild(image: Image) {
+    if (this.peek(image.uuid)?.origin !== image.origin) this.#catalogue.disownChild(image)
+  }
+
+  /** Makes a change. If it may have happened although it failed, the disk is read again before the error is thrown. */
+  async #attempt(doubt: Doubt, change: () => Promise<void>) {
+    try {
+      await change()
+    } catch (error) {
+      if (error instanceof UncertainChange) await this.#clear(this.#raise(doubt))
+      throw error
+    }
+  }
+
+  #raise(doubt: Doubt): Doubt {
+    this.#doubts.set(doubt.uuid, doubt)
+    if (doubt.replaced) this.#doubts.set(doubt.replaced, doubt)
+    return doubt
+  }
+
+  /** Resolves to the doubt that is left about an image. */
+  async #settle(uuid: string): Promise<Doubt | undefined> {
+    const doubt = this.#doubts.get(uuid)
+    if (doubt) await this.#inTurn(doubt.uuid, () => this.#clear(doubt))
+    return this.#doubts.get(uuid)
+  }
+
+  async #requireSettled(uuid: string) {
+    if (await this.#settle(uuid)) throw inDoubt(uuid)
+  }
+
+  /** Shows in memory what is on the disk, and makes it last. After an error the doubt stays. */
+  async #clear(doubt: Doubt) {
+    const { uuid, replaced, next } = doubt
+    if (this.#doubts.get(uuid) !== doubt) return
+    try {
+      const isReplacing = this.#show(uuid) === replaced
+      if (replaced && isReplacing) this.#catalogue.delete(replaced)
+      else if (replaced) this.#show(replaced)
+      if (next) this.#disownUnlessChild(next)
+      doubt.isRead = true
+      if (replaced && isReplacing) await this.#replaceOnDisk(uuid, replaced)
+      else await this.#folders.sync(uuid)
+    } catch {
+      return
+    }
+    this.#doubts.delete(uuid)
+    if (replaced) this.#doubts.delete(replaced)
+  }
+
+  /** Takes over what is on the disk. Returns the UUID of the image whose place that one takes. */
+  #show(uuid: string): string | undefined {
+    const revision = (this.#catalogue.get(uuid)?.revision ?? 0) + 1
+    const found = this.#folders.read(uuid)
+    if (found) this.#catalogue.put({ ...found.versioned, revision })
+    else this.#catalogue.delete(uuid)
+    return found?.replaces
+  }
+
+  async #replaceOnDisk(uuid: string, replaced: string) {
+    if (this.#folders.isThere(replaced)) await this.#folders.remove(replaced)
+    await this.#folders.write(this.peek(uuid)!)
   }
 
   #requireNoChildren(uuid: string) {
@@ -166,53 +243,6 @@ export class LocalManifests implements Manifests {
     }
   }
 
-  async #writeManifest(image: Image) {
-    const path = manifestPath(this.#layout, image.uuid)
-    await writeDocument(path, () => temporaryPath(this.#layout), toDocument(image))
-  }
-
-  /** Makes the folder whole in `.tmp` and moves it into place: that rename, made durable, is the commit. */
-  async #addFolder(image: Image, replaces?: string) {
-    const folder = temporaryPath(this.#layout)
-    const target = folderOf(this.#layout, image.uuid)
-    try {
-      await mkdir(folder)
-      await this.#putFiles(image, folder, replaces)
-      await writeSynced(join(folder, MANIFEST), serialize(toDocument(image, replaces)))
-      await syncFolder(folder)
-      await rename(folder, target)
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true })
-      // EEXIST is what illumos says.
-      if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) {
-        throw storageIsDown(`${target} is in the way and has no manifest: move it aside`, error)
-      }
-      throw error
-    }
-    await syncFolder(this.#layout.root)
-  }
-
-  /** Those that were staged for the image, or, as links, those of the image that it replaces. */
-  async #putFiles({ uuid, files, icon }: Image, folder: string, replaces?: string) {
-    const put = ({ name }: StoredFile) =>
-      replaces
-        ? linkRegular(filePath(this.#layout, replaces, name), join(folder, name))
-        : rename(stagedPath(this.#layout, uuid, name), join(folder, name))
-    await Promise.all([...files, ...(icon ? [icon] : [])].map(put))
-  }
-
-  /** One rename out of sight, made durable, is the commit; the bytes go afterwards. */
-  async #removeFolder(uuid: string) {
-    const aside = temporaryPath(this.#layout)
-    await rename(folderOf(this.#layout, uuid), aside)
-    await syncFolder(this.#layout.root)
-    // What is left of it if this fails goes at the next start; the image is gone already.
-    await Promise.allSettled([
-      rm(aside, { recursive: true, force: true }),
-      rm(cachePath(this.#layout, uuid), { force: true }),
-    ])
-  }
-
   /** Runs changes of one image one after the other; different images do not wait for each other. */
   async #inTurn<T>(uuid: string, change: () => Promise<T>): Promise<T> {
     const turn = (this.#queues.get(uuid) ?? Promise.resolve()).then(change, change)
@@ -224,3 +254,8 @@ export class LocalManifests implements Manifests {
     }
   }
 }
+
+const inDoubt = (uuid: string) =>
+  storageIsDown(
+    `a change of image ${uuid} failed and the disk does not say yet what came of it: ask again later`,
+  )

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { isObject } from '../../images/rules.ts'
 import type { MirrorRecord, MirrorStore } from '../../mirror/record.ts'
 import { type Document, readDocument, writeDocument } from './document.ts'
-import { syncFolder } from './durable.ts'
+import { commit } from './durable.ts'
 import { type Layout, mirrorPath, temporaryPath } from './layout.ts'
 
 /** Bytes of a record, which has a few lines for each image: enough for a million of them. */
@@ -15,6 +15,9 @@ export class LocalMirrors implements MirrorStore {
   readonly #layout: Layout
   /** For each source the write under way and the one that follows it, if somebody asked for one. */
   readonly #writes = new Map<string, { running: Promise<void>; next?: Promise<void> }>()
+
+  /** Whether the folder of the records is there for good. */
+  #hasFolder = false
 
   constructor(layout: Layout) {
     this.#layout = layout
@@ -63,9 +66,9 @@ export class LocalMirrors implements MirrorStore {
 
   async #writeNow(record: MirrorRecord) {
     const { mirrors, root } = this.#layout
-    if (!existsSync(mirrors)) {
-      await mkdir(mirrors, { recursive: true })
-      await syncFolder(root)
+    if (!this.#hasFolder) {
+      await commit(root, async () => void (await mkdir(mirrors, { recursive: true })))
+      this.#hasFolder = true
     }
     const document = { ...record } as unknown as Document
     const stage = () => temporaryPath(this.#layout)
