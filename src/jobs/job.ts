@@ -73,6 +73,8 @@ export interface Progress {
 export interface JobStore {
   list(): Promise<Job[]>
   save(job: Job): Promise<void>
+  /** Whether there is a record: one may be there although `save` failed, or gone although `remove` did. */
+  has(uuid: string): Promise<boolean>
   remove(uuid: string): Promise<void>
   /** Drops what files of imports nobody has on record, under names that `isWanted` does not know. */
   sweep(isWanted: (name: string) => boolean): Promise<void>

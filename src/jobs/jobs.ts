@@ -90,9 +90,9 @@ export class Jobs {
     try {
       await this.#records.save(job)
     } catch (error) {
-      this.#jobs.delete(job.uuid)
-      // It may be there all the same, and the next start would run a job that was refused.
-      await this.#records.remove(job).catch(() => {})
+      // It may be on record all the same: then it runs, as it would after a restart.
+      if (await this.#records.isThere(job)) this.#enqueue(job)
+      else this.#jobs.delete(job.uuid)
       throw error
     }
     this.#enqueue(job)

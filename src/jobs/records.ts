@@ -60,8 +60,8 @@ export class JobRecords {
     await this.#store.remove(job.uuid)
   }
 
-  async isThere({ uuid }: Job): Promise<boolean> {
-    return (await this.#store.list()).some(job => job.uuid === uuid)
+  isThere({ uuid }: Job): Promise<boolean> {
+    return this.#store.has(uuid)
   }
 
   async close() {

@@ -104,6 +104,7 @@ export function guard({ manifests, files, locks, jobs, mirrors }: Storage, healt
     jobs: {
       list: () => read(() => jobs.list()),
       save: job => commit(() => jobs.save(job)),
+      has: uuid => read(() => jobs.has(uuid)),
       remove: uuid => commit(() => jobs.remove(uuid)),
       sweep: isWanted => write(() => jobs.sweep(isWanted)),
     },

@@ -7,6 +7,8 @@ import { imgapi, remoteManifest, sendContent, startSource } from '../support/sou
 
 export interface Operation {
   name: string
+  /** Another one goes the same way to the disk. */
+  isAlike?: boolean
   /** Makes what the change needs. `label` names the image. */
   prepare(server: TestServer, label: string): Promise<Change>
 }
@@ -81,7 +83,7 @@ async function activated(server: TestServer, name: string, changes: Record<strin
 }
 
 async function withIcon(server: TestServer, name: string) {
-  const id = await activated(server, name)
+  const id = await created(server, name)
   await putIcon(server, id, bytes(500))()
   return id
 }
@@ -136,7 +138,7 @@ export const OPERATIONS: Operation[] = [
   {
     name: 'icon',
     prepare: onImage(
-      activated,
+      created,
       (server, id) => putIcon(server, id, bytes(500)),
       image => image?.icon === true,
     ),
@@ -151,6 +153,7 @@ export const OPERATIONS: Operation[] = [
   },
   {
     name: 'delete-icon',
+    isAlike: true,
     prepare: onImage(
       withIcon,
       (server, id) => () => call(server, 'DELETE', `/images/${id}/icon`),
@@ -169,8 +172,9 @@ export const OPERATIONS: Operation[] = [
   },
   {
     name: 'update',
+    isAlike: true,
     prepare: onImage(
-      activated,
+      created,
       (server, id) => () => post(server, `/images/${id}?action=update`, { description: 'changed' }),
       image => image?.description === 'changed',
     ),
@@ -189,16 +193,18 @@ export const OPERATIONS: Operation[] = [
   },
   {
     name: 'acl',
+    isAlike: true,
     prepare: onImage(
-      activated,
+      created,
       (server, id) => () => post(server, `/images/${id}/acl?action=add`, [friend]),
       image => image?.acl?.includes(friend),
     ),
   },
   {
     name: 'channel-add',
+    isAlike: true,
     prepare: onImage(
-      activated,
+      created,
       (server, id) => () => post(server, `/images/${id}?action=channel-add`, { channel: 'dev' }),
       image => image?.channels?.includes('dev'),
     ),
@@ -220,10 +226,11 @@ export const OPERATIONS: Operation[] = [
   },
   {
     name: 'disable',
+    isAlike: true,
     prepare: onImage(
-      activated,
+      created,
       (server, id) => () => post(server, `/images/${id}?action=disable`),
-      image => image?.state === 'disabled',
+      image => image?.disabled === true,
     ),
   },
   {

@@ -107,6 +107,9 @@ function verify(found: Images, { before, after, isMany }: Step, isAcknowledged: 
   }
 }
 
+/** Before each sync. */
+const DRAWS = 1
+
 function chance(seed: number) {
   let state = seed
   return {
@@ -128,29 +131,36 @@ shimTest(
     await server.kill()
 
     const seed = Number(process.env.POWER_CUT_SEED ?? 1)
-    const ways: [string, Loss][] = [
-      ['nothing unsynced', 'nothing'],
-      ['everything', 'everything'],
-      ['some of it', chance(seed)],
-    ]
+    const some = chance(seed)
     const disk = new RecordedDisk(env.FAULTS_FOLDER!)
     const cuts = quickFolder()
     // Many cuts leave the same.
     const found = new Map<string, Images>()
     let count = 0
+    const cutNow = async (left: Loss, step: Step, isAcknowledged: boolean, when: string) => {
+      const cut = mkdtempSync(join(cuts, 'cut-'))
+      const digest = disk.write(cut, left)
+      if (!found.has(digest)) found.set(digest, await load(join(cut, 'data'), when))
+      verify(found.get(digest)!, step, isAcknowledged, when)
+      rmSync(cut, { recursive: true })
+      count++
+    }
     for (const [index, entry] of readRecord(record).entries()) {
-      disk.apply(entry)
       const step = steps.findLast(({ begin }) => begin < entry.end)
-      if (!step || (entry.op !== 'sync' && !entry.synced)) continue
-      for (const [way, left] of ways) {
-        const cut = mkdtempSync(join(cuts, 'cut-'))
-        const digest = disk.write(cut, left)
-        const when = `${step.name}, entry ${index}, ${way} on the disk, seed ${seed}`
-        if (!found.has(digest)) found.set(digest, await load(join(cut, 'data'), when))
-        verify(found.get(digest)!, step, step.end < entry.end, when)
-        rmSync(cut, { recursive: true })
-        count++
+      const isSync = entry.op === 'sync' || entry.synced
+      if (!step || !isSync) {
+        disk.apply(entry)
+        continue
       }
+      const isAcknowledged = step.end < entry.end
+      const when = `${step.name}, entry ${index}`
+      // Of what waits for this sync any part may have reached the disk, in any order.
+      for (let draw = 1; draw <= DRAWS; draw++) {
+        await cutNow(some, step, isAcknowledged, `${when}, before the sync, draw ${draw} of seed ${seed}`)
+      }
+      disk.apply(entry)
+      await cutNow('nothing', step, isAcknowledged, `${when}, with nothing that is not synced`)
+      await cutNow('everything', step, isAcknowledged, `${when}, with everything`)
     }
     console.log(`${count} power cuts, which left ${found.size} different data directories`)
     expect(found.size).toBeGreaterThan(100)

@@ -22,7 +22,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum kind { WRITE = 1, SYNC = 2, RENAME = 4, OPEN = 8, LINK = 16, MKDIR = 32, UNLINK = 64, RESIZE = 128 };
+enum kind { WRITE = 1, SYNC = 2, RENAME = 4, OPEN = 8, LINK = 16, MKDIR = 32, UNLINK = 64, RESIZE = 128, READ = 256 };
 
 /* All 32-bit, little-endian; control.ts knows this order. */
 struct control {
@@ -78,15 +78,12 @@ static int path_of(int fd, char *path) {
   return is_below(path);
 }
 
-/* Whether this call is the one to fail. */
+/* Whether this call is one to fail. */
 static int is_due(enum kind kind, const char *name, const char *path) {
   if (!control || !(control->kinds & kind)) return 0;
   __sync_fetch_and_add(&control->seen, 1);
-  if (control->countdown <= 0) return 0;
-  int left = __sync_sub_and_fetch(&control->countdown, 1);
-  if (left > 0) return 0;
-  if (left < 0) return 0;
-  if (control->repeats) control->countdown = 1;
+  int goes_on = control->repeats && control->hits > 0;
+  if (!goes_on && (control->countdown <= 0 || __sync_sub_and_fetch(&control->countdown, 1) != 0)) return 0;
   snprintf(control->what, sizeof control->what, "%s %s", name, path + folder_length);
   __sync_fetch_and_add(&control->hits, 1);
   return 1;
@@ -211,16 +208,15 @@ EXPORT int ftruncate64(int fd, off_t size) {
 
 EXPORT int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 
-/* Opening for writing and opening a folder count; reading a file does not. */
+/* Opening for writing and opening a folder are one kind, opening a file to read it is another. */
 static int opened(const char *path, int flags, mode_t mode) {
   REAL("open64", int, const char *, int, ...);
   if (!is_below(path)) return real(path, flags, mode);
   struct stat found;
   int is_there = stat(path, &found) == 0;
-  int is_write = (flags & O_ACCMODE) != O_RDONLY;
-  if (!is_write && !(is_there && S_ISDIR(found.st_mode))) return real(path, flags, mode);
+  int is_read = (flags & O_ACCMODE) == O_RDONLY && !(is_there && S_ISDIR(found.st_mode));
   int result;
-  RUN(OPEN, "open", path, result, real(path, flags, mode),
+  RUN(is_read ? READ : OPEN, "open", path, result, real(path, flags, mode),
       if (!is_there && (flags & O_CREAT))
         say("{\"op\":\"create\",\"inode\":%lu,\"path\":\"%s\"}\n", inode_of(result), path);
       else if (flags & O_TRUNC)

@@ -29,6 +29,8 @@ export const KINDS = {
   mkdir: 32,
   unlink: 64,
   resize: 128,
+  /** Opening a file to read it; folders count with `open`. */
+  read: 256,
 } as const
 
 export const EIO = 5

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -98,6 +98,10 @@ export class LocalJobs implements JobStore {
     } finally {
       if (this.#writes.get(job.uuid) === next) this.#writes.delete(job.uuid)
     }
+  }
+
+  async has(uuid: string) {
+    return existsSync(jobPath(this.#layout, uuid))
   }
 
   async sweep(isWanted: (name: string) => boolean) {

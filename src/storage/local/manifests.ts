@@ -71,10 +71,12 @@ export class LocalManifests implements Manifests {
   }
 
   async list(query: ListQuery): Promise<readonly Run[]> {
+    await this.#readDoubtful()
     return this.#catalogue.list(query)
   }
 
   async listChildren(uuid: string): Promise<readonly Image[]> {
+    await this.#readDoubtful()
     return this.#catalogue.children(uuid)
   }
 
@@ -83,6 +85,7 @@ export class LocalManifests implements Manifests {
     if (!replaces) return this.#add(image)
     const { uuid } = replaces.image
     await this.#requireSettled(uuid)
+    await this.#readDoubtful()
     return this.#inTurn(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== replaces.revision) return false
       this.#requireNoChildren(uuid)
@@ -106,6 +109,7 @@ export class LocalManifests implements Manifests {
 
   async remove(uuid: string, revision: number): Promise<boolean> {
     await this.#requireSettled(uuid)
+    await this.#readDoubtful()
     return this.#inTurn(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== revision) return false
       this.#requireNoChildren(uuid)
@@ -194,6 +198,12 @@ export class LocalManifests implements Manifests {
 
   async #requireSettled(uuid: string) {
     if (await this.#settle(uuid)) throw inDoubt(uuid)
+  }
+
+  /** Before anything is said of all images: what could not be read after a failure is read now. */
+  async #readDoubtful() {
+    if (this.#doubts.size === 0) return
+    for (const { uuid, isRead } of [...this.#doubts.values()]) if (!isRead) await this.#settle(uuid)
   }
 
   /** Shows in memory what is on the disk, and makes it last. After an error the doubt stays. */
