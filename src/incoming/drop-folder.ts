@@ -52,6 +52,20 @@ function pairUp(names: readonly string[]): Pair[] {
     .map(manifest => ({ manifest, files: files.filter(name => stemOf(name) === stemOf(manifest)) }))
 }
 
+/** One without the other would be waited for in vain: after an error all of them are where they were. */
+async function moveTogether(from: string, to: string, names: readonly string[]) {
+  const moved: string[] = []
+  try {
+    for (const name of names) {
+      await rename(join(from, name), join(to, name))
+      moved.push(name)
+    }
+  } catch (error) {
+    for (const name of moved) await rename(join(to, name), join(from, name)).catch(() => {})
+    throw error
+  }
+}
+
 const lookOf = ({ size, mtimeMs, ino }: Stats) => `${size} ${mtimeMs} ${ino}`
 
 /** The bytes that a file has now. Ends in an error if it changes meanwhile: it is not complete then. */
@@ -274,10 +288,9 @@ export class DropFolder {
     // Removed first: a link of that name could lead to any file.
     await rm(join(aside, `${manifest}.error`), { force: true })
     await writeFile(join(aside, `${manifest}.error`), `${lines.join('\n')}\n`, { flag: 'wx' })
-    for (const name of [...files, manifest]) {
-      await rename(join(folder, name), join(aside, name))
-      this.#forget(name)
-    }
+    const names = [...files, manifest]
+    await moveTogether(folder, aside, names)
+    for (const name of names) this.#forget(name)
     log.error(`drop folder: ${manifest}: ${lines.join('; ')}; moved to ${aside}`)
     return true
   }

@@ -12,7 +12,7 @@ import { namesIn } from '../support/folders.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
 import { CONFIG, jobOperation, OPERATIONS, startImportSource } from './operations.ts'
-import { type Loss, RecordedDisk, readRecord } from './recorded-disk.ts'
+import { type Left, RecordedDisk, readRecord } from './recorded-disk.ts'
 import { createShim, quickFolder, shimTest } from './shim.ts'
 
 /** What is known of images, by UUID. */
@@ -47,25 +47,26 @@ interface Step {
   end: number
   before: Images
   after: Images
-  /** It makes several changes, between which others may see the image. */
-  isMany: boolean
+  /** `many`: it makes several changes, between which others may see the image. */
+  kind: 'preparation' | 'one' | 'many'
 }
 
 async function runSteps(server: TestServer, record: string): Promise<Step[]> {
   const steps: Step[] = []
   let before = await imagesOn(server)
-  const step = async <T>(name: string, isMany: boolean, run: () => Promise<T>) => {
+  const step = async <T>(name: string, kind: Step['kind'], run: () => Promise<T>) => {
     const begin = statSync(record).size
     const result = await run()
     const end = statSync(record).size
     const after = await imagesOn(server)
-    steps.push({ name, begin, end, before, after, isMany })
+    steps.push({ name, begin, end, before, after, kind })
     before = after
     return result
   }
   for (const { name, prepare } of [...OPERATIONS, jobOperation(await startImportSource())]) {
-    const change = await step(`what ${name} needs`, true, () => prepare(server, name))
-    const answer = await step(name, name === 'clone' || name === 'job', change.run)
+    const change = await step(`what ${name} needs`, 'preparation', () => prepare(server, name))
+    const kind = name === 'clone' || name === 'job' ? 'many' : 'one'
+    const answer = await step(name, kind, change.run)
     expect(answer.status, `${name}: ${answer.text}`).toBeLessThan(300)
   }
   return steps
@@ -98,17 +99,26 @@ async function load(root: string, when: string): Promise<Images> {
   }
 }
 
+/** A server that is started there finishes the job, and has everything in the end. */
+async function expectServed(folder: string, images: Images, when: string) {
+  const server = await startServer({ folder, config: CONFIG, keep: true })
+  try {
+    const isDone = async () => JSON.stringify(await imagesOn(server)) === JSON.stringify(images)
+    await until(`${when}: the job to be finished`, isDone)
+    expect(await imagesOn(server), when).toEqual(images)
+  } finally {
+    await server.kill()
+  }
+}
+
 /** Everything acknowledged by then is there; what was under way has happened or not. */
-function verify(found: Images, { before, after, isMany }: Step, isAcknowledged: boolean, when: string) {
+function verify(found: Images, { before, after, kind }: Step, isAcknowledged: boolean, when: string) {
   if (isAcknowledged) return expect(found, when).toEqual(after)
-  if (!isMany) return expect([before, after], when).toContainEqual(found)
+  if (kind === 'one') return expect([before, after], when).toContainEqual(found)
   for (const [uuid, image] of Object.entries(before)) {
     if (after[uuid] === image) expect(found[uuid], when).toBe(image)
   }
 }
-
-/** Before each sync. */
-const DRAWS = 1
 
 function chance(seed: number) {
   let state = seed
@@ -137,7 +147,10 @@ shimTest(
     // Many cuts leave the same.
     const found = new Map<string, Images>()
     let count = 0
-    const cutNow = async (left: Loss, step: Step, isAcknowledged: boolean, when: string) => {
+    /** Servers are started on some of what is left of the job, which is the last step. */
+    const started: [when: string, folder: string][] = []
+    let jobSyncs = 0
+    const cutNow = async (left: Left, step: Step, isAcknowledged: boolean, when: string) => {
       const cut = mkdtempSync(join(cuts, 'cut-'))
       const digest = disk.write(cut, left)
       if (!found.has(digest)) found.set(digest, await load(join(cut, 'data'), when))
@@ -148,26 +161,35 @@ shimTest(
     for (const [index, entry] of readRecord(record).entries()) {
       const step = steps.findLast(({ begin }) => begin < entry.end)
       const isSync = entry.op === 'sync' || entry.synced
-      if (!step || !isSync) {
+      // Preparations are changes that are steps of their own elsewhere.
+      if (!step || step.kind === 'preparation' || !isSync) {
         disk.apply(entry)
         continue
       }
       const isAcknowledged = step.end < entry.end
       const when = `${step.name}, entry ${index}`
-      // Of what waits for this sync any part may have reached the disk, in any order.
-      for (let draw = 1; draw <= DRAWS; draw++) {
-        await cutNow(some, step, isAcknowledged, `${when}, before the sync, draw ${draw} of seed ${seed}`)
+      // What waits for this sync may have reached the disk in any order.
+      for (const folder of disk.unsynced()) {
+        await cutNow({ allBut: folder }, step, isAcknowledged, `${when}, before the sync, without one folder`)
       }
+      await cutNow(some, step, isAcknowledged, `${when}, before the sync, by chance of seed ${seed}`)
       disk.apply(entry)
       await cutNow('nothing', step, isAcknowledged, `${when}, with nothing that is not synced`)
       await cutNow('everything', step, isAcknowledged, `${when}, with everything`)
+      if (step.name === 'job' && ++jobSyncs % 12 === 0) {
+        const cut = mkdtempSync(join(cuts, 'server-'))
+        disk.write(cut, jobSyncs % 24 === 0 ? 'nothing' : some)
+        started.push([when, cut])
+      }
     }
     console.log(`${count} power cuts, which left ${found.size} different data directories`)
     expect(found.size).toBeGreaterThan(100)
+    expect(started.length).toBeGreaterThan(1)
+    for (const [when, folder] of started) await expectServed(folder, steps.at(-1)!.after, when)
     // What is there at the end is there without a sync more.
     const last = mkdtempSync(join(cuts, 'cut-'))
     disk.write(last, 'nothing')
     expect(await load(join(last, 'data'), 'at the end')).toEqual(steps.at(-1)!.after)
   },
-  240_000,
+  180_000,
 )

@@ -43,7 +43,7 @@ class File {
 
 type Names = Map<string, File | Folder>
 
-class Folder {
+export class Folder {
   names: Names = new Map()
   durable: Names = new Map()
   /** What each name has led to since the last fsync. */
@@ -56,8 +56,11 @@ class Folder {
   }
 }
 
-/** How much of what was not synced has reached the disk: nothing, everything, or what chance decides. */
-export type Loss = 'nothing' | 'everything' | { random(): number }
+/**
+ * How much of what was not synced has reached the disk: nothing, everything, everything but the names in one folder,
+ * or what chance decides.
+ */
+export type Left = 'nothing' | 'everything' | { allBut: Folder } | { random(): number }
 
 export class RecordedDisk {
   readonly #path: string
@@ -96,8 +99,16 @@ export class RecordedDisk {
     }
   }
 
+  /** The folders, but for those that are emptied at a start, of which not all names are synced. */
+  unsynced(folder = this.#root): Folder[] {
+    const below = [...folder.names]
+      .filter(([name]) => name !== '.tmp')
+      .flatMap(([, node]) => (node instanceof Folder ? this.unsynced(node) : []))
+    return folder.pending.size > 0 ? [folder, ...below] : below
+  }
+
   /** Writes what is left into an empty folder. Returns a digest of all of it. */
-  write(target: string, left: Loss): string {
+  write(target: string, left: Left): string {
     const seen: string[] = []
     const writeFolder = (folder: Folder, path: string) => {
       for (const [name, node] of [...namesLeft(folder, left)].sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -131,11 +142,16 @@ export class RecordedDisk {
   }
 }
 
-const isLeft = (left: Loss) => left === 'everything' || (left !== 'nothing' && left.random() < 0.5)
+function isLeft(left: Left): boolean {
+  if (left === 'everything' || left === 'nothing') return left === 'everything'
+  return 'allBut' in left || left.random() < 0.5
+}
 
-function namesLeft({ names, durable, pending }: Folder, left: Loss): Names {
+function namesLeft(folder: Folder, left: Left): Names {
+  const { names, durable, pending } = folder
   if (left === 'everything') return names
   if (left === 'nothing') return durable
+  if ('allBut' in left) return left.allBut === folder ? durable : names
   const found = new Map(durable)
   for (const [name, nodes] of pending) {
     const states = [durable.get(name), ...nodes]

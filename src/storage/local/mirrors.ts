@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, lstatSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { isObject } from '../../images/rules.ts'
 import type { MirrorRecord, MirrorStore } from '../../mirror/record.ts'
