@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { addFile, bytes, call, create, md5, publish, sha1 } from '../support/api.ts'
 import { namesIn, treeOf } from '../support/folders.ts'
+import { askImport, finished } from '../support/imports.ts'
 import { runProgram } from '../support/program.ts'
 import { AUTH, PROGRAM, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import { canMount, mountDisk, unmount } from '../support/small-disk.ts'
+import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
 const MEGABYTE = 1024 * 1024
@@ -21,12 +23,12 @@ interface SmallServer extends TestServer {
 
 type Start = () => Promise<SmallServer>
 
-async function onSmallDisk(): Promise<SmallServer> {
+async function onSmallDisk(config: Record<string, unknown> = {}): Promise<SmallServer> {
   const disk = join(temporaryFolder(), 'disk')
   mountDisk(disk)
   onTestFinished(() => void unmount(disk))
   const filler = join(disk, 'filler')
-  const server = await startServer({ config: { datadir: join(disk, 'data') } })
+  const server = await startServer({ config: { datadir: join(disk, 'data'), ...config } })
   return {
     ...server,
     datadir: join(disk, 'data'),
@@ -130,6 +132,45 @@ test('a server starts on a full disk, so that images can be deleted there', asyn
   const again = await startServer({ folder: server.folder, config: { datadir: server.datadir } })
   expect((await call(again, 'GET', `/images/${image.uuid}`)).body).toEqual(image)
   expect((await call(again, 'DELETE', `/images/${image.uuid}`)).status).toBe(204)
+})
+
+test('on a full disk imports are refused; one that fills it gives the room back and says so', async context => {
+  if (startSmallServer !== onSmallDisk) return context.skip('file systems cannot be mounted here')
+  const content = bytes(7 * MEGABYTE)
+  const manifest = remoteManifest(content)
+  const source = await startSource(
+    imgapi([manifest], (request, response) => sendContent(content, request, response)),
+  )
+  const server = await onSmallDisk({
+    allowPrivateSources: true,
+    gateways: { mistify: { prefix: '/mistify' } },
+  })
+  const ask = () => askImport(server, manifest.uuid, source.url)
+  const fetchOther = () =>
+    call(server, 'POST', '/mistify/images', {
+      body: { source: `${source.url}/images/${manifest.uuid}/file`, type: 'kvm' },
+    })
+  await server.fill()
+  expect(await ask()).toMatchObject(isFull(server))
+  expect(await fetchOther()).toMatchObject({ status: 503 })
+  expect((await call(server, 'GET', '/jobs')).body).toEqual([])
+  server.free()
+  // Room for a part of it.
+  writeFileSync(join(server.datadir, '..', 'filler'), Buffer.alloc(3 * MEGABYTE))
+  const fetched = await fetchOther()
+  expect(fetched.status).toBe(202)
+  const jobs = async () => (await call(server, 'GET', '/jobs')).body as Record<string, unknown>[]
+  await until('the fetch is over', async () => (await jobs())[0]?.state === 'failed')
+  const asked = await ask()
+  await finished(server, asked.body.job_uuid)
+  for (const job of await jobs()) {
+    const { error } = job as { error: { code: string; message: string } }
+    expect(error).toMatchObject({ code: 'StorageIsDown' })
+    expect(error.message).toContain('the disk is full')
+    expect(error.message).toContain('what had arrived of the image was removed to make room')
+  }
+  expect(namesIn(join(server.datadir, '.jobs')).filter(name => name.endsWith('.partial'))).toEqual([])
+  await publish(server, bytes(4 * MEGABYTE))
 })
 
 test.each(WAYS)('%s: a client that is still sending is told at once', async (_, start) => {

@@ -241,7 +241,7 @@ EXPORT int open(const char *path, int flags, ...) {
 
 EXPORT int rename(const char *from, const char *to) {
   REAL("rename", int, const char *, const char *);
-  if (!is_below(from) && !is_below(to)) return real(from, to);
+  if (!is_below(to)) return real(from, to);
   int result;
   RUN(RENAME, "rename", to, result, real(from, to),
       say("{\"op\":\"rename\",\"from\":\"%s\",\"path\":\"%s\"}\n", from, to));
