@@ -47,6 +47,11 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
   const ended = new AbortController()
   let failure: unknown
   let start = 0
+  /** What fails here is not the source, which is not asked again. */
+  const giveUp = (error: unknown) => {
+    ended.abort(error)
+    throw error
+  }
   const open = (offset: number) => {
     start = offset
     const stream = download(client, url, {
@@ -57,7 +62,7 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
       signal: AbortSignal.any([signal, ended.signal]),
       retry,
       throttle,
-      ...(onAnswer && { onAnswer }),
+      ...(onAnswer && { onAnswer: told => onAnswer(told).catch(giveUp) }),
       ...(onProgress && { onProgress }),
       ...(onRetry && { onRetry }),
     })
@@ -71,6 +76,7 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
     return { received, start }
   } catch (error) {
     signal.throwIfAborted()
+    ended.signal.throwIfAborted()
     // What the store saw is a body that broke off; why it did is what the download says.
     if (failure instanceof SourceError) throw downloadError(failure.message, failure)
     if (error instanceof ImgapiError && error.code === 'Upload') throw downloadError(error.message, error)
