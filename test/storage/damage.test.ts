@@ -5,6 +5,7 @@ import { addFile, bytes, call, create, uuid as newUuid, publish, sha1 } from '..
 import { namesIn } from '../support/folders.ts'
 import { runProgram } from '../support/program.ts'
 import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 /** One image is harmed: it says so, and all others are as they were. */
 
@@ -149,6 +150,8 @@ test('what a crash left beside a manifest is swept at the start, what somebody e
     mkdirSync(join(first.datadir, '.tmp', 'deleted'), { recursive: true })
     writeFileSync(join(first.datadir, '.tmp', 'deleted', 'manifest.json'), '{}')
   })
+  // It sweeps behind the first answers.
+  await until('the sweep', () => !namesIn(folder).some(name => name.includes('0123abcd')))
   expect(namesIn(folder)).toEqual([...kept, 'image-backup.zfs', 'image.gz', 'notes.txt'].sort())
   expect(namesIn(join(server.datadir, unreadable))).toEqual(['image-0123abcd.zfs', 'manifest.json'])
   expect(namesIn(join(server.datadir, '.tmp'))).toEqual([])
