@@ -80,11 +80,10 @@ export class LocalManifests implements Manifests {
   }
 
   async insert(image: Image, replaces?: Versioned): Promise<boolean> {
-    await this.#requireSettled(image.uuid)
+    // Without a doubt there is no wait: the UUID is taken at once.
+    if (this.#doubts.size > 0) await this.#requireSettled(image.uuid, replaces?.image.uuid)
     if (!replaces) return this.#add(image)
     const { uuid } = replaces.image
-    await this.#requireSettled(uuid)
-    await this.#readDoubtful()
     return this.#inTurn(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== replaces.revision) return false
       this.#requireNoChildren(uuid)
@@ -94,7 +93,7 @@ export class LocalManifests implements Manifests {
 
   async replace(next: Image, revision: number): Promise<boolean> {
     const { uuid } = next
-    await this.#requireSettled(uuid)
+    if (this.#doubts.size > 0) await this.#requireSettled(uuid)
     return this.#inTurn(uuid, async () => {
       const current = this.#catalogue.get(uuid)
       if (current?.revision !== revision) return false
@@ -107,8 +106,7 @@ export class LocalManifests implements Manifests {
   }
 
   async remove(uuid: string, revision: number): Promise<boolean> {
-    await this.#requireSettled(uuid)
-    await this.#readDoubtful()
+    if (this.#doubts.size > 0) await this.#requireSettled(uuid)
     return this.#inTurn(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== revision) return false
       this.#requireNoChildren(uuid)
@@ -195,8 +193,10 @@ export class LocalManifests implements Manifests {
     return this.#doubts.get(uuid)
   }
 
-  async #requireSettled(uuid: string) {
-    if (await this.#settle(uuid)) throw inDoubt(uuid)
+  /** Before a change of these images. What it needs of others, such as children, is read from the disk by then. */
+  async #requireSettled(...uuids: (string | undefined)[]) {
+    await this.#readDoubtful()
+    for (const uuid of uuids) if (uuid && (await this.#settle(uuid))) throw inDoubt(uuid)
   }
 
   /** Before anything is said of all images: what could not be read after a failure is read now. */
