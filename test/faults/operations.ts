@@ -1,7 +1,5 @@
 import { type Answer, addFile, bytes, call, create, manifest, sha1, uuid } from '../support/api.ts'
-import { askImport, finished } from '../support/imports.ts'
 import type { TestServer } from '../support/server.ts'
-import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
 
 /** Every kind of change that clients ask for, each on an image of its own. */
 
@@ -23,7 +21,8 @@ export interface Change {
   isDone(): Promise<boolean>
 }
 
-const [alice, bob, friend] = [uuid(), uuid(), uuid()]
+export const alice = uuid()
+const [bob, friend] = [uuid(), uuid()]
 
 /** A server on which each of these changes can be made. */
 export const CONFIG = {
@@ -34,16 +33,17 @@ export const CONFIG = {
     { name: 'dev', description: '' },
   ],
   allowPrivateSources: true,
+  gateways: { mistify: { prefix: '/mistify' } },
   imports: { concurrency: 2, retries: 2, firstDelay: 10, longestDelay: 20 },
 }
 
-const SMALL = 3000
+export const SMALL = 3000
 /** Hashed by the thread behind the writes, which are several. */
 const LARGE = 1_300_000
 
 const post = (server: TestServer, path: string, body?: unknown) => call(server, 'POST', path, { body })
 
-const imageOf = async (server: TestServer, id: string) => {
+export const imageOf = async (server: TestServer, id: string) => {
   const headers = { 'accept-version': '*' }
   const { status, body } = await call(server, 'GET', `/images/${id}?channel=*`, { headers })
   return status === 200 ? body : undefined
@@ -107,8 +107,8 @@ function upload(
   }
 }
 
-const listed = async (server: TestServer, query: string) =>
-  (await call(server, 'GET', `/images?state=all&channel=*&${query}`)).body as { uuid: string }[]
+export const listed = async (server: TestServer, query: string) =>
+  (await call(server, 'GET', `/images?state=all&channel=*&${query}`)).body as { files: { sha1: string }[] }[]
 
 export const OPERATIONS: Operation[] = [
   {
@@ -256,49 +256,3 @@ export const OPERATIONS: Operation[] = [
     },
   },
 ]
-
-/** A job that fetches an image and its origin from a source in this process. Its answer is there when it is over. */
-export function jobOperation(source: ImportSource): Operation {
-  return {
-    name: 'job',
-    prepare: async (server, name) => {
-      const id = source.add(name)
-      const isDone = async () => (await imageOf(server, id))?.state === 'active'
-      return {
-        uuid: id,
-        run: async () => {
-          const answer = await askImport(server, id, source.url)
-          if (answer.status !== 200) return answer
-          const { state, error } = await finished(server, answer.body.job_uuid)
-          // What its client reads in the end.
-          return state === 'succeeded' ? answer : { ...answer, status: 503, body: error, text: error.message }
-        },
-        repeated: ['ImageUuidAlreadyExists'],
-        isDone,
-      }
-    },
-  }
-}
-
-export interface ImportSource {
-  url: string
-  /** An image with an origin; returns its UUID. */
-  add(name: string): string
-}
-
-export async function startImportSource(): Promise<ImportSource> {
-  const content = bytes(SMALL)
-  const manifests: Record<string, unknown>[] = []
-  const { url } = await startSource(
-    imgapi(manifests, (request, response) => sendContent(content, request, response)),
-  )
-  return {
-    url,
-    add: name => {
-      const origin = remoteManifest(content, { name: `${name}-origin`, owner: alice })
-      const image = remoteManifest(content, { name, owner: alice, origin: origin.uuid })
-      manifests.push(origin, image)
-      return image.uuid
-    },
-  }
-}

@@ -11,7 +11,8 @@ import { call, sha1 } from '../support/api.ts'
 import { namesIn } from '../support/folders.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
-import { CONFIG, jobOperation, OPERATIONS, startImportSource } from './operations.ts'
+import { startOperations } from './made-images.ts'
+import { CONFIG } from './operations.ts'
 import { type Left, RecordedDisk, readRecord } from './recorded-disk.ts'
 import { createShim, quickFolder, shimTest } from './shim.ts'
 
@@ -63,9 +64,9 @@ async function runSteps(server: TestServer, record: string): Promise<Step[]> {
     before = after
     return result
   }
-  for (const { name, prepare } of [...OPERATIONS, jobOperation(await startImportSource())]) {
+  for (const { name, prepare } of await startOperations()) {
     const change = await step(`what ${name} needs`, 'preparation', () => prepare(server, name))
-    const kind = name === 'clone' || name === 'job' ? 'many' : 'one'
+    const kind = ['clone', 'docker-import', 'job'].includes(name) ? 'many' : 'one'
     const answer = await step(name, kind, change.run)
     expect(answer.status, `${name}: ${answer.text}`).toBeLessThan(300)
   }

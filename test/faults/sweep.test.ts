@@ -7,14 +7,8 @@ import { namesIn } from '../support/folders.ts'
 import { runProgram } from '../support/program.ts'
 import { AUTH, startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
-import {
-  type Change,
-  CONFIG,
-  jobOperation,
-  OPERATIONS,
-  type Operation,
-  startImportSource,
-} from './operations.ts'
+import { startOperations } from './made-images.ts'
+import { type Change, CONFIG, type Operation } from './operations.ts'
 import {
   createShim,
   EIO,
@@ -159,9 +153,8 @@ shimTest(
     mkdirSync(join(folder, 'data'))
     const shim = createShim(join(folder, 'data'))
     const server = await startServer({ folder, config: CONFIG, env: shim.env })
-    const job = jobOperation(await startImportSource())
     const trials: Trial[] = []
-    for (const operation of [job, ...OPERATIONS]) trials.push(...(await tryAll(server, shim, operation)))
+    for (const operation of await startOperations()) trials.push(...(await tryAll(server, shim, operation)))
     await untilSettled(server)
     await expectSameAfterRestart(server)
     await readAll(server, await list(server))
