@@ -136,8 +136,13 @@ export class Records {
 
   async add(record: Omit<ImageRecord, 'key'>): Promise<ImageRecord> {
     const added = { ...record, key: randomUUID() }
-    await this.#write(added.key, () => added)
-    return added
+    try {
+      return await this.#write(added.key, () => added)
+    } catch (error) {
+      // What was refused must not begin at the next start.
+      await this.remove(added.key).catch(() => this.forget(added.key))
+      throw error
+    }
   }
 
   /** Applies a change to the record as it is by then. Throws if it is gone. */
@@ -152,9 +157,9 @@ export class Records {
   async remove(key: string) {
     const path = this.#path(key)
     await this.#writes.take(key, async () => {
-      await this.#attempt(key, () => commit(this.#folder, () => rm(path, { force: true })))
       this.#records.delete(key)
       this.#over.delete(key)
+      await this.#attempt(key, () => commit(this.#folder, () => rm(path, { force: true })))
     })
   }
 
