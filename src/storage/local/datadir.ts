@@ -5,7 +5,7 @@ import { circleMessage, findCircles } from '../../images/origins.ts'
 import { guard, type Storage } from '../guard.ts'
 import { Health } from '../health.ts'
 import { LocalLocks } from '../locks.ts'
-import { makeFolderNow, replaceFile } from './durable.ts'
+import { allClosed, makeFolderNow, replaceFile } from './durable.ts'
 import { LocalFiles } from './files.ts'
 import { LocalJobs } from './jobs.ts'
 import { cachePath, type Layout, layoutOf, temporaryPath } from './layout.ts'
@@ -71,6 +71,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
         health.close()
         await swept
         await files.close()
+        await allClosed()
         lock.release()
         emptyFolder(layout.tmp)
       },

@@ -125,10 +125,17 @@ export async function replaceFile(target: string, temporary: string, text: strin
   }
 }
 
+const closing = new Set<Promise<void>>()
+
 /** There is nothing left that could fail in it. */
 function closeLater(handle: FileHandle) {
-  handle.close().catch(() => {})
+  const closed = handle.close().catch(() => {})
+  closing.add(closed)
+  closed.finally(() => closing.delete(closed))
 }
+
+/** Resolves when all is closed that was left to be closed later. */
+export const allClosed = () => Promise.all(closing)
 
 /** Writes all of several buffers at a position; a write may take fewer bytes than it was given. */
 export async function writeFully(handle: FileHandle, buffers: Buffer[], position: number) {
