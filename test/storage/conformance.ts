@@ -25,7 +25,7 @@ type Case = (storage: TestStorage) => Promise<void>
 const ANY: ListQuery = { state: 'all', tags: [], billingTags: [], order: 'asc' }
 const STALL = 2000
 
-const newImage = (changes: Partial<Image> = {}): Image => ({
+export const newImage = (changes: Partial<Image> = {}): Image => ({
   v: 2,
   uuid: randomUUID(),
   owner: NO_OWNER,
