@@ -1,4 +1,13 @@
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
@@ -154,4 +163,20 @@ test('of other bytes than those of the digest nothing is kept', async () => {
     const lease = await cache.take(a.blob, a.fetch)
     expect(readFileSync(lease.path)).toEqual(a.bytes)
   }
+})
+
+test('a link or a folder in the place of a blob, or of a part of one, makes room for it', async () => {
+  const folder = temporaryFolder()
+  const mine = join(temporaryFolder(), 'mine')
+  writeFileSync(mine, a.bytes)
+  const cache = new BlobCache(folder, 1000)
+  symlinkSync(mine, fileOf(folder, a.blob))
+  symlinkSync(mine, `${fileOf(folder, b.blob)}.partial`)
+  mkdirSync(`${fileOf(folder, c.blob)}.partial`)
+  for (const { bytes, blob, fetch } of [a, b, c]) {
+    const lease = await cache.take(blob, fetch)
+    expect(readFileSync(lease.path)).toEqual(bytes)
+    await lease.release()
+  }
+  expect(readFileSync(mine)).toEqual(a.bytes)
 })
