@@ -25,6 +25,6 @@ function withAcl(image: Image, action: AclAction, accounts: string[]): Image {
   const known = new Set(before)
   const affected = new Set(accounts.filter(account => known.has(account) === (action === 'remove')))
   if (affected.size === 0) return image
-  const acl = action === 'add' ? [...before, ...affected] : before.filter(account => !affected.has(account))
+  const acl = action === 'add' ? [...known, ...affected] : before.filter(account => !affected.has(account))
   return { ...image, acl }
 }
