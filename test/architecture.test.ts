@@ -30,7 +30,7 @@ const layer = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf
 const show = ({ from, to }: Import) => `${from} → ${to}`
 
 test('imports are found', () => {
-  expect(IMPORTS.map(show)).toContain('http/app.ts → hono')
+  expect(IMPORTS.map(show)).toContain('http/router.ts → hono')
   expect(IMPORTS.map(show)).toContain('images/update.ts → images/validate.ts')
   expect(IMPORTS.filter(({ isType }) => isType).map(show)).toContain('images/ports.ts → images/image.ts')
 })

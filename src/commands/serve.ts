@@ -88,7 +88,12 @@ async function compose(config: Config, configPath: string, datadir: Datadir, log
       throw new FailedError((error as Error).message)
     })
     const resolvePath = (path: string) => resolve(dirname(configPath), path)
-    const house = { ...parts, datadir: config.datadir, resolve: resolvePath }
+    const house = {
+      ...parts,
+      serverName: serverNameOf(config),
+      datadir: config.datadir,
+      resolve: resolvePath,
+    }
     const gateways = openGateways(config, house)
     const service: Service = { ...parts, gateways: () => gateways.health() }
     await service.jobs.start()
@@ -121,6 +126,8 @@ function checkCertificate({ tls }: Config) {
   }
 }
 
+const serverNameOf = ({ serverName }: Config) => serverName ?? `imgapi/${VERSION}`
+
 function createService(config: Config, datadir: Datadir, logging: Logging): Omit<Service, 'gateways'> {
   const { mode } = config
   const { log } = logging
@@ -134,10 +141,9 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
     onFailure: (address, user) => log.warn({ address, user }, `failed login from ${address}`),
   })
   const { concurrency, minimumRate, ...retry } = config.imports
-  const serverName = config.serverName ?? `imgapi/${VERSION}`
   const clientOptions = {
     stallTimeout: config.stallTimeout * 1000,
-    userAgent: serverName,
+    userAgent: serverNameOf(config),
     sources: config.sources,
     minimumRate,
   }
@@ -168,7 +174,7 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
   const storageProblem = () => datadir.health.problem
   return {
     ...{ images, auth, jobs, mirrors, client, retry, ...logging, storageProblem },
-    ...{ serverName, publicUrl, accel, datacenters, lxd },
+    ...{ publicUrl, accel, datacenters, lxd },
   }
 }
 
@@ -193,12 +199,17 @@ async function listen(config: Config, service: Service, gateways: Gateways, addr
   const app = gateways.mount(createApp(service))
   const stallTimeout = config.stallTimeout * 1000
   const limit = createConnectionLimit(openFilesLimit(), config.imports.concurrency, service.log)
-  const server = await startServer(app, service.log, { address, port, tls, stallTimeout, limit }).catch(
-    error => {
-      const where = `${address ?? 'all interfaces'}, port ${port}`
-      throw new Error(`cannot listen on ${where}: ${(error as Error).message}`)
-    },
-  )
+  const server = await startServer(app, service.log, {
+    address,
+    port,
+    tls,
+    stallTimeout,
+    serverName: serverNameOf(config),
+    limit,
+  }).catch(error => {
+    const where = `${address ?? 'all interfaces'}, port ${port}`
+    throw new Error(`cannot listen on ${where}: ${(error as Error).message}`)
+  })
   await gateways.listen({ address, tls, limit }).catch(async error => {
     await server.close(0)
     throw error

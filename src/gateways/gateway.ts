@@ -28,6 +28,8 @@ export interface OwnPort {
 /** What a gateway is made from. */
 export interface House extends Omit<Service, 'gateways'> {
   datadir: string
+  /** Value of the `Server` header, and of `User-Agent` where the gateway is a client. */
+  serverName: string
   /** A path in the config, which counts from the folder of the config file. */
   resolve(path: string): string
 }

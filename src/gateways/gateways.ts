@@ -61,7 +61,7 @@ export class Gateways {
 
   /** Rejects if a port cannot be had. */
   async listen(options: GatewayServerOptions) {
-    const { log, images } = this.#house
+    const { log, images, serverName } = this.#house
     for (const { name, gateway } of this.#gateways) {
       const { place, handle } = gateway
       if ('prefix' in place) continue
@@ -75,6 +75,7 @@ export class Gateways {
         port: place.port,
         tls,
         stallTimeout,
+        serverName,
         limit,
       }).catch(async error => {
         await this.close(0)

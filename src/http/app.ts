@@ -1,120 +1,85 @@
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { Hono } from 'hono'
-import { ImgapiError } from '../images/errors.ts'
-import { type ApiContext, ApiRequest } from './api-request.ts'
-import { type Exchange, targetPath } from './exchange.ts'
+import type { Image } from '../images/image.ts'
+import { ownImage, readableImage, requireOperator, type Viewer, visibleImage } from '../images/visibility.ts'
+import { ApiRequest } from './api-request.ts'
+import { checkChangeConditions } from './conditions.ts'
+import type { Exchange } from './exchange.ts'
 import { OPERATIONS } from './imgapi/index.ts'
-import type { Operation } from './operation.ts'
+import type { AnyOperation } from './operation.ts'
+import { readParameters } from './parameters.ts'
 import { Renderings } from './renderings.ts'
 import { emptyResponse, errorResponse } from './respond.ts'
+import { createRouter } from './router.ts'
 import type { Handler } from './server.ts'
 import type { Service } from './service.ts'
 
+/** Makes the whole HTTP side of a server; it listens to nothing and reads no config. */
+export function createApp(service: Service): Handler {
+  const renderings = new Renderings()
+  return createRouter({
+    routes: OPERATIONS.filter(operation => operation.isOffered?.(service) ?? true),
+    answer: (operation, exchange, parameters) =>
+      answer(operation, new ApiRequest(service, renderings, exchange, parameters)),
+    renderError: errorResponse,
+    onWrongMethod: preflight,
+  })
+}
+
+/**
+ * Does what every operation needs before its own part, in the order in which the reference reports problems:
+ * credentials and the UUID in the path, channel, body, image, conditions, parameters.
+ */
+async function answer(operation: AnyOperation, request: ApiRequest): Promise<Response> {
+  const { service } = request
+  await admit(operation, request)
+  const viewer = operation.image && request.viewer({ everyChannel: isRead(operation) })
+  const body = operation.body && operation.body !== 'bytes' ? await request.body() : undefined
+  const image = viewer && (await findImage(operation, request, viewer))
+  if (operation.access === 'operator')
+    requireOperator(viewer ?? { authenticated: true, account: request.query.get('account') })
+  if (image && operation.conditional) {
+    checkChangeConditions(request.headers, { etags: [request.etagOf(image)] })
+  }
+  const parameters = readParameters(operation.parameters, request.query)
+  const result = await operation.handle({ request, service, viewer, body, image, parameters })
+  return 'uuid' in result ? request.image(result) : result
+}
+
+const isRead = ({ access }: AnyOperation) => access === 'read' || access === 'public'
+
+/** The reference looks at the UUID first for reads, at the credentials first for changes. */
+async function admit(operation: AnyOperation, request: ApiRequest) {
+  const hasUuid = operation.path.includes('/:uuid')
+  if (hasUuid && isRead(operation)) request.uuid()
+  await request.identify(operation.access)
+  if (hasUuid) request.uuid()
+}
+
+/** Throws ResourceNotFound, NotImageOwner, or StorageIsDown for an image whose file is damaged. */
+async function findImage(
+  { image: scope }: AnyOperation,
+  request: ApiRequest,
+  viewer: Viewer,
+): Promise<Image | undefined> {
+  const { images } = request.service
+  if (scope === 'visible') return (await visibleImage(images, request.uuid(), viewer)).image
+  if (scope === 'readable') return readableImage(images, request.uuid(), viewer)
+  if (scope === 'own') return ownImage(images, request.uuid(), viewer)
+  return undefined
+}
+
 const CORS_HEADERS = 'accept, accept-version, content-type, request-id, origin, x-api-version, x-request-id'
 
-/** The whole HTTP side of a server: it listens to nothing and reads no config. */
-export function createApp(service: Service): Handler {
-  const app = new Hono<{ Bindings: Exchange }>({ getPath })
-  const renderings = new Renderings()
-  const operations = OPERATIONS.filter(operation => operation.isOffered?.(service) ?? true)
-  for (const operation of operations) {
-    app.on(operation.method, operation.path, context => run(service, renderings, operation, context))
-  }
-  const others = otherwise(service, operations)
-  app.notFound(({ env, req }) => others.fetch(req.raw, env))
-  return async (request, exchange) => {
-    await app.fetch(request, exchange)
-    // Every answer is written by its operation. Hono makes another of it for HEAD, which must not be sent too.
-    return RESPONSE_ALREADY_SENT
-  }
-}
-
-/**
- * What is no operation: a method that a path does not have, or a path that is not there. An app of its own, for
- * an app that has but one handler for a request hands it over without the machinery of a chain.
- */
-function otherwise(service: Service, operations: readonly Operation[]) {
-  const app = new Hono<{ Bindings: Exchange }>({ getPath })
-  for (const path of new Set(operations.map(operation => operation.path))) {
-    const methods: string[] = operations
-      .filter(operation => operation.path === path)
-      .map(({ method }): string => method)
-    app.all(path, context => wrongMethod(service, methods, context))
-  }
-  app.notFound(({ env, req }) => {
-    const error = new ImgapiError('ResourceNotFound', `${req.path} does not exist`)
-    return errorResponse(env, service.serverName, error)
+/** A browser asks beforehand whether a page from elsewhere may make a request. */
+function preflight(exchange: Exchange, methods: readonly string[]): Response | undefined {
+  const { method, headers } = exchange.incoming
+  const wanted = headers['access-control-request-method']
+  if (method !== 'OPTIONS' || !headers.origin || !wanted || !methods.includes(wanted)) return undefined
+  exchange.route = 'Preflight'
+  return emptyResponse(exchange, 200, {
+    'Access-Control-Allow-Origin': '*',
+    'Access-Control-Allow-Methods': methods.join(', '),
+    'Access-Control-Allow-Headers': CORS_HEADERS,
+    'Access-Control-Max-Age': '3600',
+    'Content-Length': '0',
   })
-  return app
-}
-
-/**
- * The path as it was sent: a `..` in it is a name that does not exist, not a way to somewhere else. Old clients
- * double slashes and append them; neither makes another resource.
- */
-function getPath(request: Request, options?: { env?: Exchange }): string {
-  const path = targetPath(options?.env?.incoming ?? request)
-  if (!path.includes('//') && (path.length === 1 || !path.endsWith('/'))) return path
-  return path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
-}
-
-async function run(
-  service: Service,
-  renderings: Renderings,
-  operation: Operation,
-  { env, req }: ApiContext,
-): Promise<Response> {
-  env.route = operation.name
-  try {
-    checkPath(req.path)
-    return await operation.handle(new ApiRequest(service, renderings, { env, req } as ApiContext))
-  } catch (error) {
-    return failure(service, env, error)
-  }
-}
-
-/** Throws BadRequestError for a path that cannot be decoded. */
-function checkPath(path: string) {
-  if (!path.includes('%')) return
-  try {
-    decodeURIComponent(path)
-  } catch {
-    throw new ImgapiError('BadRequestError', 'URI malformed')
-  }
-}
-
-/** Turns whatever went wrong into an answer; what is not the client's doing is told to the log alone. */
-function failure(service: Service, exchange: Exchange, error: unknown): Response {
-  if (exchange.outgoing.headersSent) {
-    exchange.error = error
-    exchange.outgoing.destroy()
-    return RESPONSE_ALREADY_SENT
-  }
-  if (error instanceof ImgapiError) {
-    if (error.status >= 500) exchange.error = error
-    return errorResponse(exchange, service.serverName, error)
-  }
-  exchange.error = error
-  const message = `internal error; the server's log has the details under request id ${exchange.id}`
-  return errorResponse(exchange, service.serverName, new ImgapiError('InternalError', message))
-}
-
-/** A path that is there with a method that is not: 405, or the answer to a browser that asks beforehand. */
-function wrongMethod(service: Service, offered: string[], { env, req }: ApiContext): Response {
-  const methods = offered.includes('GET') ? [...offered, 'HEAD'] : offered
-  const wanted = req.header('access-control-request-method')
-  if (req.method === 'OPTIONS' && req.header('origin') && wanted && methods.includes(wanted)) {
-    env.route = 'Preflight'
-    return emptyResponse(env, service.serverName, 200, {
-      'Access-Control-Allow-Origin': '*',
-      'Access-Control-Allow-Methods': methods.join(', '),
-      'Access-Control-Allow-Headers': CORS_HEADERS,
-      'Access-Control-Max-Age': '3600',
-      'Content-Length': '0',
-    })
-  }
-  const error = new ImgapiError('MethodNotAllowedError', `${req.method} is not allowed`, {
-    headers: { Allow: methods.join(', ') },
-  })
-  return errorResponse(env, service.serverName, error)
 }

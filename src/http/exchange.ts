@@ -7,6 +7,8 @@ export interface Exchange {
   readonly outgoing: ServerResponse
   /** The client's own request id if it sent one. */
   readonly id: string
+  /** Value of the `Server` header. */
+  readonly serverName: string
   /** `performance.now()` when it began. */
   readonly started: number
   /** The operation's name in the Image API, or what stands for it. */
@@ -25,9 +27,14 @@ const header = (incoming: IncomingMessage, name: string) => {
   return typeof value === 'string' && value !== '' ? value.slice(0, MAX_ID_LENGTH) : undefined
 }
 
-export const beginExchange = (incoming: IncomingMessage, outgoing: ServerResponse): Exchange => ({
+export const beginExchange = (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  serverName: string,
+): Exchange => ({
   incoming,
   outgoing,
+  serverName,
   id: header(incoming, 'request-id') ?? header(incoming, 'x-request-id') ?? v4(),
   started: performance.now(),
   route: 'unknown',

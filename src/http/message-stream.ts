@@ -15,7 +15,7 @@ export async function streamMessages(
   marks: Message,
   work: (tell: (message: Message) => void, signal: AbortSignal) => Promise<void>,
 ): Promise<Response> {
-  const { exchange, service } = request
+  const { exchange } = request
   const { outgoing } = exchange
   const left = new AbortController()
   outgoing.once('close', () => {
@@ -27,7 +27,7 @@ export async function streamMessages(
     outgoing.write(line)
   }
   outgoing.writeHead(200, {
-    ...commonHeaders(exchange, service.serverName),
+    ...commonHeaders(exchange),
     'Content-Type': 'application/json',
   })
   try {

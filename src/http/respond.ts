@@ -16,8 +16,8 @@ const HOSTNAME = hostname()
  */
 export const VARY = 'Accept-Version, Authorization'
 
-export const commonHeaders = (exchange: Exchange, serverName: string): Headers => ({
-  Server: serverName,
+export const commonHeaders = (exchange: Exchange): Headers => ({
+  Server: exchange.serverName,
   'x-request-id': exchange.id,
   'x-response-time': String(elapsed(exchange)),
   'x-server-name': HOSTNAME,
@@ -47,17 +47,15 @@ function send(exchange: Exchange, status: number, headers: Headers, body?: strin
 /** An answer in JSON, with its exact length: imgadm takes no chunked bodies, and old clients no charset. */
 export function jsonResponse(
   exchange: Exchange,
-  serverName: string,
   body: string,
   { status = 200, headers }: { status?: number; headers?: Headers } = {},
 ): Response {
-  return bytesResponse(exchange, serverName, body, 'application/json', headers, status)
+  return bytesResponse(exchange, body, 'application/json', headers, status)
 }
 
 /** Bytes or text of any kind. */
 export function bytesResponse(
   exchange: Exchange,
-  serverName: string,
   body: string | Buffer,
   contentType: string,
   headers: Headers = {},
@@ -65,21 +63,17 @@ export function bytesResponse(
 ): Response {
   const length = Buffer.byteLength(body)
   if (exchange.incoming.method !== 'HEAD') exchange.bytes = length
-  const common = commonHeaders(exchange, serverName)
+  const common = commonHeaders(exchange)
   common['Content-Type'] = contentType
   common['Content-Length'] = String(length)
   return send(exchange, status, Object.assign(common, headers), body)
 }
 
-export const emptyResponse = (
-  exchange: Exchange,
-  serverName: string,
-  status: number,
-  headers: Headers = {},
-): Response => send(exchange, status, Object.assign(commonHeaders(exchange, serverName), headers))
+export const emptyResponse = (exchange: Exchange, status: number, headers: Headers = {}): Response =>
+  send(exchange, status, Object.assign(commonHeaders(exchange), headers))
 
-export function errorResponse(exchange: Exchange, serverName: string, error: ImgapiError): Response {
+export function errorResponse(exchange: Exchange, error: ImgapiError): Response {
   const { code, message, errors, status, headers } = error
   const body = render({ code, message, ...(errors && { errors }) })
-  return jsonResponse(exchange, serverName, body, { status, headers })
+  return jsonResponse(exchange, body, { status, headers })
 }

@@ -28,7 +28,6 @@ interface Range {
 /** Never chunked, never compressed, never redirected: imgadm can do nothing with those. */
 export async function sendFile(
   exchange: Exchange,
-  serverName: string,
   stallTimeout: number,
   file: FileAnswer,
 ): Promise<Response> {
@@ -39,14 +38,14 @@ export async function sendFile(
     ETag: `"${resource.etags[0]}"`,
     ...(resource.modified && { 'Last-Modified': resource.modified.toUTCString() }),
   }
-  if (isNotModified(incoming.headers, resource)) return emptyResponse(exchange, serverName, 304, validators)
+  if (isNotModified(incoming.headers, resource)) return emptyResponse(exchange, 304, validators)
   const range = rangeApplies(incoming.headers, resource)
     ? requestedRange(incoming.headers.range, size)
     : undefined
   if (file.accel && canBeLeftToFront(incoming.headers, range !== undefined)) {
     // That a file is missing is ours to say: the front would call it not found.
     await (await file.open()).close()
-    return emptyResponse(exchange, serverName, 200, {
+    return emptyResponse(exchange, 200, {
       ...validators,
       ...file.headers,
       'Content-Type': file.contentType,
@@ -64,7 +63,7 @@ export async function sendFile(
     'Accept-Ranges': 'bytes',
     ...(range && { 'Content-Range': `bytes ${start}-${end}/${size}` }),
     ...(!range && file.md5 && { 'Content-MD5': file.md5 }),
-    ...commonHeaders(exchange, serverName),
+    ...commonHeaders(exchange),
   }
   const status = range ? 206 : 200
   if (incoming.method === 'HEAD') {

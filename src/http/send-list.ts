@@ -19,7 +19,7 @@ export async function sendList(request: ApiRequest, runs: readonly Run[], view: 
   if (isNotModified(sent, { etags: [list.tag, compressedTag] })) return request.empty(304, validators)
   const zipped = wantsGzip ? await renderings.compressed(runs, view) : undefined
   const length = zipped?.length ?? list.length
-  const headers = commonHeaders(exchange, service.serverName)
+  const headers = commonHeaders(exchange)
   headers['Content-Type'] = 'application/json'
   headers['Content-Length'] = String(length)
   if (wantsGzip) headers['Content-Encoding'] = 'gzip'

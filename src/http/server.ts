@@ -19,6 +19,8 @@ export interface ServerOptions {
   tls?: CertificateFiles | undefined
   /** Milliseconds. */
   stallTimeout: number
+  /** Value of the `Server` header. */
+  serverName: string
   /** Shared by all servers of the process. */
   limit: ConnectionLimit
 }
@@ -37,13 +39,13 @@ const MAX_HEADER_SIZE = 16 * 1024
 
 /** Listens. Rejects with the system's error if it cannot. */
 export async function startServer(handle: Handler, log: Logger, options: ServerOptions): Promise<HttpServer> {
-  const { stallTimeout, tls, address, port, limit } = options
+  const { stallTimeout, tls, address, port, limit, serverName } = options
   const logExchange = accessLog(log)
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = env as HttpBindings
       const isWelcome = connections.begin(outgoing)
-      const exchange = beginExchange(incoming, outgoing)
+      const exchange = beginExchange(incoming, outgoing, serverName)
       outgoing.once('close', () => logExchange(exchange))
       if (!isWelcome) return busy()
       return isWithoutHost(incoming) ? badRequest() : handle(request, exchange)

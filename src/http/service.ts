@@ -20,8 +20,6 @@ export interface Service {
   log: Logger
   /** How many lines of the log could not be written. */
   logOutput: { readonly lost: number }
-  /** Value of the `Server` header. */
-  serverName: string
   /** URL by which clients reach this server, if the config says it. */
   publicUrl?: string | undefined
   /** The front that sends the bytes of files in our place. */

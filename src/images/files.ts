@@ -5,7 +5,7 @@ import { type Image, type ImageFile, isActivated, type StoredFile } from './imag
 import { changeImage, type Images } from './images.ts'
 import { requireMutableFiles } from './lifecycle.ts'
 import type { ReceivedFile, Release } from './ports.ts'
-import { ownImage, type Viewer } from './visibility.ts'
+import type { Viewer } from './visibility.ts'
 
 /** The files of images: AddImageFile and GetImageFile (reference contract, 8.8 and 8.9). */
 
@@ -35,12 +35,12 @@ export interface IncomingFile {
  */
 export async function addImageFile(
   images: Images,
-  uuid: string,
+  image: Image,
   viewer: Viewer,
   options: AddFileOptions,
   incoming: IncomingFile,
 ): Promise<Image> {
-  const image = await ownImage(images, uuid, viewer)
+  const { uuid } = image
   requireMutableFiles(image)
   const claimed = readCompression(options.compression)
   checkStorage(options.storage, viewer)

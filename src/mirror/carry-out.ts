@@ -187,7 +187,7 @@ class Steps {
     const known = this.#plan.record.images[uuid]!
     if (manifest.icon !== true) {
       const found = await images.manifests.find(uuid)
-      if (found?.image.icon) await deleteImageIcon(images, uuid, OPERATOR)
+      if (found?.image.icon) await deleteImageIcon(images, uuid)
       known.icon = false
       return
     }

@@ -7,13 +7,13 @@ import { type MistifyRequest, notFound } from './request.ts'
 
 /** GET and HEAD /images/{id}/download: the bytes as they were stored, also in part, with their digests. */
 export async function downloadImage(request: MistifyRequest): Promise<Response> {
-  const { images, serverName, accel } = request.house
+  const { images, accel } = request.house
   const found = await findImage(request, request.id)
   if (!found.image) throw notFound('incomplete image')
   const image = await readableImage(images, request.id, request.viewer)
   const file = fileAt(image, 0)
   const md5 = await images.files.md5(image.uuid, file)
-  return sendFile(request.exchange, serverName, images.policy.stallTimeout, {
+  return sendFile(request.exchange, images.policy.stallTimeout, {
     size: file.size,
     contentType: 'application/octet-stream',
     md5: md5 && Buffer.from(md5, 'hex').toString('base64'),

@@ -1,3 +1,4 @@
+import type { Route } from '../../http/router.ts'
 import { deleteImage } from '../../images/remove.ts'
 import { isLive } from '../../jobs/job.ts'
 import { downloadImage } from './download.ts'
@@ -7,16 +8,10 @@ import { isMistifyType } from './record.ts'
 import { badRequest, type MistifyRequest } from './request.ts'
 import { uploadImage } from './upload.ts'
 
-/** The API of mistify-image-service. */
-export interface Operation {
-  /** Its name in the log. */
-  name: string
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  path: Path
+/** An operation of the API of mistify-image-service. */
+export interface Operation extends Route {
   handle(request: MistifyRequest): Promise<Response>
 }
-
-export type Path = '/images' | '/images/{id}' | '/images/{id}/download'
 
 /** A type of letters alone is checked; with any other value the parameter was never there. */
 async function listImages(request: MistifyRequest): Promise<Response> {
@@ -48,16 +43,53 @@ export const operations = (): readonly Operation[] => {
     return result
   }
   return [
-    { name: 'ListImages', method: 'GET', path: '/images', handle: listImages },
-    { name: 'FetchImage', method: 'POST', path: '/images', handle: fetchImage(inTurn) },
-    { name: 'UploadImage', method: 'PUT', path: '/images', handle: uploadImage },
+    {
+      name: 'ListImages',
+      method: 'GET',
+      path: '/images',
+      access: 'read',
+      summary: 'Lists images and the fetches that will become some.',
+      handle: listImages,
+    },
+    {
+      name: 'FetchImage',
+      method: 'POST',
+      path: '/images',
+      access: 'change',
+      summary: 'Has the server fetch an image.',
+      handle: fetchImage(inTurn),
+    },
+    {
+      name: 'UploadImage',
+      method: 'PUT',
+      path: '/images',
+      access: 'change',
+      summary: 'Uploads an image.',
+      handle: uploadImage,
+    },
     {
       name: 'GetImage',
       method: 'GET',
-      path: '/images/{id}',
+      path: '/images/:id',
+      access: 'read',
+      summary: 'Returns the record of an image.',
       handle: async request => request.json((await findImage(request, request.id)).record),
     },
-    { name: 'DeleteImage', method: 'DELETE', path: '/images/{id}', handle: removeImage },
-    { name: 'DownloadImage', method: 'GET', path: '/images/{id}/download', handle: downloadImage },
+    {
+      name: 'DeleteImage',
+      method: 'DELETE',
+      path: '/images/:id',
+      access: 'change',
+      summary: 'Deletes an image, and ends a fetch of it.',
+      handle: removeImage,
+    },
+    {
+      name: 'DownloadImage',
+      method: 'GET',
+      path: '/images/:id/download',
+      access: 'read',
+      summary: 'Returns the bytes of an image, or a range of them.',
+      handle: downloadImage,
+    },
   ]
 }

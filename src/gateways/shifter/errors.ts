@@ -1,13 +1,12 @@
-/** A request that is not done; the text is for the client. */
-export class Refusal extends Error {
-  override readonly name = 'Refusal'
-  readonly status: number
+import { ImgapiError } from '../../images/errors.ts'
+
+/** A request that is not done; the message is for the client. */
+export class Refusal extends ImgapiError {
   /** More than the original gateway says. */
   readonly reason: string | undefined
 
   constructor(status: number, message: string, reason?: string) {
-    super(message)
-    this.status = status
+    super(status === 404 ? 'ResourceNotFound' : 'BadRequestError', message, { status })
     this.reason = reason
   }
 }

@@ -43,7 +43,7 @@ async function start(settings: ShifterConfig, config: ImageManager, house: House
   const work = new WorkQueue(shop)
   await work.start()
   return {
-    handle: createShifterApp(shop, new Requests(shop, work), house.serverName),
+    handle: createShifterApp(shop, new Requests(shop, work)),
     stop: async () => {
       await work.close()
       await shop.registries.close()

@@ -1,13 +1,16 @@
-import type { Operation } from '../operation.ts'
+import { z } from 'zod'
+import { operation } from '../operation.ts'
 
 /** Reference contract, 8.4: keys that were added to or removed from the key folder count from here on. */
-export const reloadAuthKeys: Operation = {
+export const reloadAuthKeys = operation({
   name: 'AdminReloadAuthKeys',
   method: 'POST',
   path: '/authkeys/reload',
-  async handle(request) {
-    await request.authenticate()
-    request.service.auth.reloadKeys()
+  access: 'operator',
+  summary: 'Reads the public keys of users again.',
+  answers: { 200: { description: 'done', schema: z.looseObject({}) } },
+  async handle({ request, service }) {
+    service.auth.reloadKeys()
     return request.json({})
   },
-}
+})

@@ -1,20 +1,19 @@
 import { cloneImage } from '../../images/clone.ts'
-import { readableImage } from '../../images/visibility.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { AN_IMAGE } from './schemas.ts'
 
 /** Reference contract, 8.18: only datacenters have accounts that could clone. */
-export const cloneImageOperation: Operation = {
+export const cloneImageOperation = operation({
   name: 'CloneImage',
   method: 'POST',
   path: '/images/:uuid/clone',
+  access: 'change',
+  image: 'readable',
+  summary: 'Makes a copy of a shared image that belongs to the account it is shared with.',
+  answers: AN_IMAGE,
   isOffered: ({ images }) => images.policy.mode === 'dc',
-  async handle(request) {
-    const { images } = request.service
-    await request.authenticate()
-    const uuid = request.uuid()
-    const viewer = request.viewer()
-    const image = await readableImage(images, uuid, viewer)
-    const clone = await cloneImage(images, image, viewer.account)
-    return request.text(request.rendered(clone).body)
+  async handle({ request, service, viewer, image }) {
+    const clone = await cloneImage(service.images, image, viewer.account)
+    return request.rawJson(request.rendered(clone).body)
   },
-}
+})

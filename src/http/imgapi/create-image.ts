@@ -1,30 +1,32 @@
 import { createImage } from '../../images/create.ts'
-import { invalidParameter } from '../../images/errors.ts'
-import type { Operation } from '../operation.ts'
-import { importDocker } from './import-docker-image.ts'
-import { importLxd } from './import-lxd-image.ts'
-import { refuseTritonOnly } from './imports.ts'
+import { operation } from '../operation.ts'
+import { actionOf } from '../parameters.ts'
+import { AN_IMAGE, NewManifestSchema } from './schemas.ts'
+import { refuseTritonOnly } from './triton-only.ts'
 
 /** POST /images (reference contract, 8.11). */
-export const createImageOperation: Operation = {
+export const createImageOperation = operation({
   name: 'CreateImage',
   method: 'POST',
   path: '/images',
-  async handle(request) {
-    await request.authenticate()
-    const viewer = request.viewer()
-    const body = await request.body()
-    const action = request.query.get('action')
-    if (action === 'import-docker-image') {
-      request.exchange.route = 'AdminImportDockerImage'
-      return importDocker(request, viewer)
-    }
-    if (action === 'import-lxd-image') {
-      request.exchange.route = 'AdminImportLxdImage'
-      return importLxd(request, viewer)
-    }
-    if (action === 'create-from-vm') refuseTritonOnly('custom image creation')
-    if (action !== undefined) throw invalidParameter('action', `"${action}" is not a valid action`)
-    return request.image(await createImage(request.service.images, body, viewer))
-  },
-}
+  access: 'change',
+  image: 'any',
+  summary: 'Creates an image from a manifest; its file is uploaded next.',
+  parameters: { action: actionOf() },
+  body: NewManifestSchema,
+  answers: AN_IMAGE,
+  handle: ({ service, body, viewer }) => createImage(service.images, body, viewer),
+})
+
+export const createImageFromVm = operation({
+  name: 'CreateImageFromVm',
+  method: 'POST',
+  path: '/images',
+  when: { action: 'create-from-vm' },
+  access: 'change',
+  image: 'any',
+  summary: 'Not available: it needs a Triton datacenter.',
+  body: NewManifestSchema,
+  answers: {},
+  handle: async () => refuseTritonOnly('custom image creation'),
+})

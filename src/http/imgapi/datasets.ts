@@ -1,8 +1,11 @@
+import { z } from 'zod'
+import { UUID } from '../../images/fields.ts'
 import type { Image } from '../../images/image.ts'
 import { imagesOf } from '../../images/listing.ts'
-import { listScope, readableImage } from '../../images/visibility.ts'
+import { listScope, readableImage, type Viewer } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { DatasetSchema } from './schemas.ts'
 
 /**
  * The Dataset API of before 2012, for reading (contract of dsapid, 5.1): what clients that know nothing else,
@@ -44,9 +47,8 @@ async function toDataset(request: ApiRequest, image: Image): Promise<Record<stri
   }
 }
 
-const active = async (request: ApiRequest, name?: string, version?: string) => {
+const active = async (request: ApiRequest, viewer: Viewer, name?: string, version?: string) => {
   const { policy, manifests } = request.service.images
-  const viewer = request.viewer({ everyChannel: true })
   const runs = await manifests.list({
     state: 'active',
     name: name === undefined ? undefined : { value: name, contains: false },
@@ -59,32 +61,39 @@ const active = async (request: ApiRequest, name?: string, version?: string) => {
   return imagesOf(runs)
 }
 
-export const listDatasets: Operation = {
+const dataset = { 200: { description: 'the dataset, or those of that name', schema: z.unknown() } }
+
+export const listDatasets = operation({
   name: 'ListDatasets',
   method: 'GET',
   path: '/datasets',
-  async handle(request) {
-    await request.identify()
-    const images = await active(request)
+  access: 'read',
+  image: 'any',
+  summary: 'Lists active images in the form of the old Dataset API.',
+  answers: { 200: { description: 'the datasets', schema: z.array(DatasetSchema) } },
+  async handle({ request, viewer }) {
+    const images = await active(request, viewer)
     return request.json(await Promise.all(images.map(image => toDataset(request, image))))
   },
-}
+})
 
 /** By UUID, or by an old-style name: `name`, `name:version`, each with `cloud:creator:` before it or not. */
-export const getDataset: Operation = {
+export const getDataset = operation({
   name: 'GetDataset',
   method: 'GET',
-  path: '/datasets/:uuid',
-  async handle(request) {
-    await request.identify()
-    const name = request.param('uuid')
-    if (!name.includes(':') && request.isUuid(name)) {
-      const image = await readableImage(request.service.images, name, request.viewer({ everyChannel: true }))
-      return request.json(await toDataset(request, image))
+  path: '/datasets/:arg',
+  access: 'read',
+  image: 'any',
+  summary: 'Returns an image by UUID, or those of a name, in the form of the old Dataset API.',
+  answers: dataset,
+  async handle({ request, service, viewer }) {
+    const name = request.param('arg')
+    if (UUID.test(name)) {
+      return request.json(await toDataset(request, await readableImage(service.images, name, viewer)))
     }
     const words = name.split(':')
     const [wanted, version] = words.length > 2 ? words.slice(2) : words
-    const images = await active(request, wanted, version)
+    const images = await active(request, viewer, wanted, version)
     return request.json(await Promise.all(images.map(image => toDataset(request, image))))
   },
-}
+})

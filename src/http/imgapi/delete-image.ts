@@ -1,19 +1,19 @@
 import { deleteImage } from '../../images/remove.ts'
-import { ownImage } from '../../images/visibility.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { flag } from '../parameters.ts'
 
 /** Reference contract, 8.14. */
-export const deleteImageOperation: Operation = {
+export const deleteImageOperation = operation({
   name: 'DeleteImage',
   method: 'DELETE',
   path: '/images/:uuid',
-  async handle(request) {
-    await request.authenticate()
-    const uuid = request.uuid()
-    const viewer = request.viewer()
-    await ownImage(request.service.images, uuid, viewer)
-    const everyChannel = request.query.flag('force_all_channels') ?? false
-    await deleteImage(request.service.images, uuid, viewer, everyChannel)
+  access: 'change',
+  image: 'own',
+  summary: 'Deletes an image with its files, or removes it from a channel if it is in others too.',
+  parameters: { force_all_channels: flag('delete it from all channels') },
+  answers: { 204: { description: 'the image is deleted' } },
+  async handle({ request, service, viewer, image, parameters }) {
+    await deleteImage(service.images, image.uuid, viewer, parameters.force_all_channels ?? false)
     return request.empty(204)
   },
-}
+})

@@ -1,10 +1,18 @@
+import { z } from 'zod'
 import { ImgapiError } from '../../images/errors.ts'
 import { escapeHtml, page } from '../../web/page.ts'
 import type { ApiRequest } from '../api-request.ts'
-import type { Operation } from '../operation.ts'
+import { openApiDocument, requestLine } from '../openapi.ts'
+import { type AnyOperation, operation } from '../operation.ts'
 import { bytesResponse } from '../respond.ts'
+import type { Service } from '../service.ts'
 
-/** What this server can do, for people who found it with a browser. */
+/** What this server can do, for people who found it with a browser, and for programs. */
+
+type Table = () => readonly AnyOperation[]
+
+const offered = (table: Table, service: Service) =>
+  table().filter(operation => operation.isOffered?.(service) ?? true)
 
 /** Throws NotAcceptable: a page is of no use to a client that wants something else. */
 function requireHtml(request: ApiRequest) {
@@ -14,42 +22,54 @@ function requireHtml(request: ApiRequest) {
   throw new ImgapiError('NotAcceptable', message, { headers: { Vary: 'Accept' } })
 }
 
-export const docs = (path: string, operations: () => readonly Operation[]): Operation => ({
-  name: 'Docs',
-  method: 'GET',
-  path,
-  async handle(request) {
-    requireHtml(request)
-    const rows = operations()
-      .filter(operation => operation.isOffered?.(request.service) ?? true)
-      .map(({ name, method, path }) => `<tr><td>${name}<td><code>${method} ${escapeHtml(path)}</code>`)
-    const body = `<h1>Image API</h1>
+export const docs = (path: string, table: Table): AnyOperation =>
+  operation({
+    name: 'Docs',
+    method: 'GET',
+    path,
+    access: 'public',
+    summary: 'Shows this list as a page.',
+    answers: { 200: { description: 'the page', media: 'text/html' } },
+    async handle({ request, service }) {
+      requireHtml(request)
+      const rows = offered(table, service).map(
+        one =>
+          `<tr><td>${one.name}<td><code>${escapeHtml(requestLine(one))}</code><td>${one.access}<td>${escapeHtml(one.summary)}`,
+      )
+      const body = `<h1>Image API</h1>
 <p>Add this server to a SmartOS host: <code>imgadm sources -a ${escapeHtml(request.baseUrl())}</code></p>
-<table><tr><th>Operation<th>Request${rows.join('\n')}</table>`
-    return bytesResponse(
-      request.exchange,
-      request.service.serverName,
-      page('imgapi', body),
-      'text/html; charset=utf-8',
-      {
+<p>For programs: <a href="/openapi.json">openapi.json</a></p>
+<table><tr><th>Operation<th>Request<th>Access<th>What it does${rows.join('\n')}</table>`
+      return bytesResponse(request.exchange, page('imgapi', body), 'text/html; charset=utf-8', {
         'Cache-Control': 'public, max-age=3600',
         Vary: 'Accept',
-      },
-    )
-  },
-})
+      })
+    },
+  })
+
+export const openApi = (table: Table): AnyOperation =>
+  operation({
+    name: 'OpenApi',
+    method: 'GET',
+    path: '/openapi.json',
+    access: 'public',
+    summary: 'Describes every operation in the form of OpenAPI 3.1.',
+    answers: { 200: { description: 'the document', schema: z.looseObject({ openapi: z.string() }) } },
+    handle: async ({ request, service }) => request.json(openApiDocument(offered(table, service))),
+  })
 
 /** A stack of images, sixteen pixels wide. */
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect x="1" y="9" width="14" height="5" rx="1" fill="#345"/><rect x="2" y="5" width="12" height="3" rx="1" fill="#579"/><rect x="3" y="2" width="10" height="2" rx="1" fill="#8bd"/></svg>`
 
-export const favicon: Operation = {
+export const favicon = operation({
   name: 'Favicon',
   method: 'GET',
   path: '/favicon.ico',
-  async handle(request) {
-    const { exchange, service } = request
-    return bytesResponse(exchange, service.serverName, Buffer.from(ICON), 'image/svg+xml', {
+  access: 'public',
+  summary: 'Returns the icon of the page.',
+  answers: { 200: { description: 'the icon', media: 'image/svg+xml' } },
+  handle: async ({ request }) =>
+    bytesResponse(request.exchange, Buffer.from(ICON), 'image/svg+xml', {
       'Cache-Control': 'public, max-age=86400',
-    })
-  },
-}
+    }),
+})

@@ -1,83 +1,96 @@
+import { z } from 'zod'
 import { checkCompression, readCompression } from '../../images/compression.ts'
 import { invalidParameter, missingBody, upload } from '../../images/errors.ts'
 import { readRemoteFiles, storeFetchedFile } from '../../images/fetched-file.ts'
 import { checkStorage, holdUpload } from '../../images/files.ts'
-import type { Image } from '../../images/image.ts'
 import { refuseOtherKeys } from '../../images/intake.ts'
 import { requireMutableFiles } from '../../images/lifecycle.ts'
 import { isObject } from '../../images/rules.ts'
-import { ownImage, type Viewer } from '../../images/visibility.ts'
 import { type Fetch, fetchFile, fetchOptions } from '../../jobs/fetch-file.ts'
 import { getManifest } from '../../jobs/missing.ts'
 import { ImgapiSource } from '../../sources/imgapi-source.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { ApiRequest } from '../api-request.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { text } from '../parameters.ts'
+import { AN_IMAGE } from './schemas.ts'
+
+const dataset_guid = text('the GUID of the ZFS dataset')
+const storage = text('local or manta; here is one store')
 
 /** POST /images/:uuid/file/from-url (reference contract, 8.10), from http as well as https. */
-export const addImageFileFromUrl: Operation = {
+export const addImageFileFromUrl = operation({
   name: 'AddImageFileFromUrl',
   method: 'POST',
   path: '/images/:uuid/file/from-url',
-  async handle(request) {
-    await request.authenticate()
-    const uuid = request.uuid()
-    const { images, client } = request.service
-    const viewer = request.viewer()
-    const image = await ownImage(images, uuid, viewer)
-    const body = await request.body()
+  access: 'change',
+  image: 'own',
+  summary: 'Fetches the file of an image from a URL.',
+  parameters: {
+    compression: text('gzip, bzip2, xz or none'),
+    sha1: text('what the SHA-1 of the file must be, hex'),
+    dataset_guid,
+    storage,
+  },
+  body: z.looseObject({ file_url: z.string() }),
+  answers: AN_IMAGE,
+  async handle({ request, service, image, viewer, body, parameters }) {
+    const { images, client } = service
     if (!isObject(body)) throw missingBody()
-    refuseOtherKeys(body, ['file_url', ...PARAMETERS])
+    refuseOtherKeys(body, ['file_url', ...Object.keys(parameters)])
     requireMutableFiles(image)
-    const parameter = (name: (typeof PARAMETERS)[number]) =>
-      request.query.get(name) ?? readText(name, body[name])
-    const compression = readCompression(parameter('compression'))
+    // A newer client sends all of these in the body.
+    const given = (name: keyof typeof parameters) => parameters[name] ?? readText(name, body[name])
+    const compression = readCompression(given('compression'))
     if (!compression) throw invalidParameter('compression', 'missing "compression"', 'Missing')
     if (body.file_url === undefined) {
       throw invalidParameter('file_url', 'missing "file_url" field from request body', 'Missing')
     }
     const url = await readSourceUrl(client, 'file_url', body.file_url)
-    checkStorage(parameter('storage'), viewer)
-    const sha1 = parameter('sha1')?.toLowerCase()
-    const dataset_guid = parameter('dataset_guid')
-    const fetched = await fetchInto(request, uuid, { url, sha1 }, head => checkCompression(compression, head))
-    return request.image(await storeFetchedFile(images, uuid, 0, { compression, dataset_guid }, fetched))
+    checkStorage(given('storage'), viewer)
+    const wanted = { url, sha1: given('sha1')?.toLowerCase() }
+    const details = { compression, dataset_guid: given('dataset_guid') }
+    const fetched = await fetchInto(request, image.uuid, wanted, head => checkCompression(compression, head))
+    return storeFetchedFile(images, image.uuid, 0, details, fetched)
   },
-}
+})
 
-/** In the query, or as a newer client sends them, in the body. */
-const PARAMETERS = ['compression', 'sha1', 'dataset_guid', 'storage'] as const
-
-/** Throws InvalidParameter: a `sha1` that is passed over would be one that nobody compares. */
+/** Throws InvalidParameter: a `sha1` that is passed over would be one that is never compared. */
 function readText(field: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value === 'string' && value !== '') return value
-  throw invalidParameter(
-    field,
-    `invalid "${field}" in the body: ${JSON.stringify(value)} is no text, or empty`,
-  )
+  const message = `invalid "${field}" in the body: ${JSON.stringify(value)} is no text, or empty`
+  throw invalidParameter(field, message)
 }
 
-/** `PUT /images/:uuid/file?source=`: the file, or both, of the same image at another server (8.9). */
-export async function addImageFileFromSource(
-  request: ApiRequest,
-  uuid: string,
-  viewer: Viewer,
-): Promise<Image> {
-  const { images, client } = request.service
-  let image = await ownImage(images, uuid, viewer)
-  requireMutableFiles(image)
-  checkStorage(request.query.get('storage'), viewer)
-  const url = await readSourceUrl(client, 'source', request.query.get('source'))
-  const source = new ImgapiSource(client, url)
-  const files = readRemoteFiles(images, await getManifest(source, uuid))
-  for (const [index, file] of files.entries()) {
-    const { size, sha1 } = file
-    const fetched = await fetchInto(request, uuid, { url: source.fileUrl(uuid, index), size, sha1 })
-    image = await storeFetchedFile(images, uuid, index, file, fetched)
-  }
-  return image
-}
+/** The file, or both, of the same image at another server (reference contract, 8.9). */
+export const addImageFileFromSource = operation({
+  name: 'AddImageFileFromSource',
+  method: 'PUT',
+  path: '/images/:uuid/file',
+  when: { source: true },
+  access: 'change',
+  image: 'own',
+  summary: 'Fetches the file of an image from another server that has the same image.',
+  parameters: { source: text('the URL of the other server'), storage },
+  answers: AN_IMAGE,
+  async handle({ request, service, image, viewer, parameters }) {
+    const { images, client } = service
+    const { uuid } = image
+    requireMutableFiles(image)
+    checkStorage(parameters.storage, viewer)
+    const url = await readSourceUrl(client, 'source', parameters.source)
+    const source = new ImgapiSource(client, url)
+    const files = readRemoteFiles(images, await getManifest(source, uuid))
+    let latest = image
+    for (const [index, file] of files.entries()) {
+      const { size, sha1 } = file
+      const fetched = await fetchInto(request, uuid, { url: source.fileUrl(uuid, index), size, sha1 })
+      latest = await storeFetchedFile(images, uuid, index, file, fetched)
+    }
+    return latest
+  },
+})
 
 /** Somebody is waiting for the answer: minutes of retries, as jobs have them, are no help. */
 const PATIENCE = 2

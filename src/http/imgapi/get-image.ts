@@ -1,20 +1,21 @@
-import { readableImage } from '../../images/visibility.ts'
 import { checkPreconditions, isNotModified } from '../conditions.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { AN_IMAGE } from './schemas.ts'
 
 /** Reference contract, 8.7. */
-export const getImage: Operation = {
+export const getImage = operation({
   name: 'GetImage',
   method: 'GET',
   path: '/images/:uuid',
-  async handle(request) {
-    const uuid = request.uuid()
-    await request.identify()
-    const image = await readableImage(request.service.images, uuid, request.viewer({ everyChannel: true }))
-    const view = request.view()
-    const etags = [request.rendered(image, { ...view, adminFields: false }).etag]
+  access: 'read',
+  image: 'readable',
+  summary: 'Returns the manifest of an image.',
+  answers: { ...AN_IMAGE, 304: { description: 'the client has this manifest already' } },
+  async handle({ request, image }) {
+    const fields = request.visibleFields()
+    const etags = [request.etagOf(image, fields)]
     checkPreconditions(request.headers, { etags })
     if (isNotModified(request.headers, { etags })) return request.empty(304, { Etag: `"${etags[0]}"` })
-    return request.image(image, view)
+    return request.image(image, fields)
   },
-}
+})

@@ -1,28 +1,34 @@
-import { type AclAction, changeAcl } from '../../images/acl.ts'
-import { invalidParameter } from '../../images/errors.ts'
-import { ownImage } from '../../images/visibility.ts'
-import type { Operation } from '../operation.ts'
+import { z } from 'zod'
+import { changeAcl } from '../../images/acl.ts'
+import { UUID } from '../../images/fields.ts'
+import { operation } from '../operation.ts'
+import { actionOf } from '../parameters.ts'
+import { AN_IMAGE } from './schemas.ts'
 
-const readAction = (given: string | undefined): AclAction => {
-  if (given === undefined || given === 'add') return 'add'
-  if (given === 'remove') return 'remove'
-  throw invalidParameter('action', `"${given}" is not a valid action`)
-}
+const AccountsSchema = z.union([z.array(z.string().regex(UUID)), z.string().regex(UUID)])
 
-/** Reference contract, 8.15. */
-export const imageAcl: Operation = {
-  name: 'AddImageAcl',
+const shared = {
   method: 'POST',
   path: '/images/:uuid/acl',
-  async handle(request) {
-    const { images } = request.service
-    await request.authenticate()
-    const uuid = request.uuid()
-    const viewer = request.viewer()
-    const action = readAction(request.query.get('action'))
-    if (action === 'remove') request.exchange.route = 'RemoveImageAcl'
-    const body = await request.body()
-    await ownImage(images, uuid, viewer)
-    return request.image(await changeAcl(images, uuid, action, body))
-  },
-}
+  access: 'change',
+  image: 'own',
+  body: AccountsSchema,
+  answers: AN_IMAGE,
+} as const
+
+/** Reference contract, 8.15. Adding is what is done without an action. */
+export const addImageAcl = operation({
+  ...shared,
+  name: 'AddImageAcl',
+  summary: 'Adds accounts to the access list of an image.',
+  parameters: { action: actionOf('add') },
+  handle: ({ service, image, body }) => changeAcl(service.images, image.uuid, 'add', body),
+})
+
+export const removeImageAcl = operation({
+  ...shared,
+  name: 'RemoveImageAcl',
+  when: { action: 'remove' },
+  summary: 'Removes accounts from the access list of an image.',
+  handle: ({ service, image, body }) => changeAcl(service.images, image.uuid, 'remove', body),
+})

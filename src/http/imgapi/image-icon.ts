@@ -1,59 +1,66 @@
 import { openStored } from '../../images/files.ts'
 import { addImageIcon, deleteImageIcon, iconOf } from '../../images/icon.ts'
-import { readableImage } from '../../images/visibility.ts'
 import { accelHeaders } from '../accel.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { text } from '../parameters.ts'
 import { sendFile } from '../send-file.ts'
+import { AN_IMAGE, BYTES } from './schemas.ts'
 
 /** Reference contract, 8.16. */
 const path = '/images/:uuid/icon'
 
-export const addImageIconOperation: Operation = {
+export const addImageIconOperation = operation({
   name: 'AddImageIcon',
   method: 'PUT',
   path,
-  async handle(request) {
-    await request.authenticate()
-    const uuid = request.uuid()
-    const { query, service } = request
-    const options = {
-      contentType: request.header('content-type'),
-      sha1: query.get('sha1'),
-      storage: query.get('storage'),
-    }
-    return request.image(await addImageIcon(service.images, uuid, request.viewer(), options, request.file()))
+  access: 'change',
+  image: 'own',
+  summary: 'Uploads the icon of an image: JPEG, GIF or PNG of at most 128 KiB.',
+  parameters: {
+    sha1: text('what the SHA-1 of the icon must be, hex'),
+    storage: text('local or manta; here is one store'),
   },
-}
+  body: 'bytes',
+  answers: AN_IMAGE,
+  handle: ({ request, service, viewer, image, parameters }) =>
+    addImageIcon(
+      service.images,
+      image.uuid,
+      viewer,
+      { ...parameters, contentType: request.header('content-type') },
+      request.file(),
+    ),
+})
 
-export const getImageIcon: Operation = {
+export const getImageIcon = operation({
   name: 'GetImageIcon',
   method: 'GET',
   path,
-  async handle(request) {
-    const uuid = request.uuid()
-    await request.identify()
-    const { images, serverName, accel } = request.service
-    const image = await readableImage(images, uuid, request.viewer({ everyChannel: true }))
+  access: 'read',
+  image: 'readable',
+  summary: 'Returns the icon of an image.',
+  answers: BYTES,
+  async handle({ request, service, image }) {
+    const { images, accel } = service
     const icon = iconOf(image)
-    const manifestEtag = request.rendered(image, { ...request.view(), adminFields: false }).etag
-    return sendFile(request.exchange, serverName, images.policy.stallTimeout, {
+    return sendFile(request.exchange, images.policy.stallTimeout, {
       size: icon.size,
       contentType: icon.contentType,
       md5: icon.md5 && Buffer.from(icon.md5, 'hex').toString('base64'),
-      resource: { etags: [icon.sha1, manifestEtag], modified: new Date(icon.mtime) },
-      accel: accelHeaders(accel, uuid, icon),
-      open: () => openStored(images, uuid, icon),
+      resource: { etags: [icon.sha1, request.etagOf(image)], modified: new Date(icon.mtime) },
+      accel: accelHeaders(accel, image.uuid, icon),
+      open: () => openStored(images, image.uuid, icon),
     })
   },
-}
+})
 
-export const deleteImageIconOperation: Operation = {
+export const deleteImageIconOperation = operation({
   name: 'DeleteImageIcon',
   method: 'DELETE',
   path,
-  async handle(request) {
-    await request.authenticate()
-    const uuid = request.uuid()
-    return request.image(await deleteImageIcon(request.service.images, uuid, request.viewer()))
-  },
-}
+  access: 'change',
+  image: 'own',
+  summary: 'Deletes the icon of an image.',
+  answers: AN_IMAGE,
+  handle: ({ service, image }) => deleteImageIcon(service.images, image.uuid),
+})

@@ -1,7 +1,8 @@
-import { importDockerImage } from '../../docker/import-docker.ts'
+import { z } from 'zod'
+import { importDockerImage as importLayers } from '../../docker/import-docker.ts'
 import { type FieldError, ImgapiError } from '../../images/errors.ts'
 import { isObject } from '../../images/rules.ts'
-import { requireOperator, type Viewer } from '../../images/visibility.ts'
+import type { Viewer } from '../../images/visibility.ts'
 import {
   canonicalName,
   DIGEST,
@@ -14,16 +15,36 @@ import { RegistryClient } from '../../registry/registry-client.ts'
 import { QUICK_RETRY } from '../../sources/resumable.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { streamMessages } from '../message-stream.ts'
+import { operation } from '../operation.ts'
+import { flag, text } from '../parameters.ts'
 
 /** `POST /images?action=import-docker-image` (reference contract, section 11). */
+
+export const importDockerImage = operation({
+  name: 'AdminImportDockerImage',
+  method: 'POST',
+  path: '/images',
+  when: { action: 'import-docker-image' },
+  access: 'operator',
+  image: 'any',
+  summary: 'Imports the layers of an image from a container registry, and streams its progress.',
+  parameters: {
+    repo: text('the name of the repository'),
+    tag: text('a tag; this or a digest is required'),
+    digest: text('the digest of the manifest'),
+    public: flag('whether the images are public; they are if left out'),
+  },
+  body: z.unknown(),
+  answers: { 200: { description: 'JSON objects, one a line, as things happen', media: 'application/json' } },
+  handle: ({ request, viewer }) => importDocker(request, viewer),
+})
 
 const invalid = (message: string, ...errors: FieldError[]) =>
   new ImgapiError('ValidationFailed', message, { errors })
 
 /** What goes wrong before anything is streamed is an answer like others; afterwards it is the last message. */
-export async function importDocker(request: ApiRequest, viewer: Viewer): Promise<Response> {
+async function importDocker(request: ApiRequest, viewer: Viewer): Promise<Response> {
   const { images, client, retry } = request.service
-  requireOperator(viewer)
   const { name, reference } = readReference(request)
   const isPublic = request.query.flag('public') ?? true
   const credentials = readCredentials(request, name)
@@ -32,7 +53,7 @@ export async function importDocker(request: ApiRequest, viewer: Viewer): Promise
   const { channel } = viewer
   const requestId = request.exchange.id
   return streamMessages(request, { id: canonicalName(name) }, (tell, signal) =>
-    importDockerImage({ images, registry, name, reference, isPublic, channel, requestId, signal, tell }),
+    importLayers({ images, registry, name, reference, isPublic, channel, requestId, signal, tell }),
   )
 }
 

@@ -1,30 +1,41 @@
+import { z } from 'zod'
 import { ImgapiError } from '../../images/errors.ts'
-import { requireOperator, type Viewer } from '../../images/visibility.ts'
 import type { ImageServer } from '../../lxd/image-server.ts'
 import { importLxdImage } from '../../lxd/import-lxd.ts'
 import { RestServer } from '../../lxd/rest-server.ts'
 import { SimpleStreams } from '../../lxd/simplestreams.ts'
-import type { ApiRequest } from '../api-request.ts'
 import { streamMessages } from '../message-stream.ts'
+import { operation } from '../operation.ts'
+import { flag, needed, text } from '../parameters.ts'
+import type { Service } from '../service.ts'
 
-/**
- * `POST /images?action=import-lxd-image&alias=REGISTRY:IMAGE` (reference contract, section 11). `secret`: for an
- * image of a server of LXD that is not public.
- */
-export async function importLxd(request: ApiRequest, viewer: Viewer): Promise<Response> {
-  const { images, retry } = request.service
-  requireOperator(viewer)
-  const full = request.query.nonEmpty('alias')
-  const { name, alias } = readAlias(full)
-  const isPublic = request.query.flag('public') ?? false
-  const { channel } = viewer
-  const requestId = request.exchange.id
-  return streamMessages(request, { id: full, alias: full }, async (tell, signal) => {
-    const server = imageServer(request, name)
-    const work = { images, retry, server, registry: name, alias, isPublic, channel, requestId }
-    await importLxdImage({ ...work, signal, tell })
-  })
-}
+/** Reference contract, section 11. */
+export const importLxdImageOperation = operation({
+  name: 'AdminImportLxdImage',
+  method: 'POST',
+  path: '/images',
+  when: { action: 'import-lxd-image' },
+  access: 'operator',
+  image: 'any',
+  summary: 'Imports an image from an LXD or simplestreams server, and streams its progress.',
+  parameters: {
+    alias: needed('the name of a server in the config, a colon, and the alias of the image'),
+    secret: text('for an image that its server does not show to everyone'),
+    public: flag('whether the image is public; it is not if left out'),
+  },
+  body: z.unknown(),
+  answers: { 200: { description: 'JSON objects, one a line, as things happen', media: 'application/json' } },
+  async handle({ request, service: { images, lxd, retry }, viewer: { channel }, parameters }) {
+    const { name, alias } = readAlias(parameters.alias)
+    const marks = { id: parameters.alias, alias: parameters.alias }
+    return streamMessages(request, marks, async (tell, signal) => {
+      const server = imageServer(lxd, name, parameters.secret)
+      const isPublic = parameters.public ?? false
+      const work = { images, retry, server, registry: name, alias, isPublic, channel }
+      await importLxdImage({ ...work, requestId: request.exchange.id, signal, tell })
+    })
+  },
+})
 
 /** Throws ValidationFailed or InvalidParameter. */
 function readAlias(full: string | undefined) {
@@ -41,8 +52,7 @@ function readAlias(full: string | undefined) {
 }
 
 /** Throws InvalidParameter, which names the registries of the config. */
-function imageServer({ service: { lxd }, query }: ApiRequest, name: string): ImageServer {
-  const { registries, client } = lxd
+function imageServer({ registries, client }: Service['lxd'], name: string, secret?: string): ImageServer {
   if (!Object.hasOwn(registries, name)) {
     const valid = Object.keys(registries).join(', ')
     throw new ImgapiError(
@@ -51,6 +61,6 @@ function imageServer({ service: { lxd }, query }: ApiRequest, name: string): Ima
     )
   }
   const { url, protocol } = registries[name]!
-  if (protocol === 'lxd') return new RestServer(client, new URL(url), query.get('secret'))
+  if (protocol === 'lxd') return new RestServer(client, new URL(url), secret)
   return new SimpleStreams(client, new URL(url))
 }

@@ -1,90 +1,138 @@
+import { z } from 'zod'
 import { alreadyExists } from '../../images/already-exists.ts'
 import { importImage } from '../../images/create.ts'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
-import type { Image } from '../../images/image.ts'
-import { findImage } from '../../images/images.ts'
-import { requireOperator, type Viewer, visibleImage } from '../../images/visibility.ts'
+import { correctMinPlatform } from '../../images/old-imgadm.ts'
+import { isObject } from '../../images/rules.ts'
+import { visibleImage } from '../../images/visibility.ts'
 import type { Job } from '../../jobs/job.ts'
 import { getManifest, missingManifests } from '../../jobs/missing.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import { ImgapiSource, type Manifest } from '../../sources/imgapi-source.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { ApiRequest } from '../api-request.ts'
+import { operation } from '../operation.ts'
+import { flag, needed, text } from '../parameters.ts'
 import type { Service } from '../service.ts'
+import { A_JOB, AN_IMAGE, ImportedManifestSchema } from './schemas.ts'
 
 /** The imports of section 10 of the reference contract, by which this server gets images from others. */
 
 const failed = (field: string, message: string, code: 'Invalid' | 'MissingParameter' = 'Invalid') =>
   new ImgapiError('ValidationFailed', message, { errors: [{ field, code }] })
 
-/** `action=import&source=`: the manifest alone; its file is asked for next. */
-export async function importFromSource(request: ApiRequest, uuid: string, viewer: Viewer): Promise<Image> {
-  const { images, client } = request.service
-  requireOperator(viewer)
-  request.query.flag('skip_owner_check')
-  const url = await readSourceUrl(client, 'source', request.query.nonEmpty('source'))
-  const manifest = await getManifest(new ImgapiSource(client, url), uuid)
-  return importImage(images, uuid, manifest, viewer)
-}
+/** Actions on an image that does not exist yet. */
+const shared = { method: 'POST', path: '/images/:uuid', image: 'new' } as const
 
-/** `action=import-remote&source=`: a job that brings the image and the origins that are missing. */
-export async function importRemote(request: ApiRequest, uuid: string, viewer: Viewer): Promise<Response> {
-  const { images, client, jobs } = request.service
-  const given = request.query.nonEmpty('source')
-  if (given === undefined) throw failed('source', 'missing source parameter', 'MissingParameter')
-  requireOperator(viewer)
-  request.query.flag('skip_owner_check')
-  const live = jobs.findLive(uuid)
-  if (live) return jobAnswer(request, live)
-  const url = await readSourceUrl(client, 'source', given)
-  const taken = await images.manifests.find(uuid)
-  if (taken) throw alreadyExists(uuid, taken.image)
-  const source = new ImgapiSource(client, url)
-  await missingManifests(images, missing => getManifest(source, missing), uuid)
-  const { channel } = viewer
-  const job = await jobs.submit({ task: 'import-remote-image', image_uuid: uuid, source: url, channel })
-  return jobAnswer(request, job)
-}
+const skip_owner_check = flag('accepted for clients of the reference; there is no account database here')
+const source = needed('the URL of the other server')
 
-/** `action=import-from-datacenter`: the same from a datacenter of the config, for the image's owner alone. */
-export async function importFromDatacenter(
-  request: ApiRequest,
-  uuid: string,
-  viewer: Viewer,
-  body: unknown,
-): Promise<Response> {
-  const { images, datacenters, jobs } = request.service
-  // A newer client sends these in the body.
-  const parameters = { ...(typeof body === 'object' ? (body as Record<string, unknown>) : {}) }
-  const account = viewer.account ?? parameters.account
-  if (typeof account !== 'string' || !UUID.test(account)) {
-    throw failed('account', `invalid image "account" (not a UUID): ${account}`)
-  }
-  const url = datacenterUrl(request, request.query.nonEmpty('datacenter') ?? parameters.datacenter)
-  const live = jobs.findLive(uuid)
-  if (live) return jobAnswer(request, live)
-  const source = new ImgapiSource(datacenters.client, url)
-  const manifest = await getOwn(source, uuid, account)
-  if (manifest.state !== 'active') {
-    throw failed('state', `Cannot import image ${uuid} - image is not active.`)
-  }
-  if (manifest.owner !== account) {
-    throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
-  }
-  if (await images.manifests.find(uuid)) {
-    // An account hears no more of an image than it can see.
-    const seen = await visibleImage(images, uuid, { ...viewer, account }).catch(() => undefined)
-    throw alreadyExists(uuid, seen?.image)
-  }
-  await checkOrigins(request.service, source, manifest, account)
-  const { channel } = viewer
-  const job = await jobs.submit({ task: 'import-dc-image', image_uuid: uuid, source: url, channel })
-  return jobAnswer(request, job)
-}
+export const importImageOperation = operation({
+  ...shared,
+  name: 'AdminImportImage',
+  when: { action: 'import' },
+  access: 'operator',
+  summary: 'Creates an image from a manifest with its UUID; its file is uploaded next.',
+  parameters: { skip_owner_check, source: text('an address makes another operation of this') },
+  body: ImportedManifestSchema,
+  answers: AN_IMAGE,
+  async handle({ request, service, body, viewer }) {
+    const { images } = service
+    const agent = request.header('user-agent')
+    const manifest = isObject(body) ? await correctMinPlatform(images, body, agent) : body
+    return importImage(images, request.uuid(), manifest, viewer)
+  },
+})
 
-function datacenterUrl(request: ApiRequest, name: unknown): URL {
-  const { own, urls } = request.service.datacenters
+export const importImageFromSource = operation({
+  ...shared,
+  name: 'AdminImportImageFromSource',
+  when: { action: 'import', source: true },
+  access: 'operator',
+  summary: 'Creates an image from the manifest that another server has; its file is fetched next.',
+  parameters: { skip_owner_check, source },
+  body: z.unknown(),
+  answers: AN_IMAGE,
+  async handle({ request, service, viewer, parameters }) {
+    const { images, client } = service
+    const uuid = request.uuid()
+    const url = await readSourceUrl(client, 'source', parameters.source)
+    const manifest = await getManifest(new ImgapiSource(client, url), uuid)
+    return importImage(images, uuid, manifest, viewer)
+  },
+})
+
+export const importRemoteImage = operation({
+  ...shared,
+  name: 'AdminImportRemoteImage',
+  when: { action: 'import-remote' },
+  access: 'operator',
+  summary: 'Starts a job that imports an image, and the origins that are missing, from another server.',
+  parameters: { source, skip_owner_check },
+  body: z.unknown(),
+  answers: A_JOB,
+  async handle({ request, service, viewer, parameters }) {
+    const { images, client, jobs } = service
+    const uuid = request.uuid()
+    if (parameters.source === undefined) {
+      throw failed('source', 'missing source parameter', 'MissingParameter')
+    }
+    const live = jobs.findLive(uuid)
+    if (live) return jobAnswer(request, live)
+    const url = await readSourceUrl(client, 'source', parameters.source)
+    const taken = await images.manifests.find(uuid)
+    if (taken) throw alreadyExists(uuid, taken.image)
+    const other = new ImgapiSource(client, url)
+    await missingManifests(images, missing => getManifest(other, missing), uuid)
+    const { channel } = viewer
+    const job = await jobs.submit({ task: 'import-remote-image', image_uuid: uuid, source: url, channel })
+    return jobAnswer(request, job)
+  },
+})
+
+export const importImageFromDatacenter = operation({
+  ...shared,
+  name: 'ImportImageFromDatacenter',
+  when: { action: 'import-from-datacenter' },
+  access: 'change',
+  summary: 'Starts a job that imports an image of the account from a datacenter of the config.',
+  parameters: { datacenter: needed('the name of the datacenter') },
+  body: z.unknown(),
+  answers: A_JOB,
+  async handle({ request, service, viewer, body, parameters }) {
+    const { images, datacenters, jobs } = service
+    const uuid = request.uuid()
+    // A newer client sends these in the body.
+    const given = { ...(typeof body === 'object' ? (body as Record<string, unknown>) : {}) }
+    const account = viewer.account ?? given.account
+    if (typeof account !== 'string' || !UUID.test(account)) {
+      throw failed('account', `invalid image "account" (not a UUID): ${account}`)
+    }
+    const url = datacenterUrl(service, parameters.datacenter ?? given.datacenter)
+    const live = jobs.findLive(uuid)
+    if (live) return jobAnswer(request, live)
+    const source = new ImgapiSource(datacenters.client, url)
+    const manifest = await getOwn(source, uuid, account)
+    if (manifest.state !== 'active') {
+      throw failed('state', `Cannot import image ${uuid} - image is not active.`)
+    }
+    if (manifest.owner !== account) {
+      throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
+    }
+    if (await images.manifests.find(uuid)) {
+      // An account hears no more of an image than it can see.
+      const seen = await visibleImage(images, uuid, { ...viewer, account }).catch(() => undefined)
+      throw alreadyExists(uuid, seen?.image)
+    }
+    await checkOrigins(service, source, manifest, account)
+    const { channel } = viewer
+    const job = await jobs.submit({ task: 'import-dc-image', image_uuid: uuid, source: url, channel })
+    return jobAnswer(request, job)
+  },
+})
+
+function datacenterUrl({ datacenters: { own, urls } }: Service, name: unknown): URL {
   const others = Object.keys(urls).filter(other => other !== own)
   if (typeof name !== 'string' || name === '') {
     throw failed('datacenter', 'missing datacenter parameter', 'MissingParameter')
@@ -128,32 +176,30 @@ function jobAnswer(request: ApiRequest, job: Job): Response {
   )
 }
 
-/** What only a Triton datacenter has. Throws NotAvailable. */
-export function refuseTritonOnly(what: string): never {
-  const message = `${what} is not currently available: it needs a Triton datacenter, and this is a standalone image server`
-  throw new ImgapiError('NotAvailable', message)
-}
-
-/** `action=change-stor`: there is one store, so everything is where it should be already. */
-export async function changeStor(
-  request: ApiRequest,
-  uuid: string,
-  viewer: Viewer,
-  body: unknown,
-): Promise<Response> {
-  const { images } = request.service
-  requireOperator(viewer)
-  const fromBody = typeof body === 'object' && body !== null ? (body as { stor?: unknown }).stor : undefined
-  const { query } = request
-  const stor = query.has('stor') ? query.nonEmpty('stor') : fromBody
-  if (stor === undefined) throw failed('stor', 'missing "stor" query parameter', 'MissingParameter')
-  if (stor !== 'local') throw failed('stor', `unknown storage type "${stor}"`)
-  const { image } = await findImage(images, uuid)
-  if (image.files.length === 0) throw invalidParameter('stor', `image "${uuid}" has no file`)
-  if (image.files.length > 1) {
-    throw new ImgapiError('NotImplemented', 'cannot change stor for images with multiple files')
-  }
-  if (image.icon) throw new ImgapiError('NotImplemented', 'cannot change stor for images with an icon')
-  const view = { ...request.view(), adminFields: true, channels: images.policy.channels.length > 0 }
-  return request.text(request.rendered(image, view).body)
-}
+/** There is one store, so everything is where it should be already. */
+export const changeImageStor = operation({
+  name: 'AdminChangeImageStor',
+  method: 'POST',
+  path: '/images/:uuid',
+  when: { action: 'change-stor' },
+  access: 'operator',
+  image: 'visible',
+  summary: 'Accepts `stor=local`, where every file is already.',
+  parameters: { stor: needed('local') },
+  body: z.unknown(),
+  answers: AN_IMAGE,
+  async handle({ request, service, image, body, parameters }) {
+    const { channels } = service.images.policy
+    const fromBody = isObject(body) ? body.stor : undefined
+    const stor = request.query.has('stor') ? parameters.stor : fromBody
+    if (stor === undefined) throw failed('stor', 'missing "stor" query parameter', 'MissingParameter')
+    if (stor !== 'local') throw failed('stor', `unknown storage type "${stor}"`)
+    if (image.files.length === 0) throw invalidParameter('stor', `image "${image.uuid}" has no file`)
+    if (image.files.length > 1) {
+      throw new ImgapiError('NotImplemented', 'cannot change stor for images with multiple files')
+    }
+    if (image.icon) throw new ImgapiError('NotImplemented', 'cannot change stor for images with an icon')
+    const fields = { ...request.visibleFields(), adminFields: true, channels: channels.length > 0 }
+    return request.rawJson(request.rendered(image, fields).body)
+  },
+})

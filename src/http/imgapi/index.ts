@@ -1,41 +1,47 @@
-import type { Operation } from '../operation.ts'
+import type { AnyOperation } from '../operation.ts'
 import { reloadAuthKeys } from './auth-keys.ts'
 import { cloneImageOperation } from './clone-image.ts'
-import { createImageOperation } from './create-image.ts'
+import { createImageFromVm, createImageOperation } from './create-image.ts'
 import { getDataset, listDatasets } from './datasets.ts'
 import { deleteImageOperation } from './delete-image.ts'
-import { docs, favicon } from './docs.ts'
-import { addImageFileFromUrl } from './fetch-image-file.ts'
+import { docs, favicon, openApi } from './docs.ts'
+import { addImageFileFromSource, addImageFileFromUrl } from './fetch-image-file.ts'
 import { getImage } from './get-image.ts'
-import { imageAcl } from './image-acl.ts'
-import { imageAction } from './image-action.ts'
+import { addImageAcl, removeImageAcl } from './image-acl.ts'
+import {
+  activateImageOperation,
+  channelAddImage,
+  disableImage,
+  enableImage,
+  unknownImageAction,
+  updateImageOperation,
+} from './image-action.ts'
 import { addImageFileOperation, getImageFile } from './image-file.ts'
 import { addImageIconOperation, deleteImageIconOperation, getImageIcon } from './image-icon.ts'
-import { refuseTritonOnly } from './imports.ts'
+import { importDockerImage } from './import-docker-image.ts'
+import { importLxdImageOperation } from './import-lxd-image.ts'
+import {
+  changeImageStor,
+  importImageFromDatacenter,
+  importImageFromSource,
+  importImageOperation,
+  importRemoteImage,
+} from './imports.ts'
 import { cancelJob, getJob, listImageJobs, listJobs } from './jobs.ts'
 import { listChannels } from './list-channels.ts'
 import { listImages } from './list-images.ts'
 import { listMirrors, runMirrors } from './mirrors.ts'
 import { ping } from './ping.ts'
 import { getState, updateState } from './state.ts'
+import { exportImage, pushImage } from './triton-only.ts'
 
-/** Reference contract, 8.19. */
-const pushImage: Operation = {
-  name: 'AdminPushDockerImage',
-  method: 'POST',
-  path: '/images/:uuid/push',
-  async handle(request) {
-    await request.authenticate()
-    return refuseTritonOnly('pushing docker images')
-  },
-}
-
-/** Every operation of the Image API that this server has. */
-export const OPERATIONS: readonly Operation[] = [
+/** Every operation of the Image API. */
+export const OPERATIONS: readonly AnyOperation[] = [
   ping,
   // Old clients follow no redirects, so the page is at both.
   docs('/', () => OPERATIONS),
   docs('/docs', () => OPERATIONS),
+  openApi(() => OPERATIONS),
   favicon,
   getState,
   updateState,
@@ -43,16 +49,32 @@ export const OPERATIONS: readonly Operation[] = [
   listChannels,
   listImages,
   createImageOperation,
+  createImageFromVm,
+  importDockerImage,
+  importLxdImageOperation,
   getImage,
-  imageAction,
+  activateImageOperation,
+  enableImage,
+  disableImage,
+  updateImageOperation,
+  channelAddImage,
+  importImageOperation,
+  importImageFromSource,
+  importRemoteImage,
+  importImageFromDatacenter,
+  changeImageStor,
+  exportImage,
+  unknownImageAction,
   deleteImageOperation,
   getImageFile,
   addImageFileOperation,
+  addImageFileFromSource,
+  addImageFileFromUrl,
   getImageIcon,
   addImageIconOperation,
   deleteImageIconOperation,
-  addImageFileFromUrl,
-  imageAcl,
+  addImageAcl,
+  removeImageAcl,
   listImageJobs,
   pushImage,
   cloneImageOperation,

@@ -1,39 +1,43 @@
+import { z } from 'zod'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
-import { requireOperator } from '../../images/visibility.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { flag, needed, text } from '../parameters.ts'
+import { MirrorSchema } from './schemas.ts'
 
-/** The mirrors that the config names: how they are doing. `actions=true`: with what the last run did. */
-export const listMirrors: Operation = {
+const answers = { 200: { description: 'the mirrors', schema: z.array(MirrorSchema) } }
+
+export const listMirrors = operation({
   name: 'ListMirrors',
   method: 'GET',
   path: '/mirrors',
-  async handle(request) {
-    await request.authenticate()
-    // What a run did names images of every account.
-    requireOperator({ authenticated: true, account: request.query.get('account') })
-    const { mirrors } = request.service
-    const actions = request.query.flag('actions') ?? false
-    return request.json(mirrors.describe({ actions, source: request.query.get('source') }))
+  access: 'operator',
+  summary: 'Lists the mirrors of the config with their last runs.',
+  parameters: {
+    actions: flag('with what the last run did'),
+    source: text('the mirror of this source alone'),
   },
-}
+  answers,
+  handle: async ({ request, service, parameters: { actions = false, source } }) =>
+    request.json(service.mirrors.describe({ actions, source })),
+})
 
-/**
- * `action=run`: starts a run of each mirror, or of that `source`, if none is under way. With `dry_run=true` the
- * answer is what it would do.
- */
-export const runMirrors: Operation = {
+export const runMirrors = operation({
   name: 'RunMirrors',
   method: 'POST',
   path: '/mirrors',
-  async handle(request) {
-    await request.authenticate()
-    const { mirrors } = request.service
-    const action = request.query.nonEmpty('action')
+  access: 'operator',
+  summary: 'Starts a run of each mirror that is idle.',
+  parameters: {
+    action: needed('run'),
+    source: text('the mirror of this source alone'),
+    dry_run: flag('answer with what a run would do, and do nothing'),
+  },
+  answers,
+  async handle({ request, service: { mirrors }, parameters: { action, source, dry_run } }) {
     if (action === undefined) throw new ImgapiError('MissingParameter', '"action" is required')
     if (action !== 'run') throw invalidParameter('action', `"${action}" is not a valid action`)
-    const source = request.query.get('source')
-    if (request.query.flag('dry_run') ?? false) return request.json(await mirrors.plan(source))
+    if (dry_run) return request.json(await mirrors.plan(source))
     void mirrors.run(source)
     return request.json(mirrors.describe({ source }))
   },
-}
+})

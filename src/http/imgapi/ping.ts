@@ -1,6 +1,9 @@
+import { z } from 'zod'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { VERSION } from '../../version.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import type { Parameter } from '../parameters.ts'
+import { PingSchema } from './schemas.ts'
 
 /** Errors that a client may ask for to see how it copes (reference contract, 8.1). */
 const SAMPLES: Record<string, () => ImgapiError> = {
@@ -37,6 +40,15 @@ const OTHERS = new Set([
   'Upload',
 ])
 
+/** Throws the error that the client asks for. */
+const sample: Parameter<void> = {
+  description: 'answer with a sample of this error',
+  schema: z.string(),
+  read(query, name) {
+    if (query.has(name)) throw sampleError(query.get(name) ?? '')
+  },
+}
+
 function sampleError(given: string): ImgapiError {
   const name = given.replace(/Error$/, '') || 'Internal'
   const sample = Object.hasOwn(SAMPLES, name) ? SAMPLES[name] : undefined
@@ -46,13 +58,16 @@ function sampleError(given: string): ImgapiError {
 }
 
 /** imgadm tells an Image API from an old Dataset API by `imgapi`; nothing here needs credentials. */
-export const ping: Operation = {
+export const ping = operation({
   name: 'Ping',
   method: 'GET',
   path: '/ping',
-  async handle(request) {
-    const { user } = await request.identify({ isPublic: true })
-    if (request.query.has('error')) throw sampleError(request.query.get('error') ?? '')
+  access: 'public',
+  summary: 'Says that the server is there, its version, and as which user the caller is known.',
+  parameters: { error: sample },
+  answers: { 200: { description: 'the server is there', schema: PingSchema } },
+  async handle({ request }) {
+    const { user } = request.caller
     return request.json({
       ping: 'pong',
       version: VERSION,
@@ -61,4 +76,4 @@ export const ping: Operation = {
       ...(user && { user }),
     })
   },
-}
+})

@@ -1,38 +1,42 @@
 import { ImgapiError } from '../../images/errors.ts'
-import type { Operation } from '../operation.ts'
+import { operation } from '../operation.ts'
+import { needed } from '../parameters.ts'
+import { StateSchema } from './schemas.ts'
 
-/** Reference contract, 8.3: what the server is doing, for its operators. */
-export const getState: Operation = {
+/** Reference contract, 8.3. */
+export const getState = operation({
   name: 'AdminGetState',
   method: 'GET',
   path: '/state',
-  async handle(request) {
-    await request.authenticate()
-    const { log, logOutput, gateways, storageProblem } = request.service
-    const memory = process.memoryUsage.rss()
+  access: 'operator',
+  summary: 'Returns what the server is doing, for its operators.',
+  answers: { 200: { description: 'the state', schema: StateSchema } },
+  async handle({ request, service: { log, logOutput, gateways, storageProblem } }) {
     return request.json({
       cache: {},
       log: { level: log.level, lost: logOutput.lost },
       storageTypes: ['local'],
       storage: storageProblem() ?? 'ok',
       uptime: Math.round(process.uptime()),
-      memory: { rss: memory },
+      memory: { rss: process.memoryUsage.rss() },
       gateways: await gateways(),
     })
   },
-}
+})
 
 /** There are no caches to drop, but test suites of the reference ask for it before they begin. */
-export const updateState: Operation = {
+export const updateState = operation({
   name: 'AdminUpdateState',
   method: 'POST',
   path: '/state',
-  async handle(request) {
-    await request.authenticate()
-    const action = request.query.nonEmpty('action')
+  access: 'operator',
+  summary: 'Accepts `action=dropcaches`, and does nothing.',
+  parameters: { action: needed('dropcaches') },
+  answers: { 202: { description: 'done' } },
+  async handle({ request, parameters: { action } }) {
     if (action === 'dropcaches') return request.empty(202)
     throw action === undefined
       ? new ImgapiError('MissingParameter', '"action" is required')
       : new ImgapiError('InvalidArgument', `"${action}" is not a valid action`)
   },
-}
+})

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Answer, addFile, bytes, call, create, md5, sha1, uuid } from '../../support/api.ts'
+import { OpenApi } from '../../support/openapi.ts'
 import { startServer, type TestServer } from '../../support/server.ts'
 
 /**
@@ -48,6 +49,11 @@ export interface Expectation {
   headers?: Record<string, string | RegExp | undefined>
 }
 
+/** For the table of cases by operation at the end of the run. */
+interface Meta {
+  operation?: string
+}
+
 interface Suite {
   config?: Record<string, unknown>
   /** What all cases of the suite read and none changes; the answer are names for their texts. */
@@ -73,9 +79,11 @@ export function conformance(title: string, cases: Case[], { config = {}, setup }
   describe(title, () => {
     let server: TestServer
     let names: Record<string, string> = CONSTANTS
+    let described: OpenApi
 
     beforeAll(async () => {
       server = await startServer({ config, keep: true })
+      described = new OpenApi((await call(server, 'GET', '/openapi.json')).body)
       names = { ...CONSTANTS, ...(await setup?.(server)) }
     })
 
@@ -84,15 +92,20 @@ export function conformance(title: string, cases: Case[], { config = {}, setup }
       rmSync(server.folder, { recursive: true, force: true })
     })
 
-    for (const one of cases) test(one.name, () => run(one))
+    for (const one of cases) test(one.name, ({ task }) => run(one, task.meta as Meta))
 
-    async function run(one: Case) {
+    async function run(one: Case, meta: Meta) {
       const fill = filler(one.given ? { ...names, ...(await make(server, filler(names)(one.given))) } : names)
       for (const step of one.after ?? []) {
         const answer = await send(server, fill(typeof step === 'string' ? { request: step } : step))
         expect(answer.status, answer.text).toBeLessThan(300)
       }
-      check(await send(server, fill(one)), fill(one.expect))
+      const filled = fill(one)
+      const answer = await send(server, filled)
+      check(answer, fill(one.expect))
+      const [method = '', target = ''] = filled.request.split(/ (.*)/)
+      described.check(method, target, answer)
+      meta.operation = described.operationOf(method, target) ?? 'no operation'
       if (one.leaves) {
         const shown = await call(server, 'GET', fill('/images/{image}?channel=*'))
         expect(shown.body).toMatchObject(fill(one.leaves))
