@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import packageJson from '../package.json' with { type: 'json' }
-import { parseConfig, Schema } from '../src/config.ts'
+import { parseConfig, Schema } from '../src/config/config.ts'
 import { namesIn } from './support/folders.ts'
 import { needsAll } from './support/programs.ts'
 import { run } from './support/run.ts'

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import sshpk from 'sshpk'
-import { readRegularNow } from '../regular-file.ts'
+import { readRegularNow } from '../util/regular-file.ts'
 
 /** Bytes of a file of keys, which have a few hundred each. */
 const LARGEST = 1024 * 1024

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
 import { type Inspection, inspectDatadir, moveAside } from '../storage/local/inspect.ts'
 import { layoutOf } from '../storage/local/layout.ts'
 import { lockDatadir } from '../storage/local/lock.ts'

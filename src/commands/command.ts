@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { ArgDef, CommandDef } from 'citty'
-import { defaultConfigPath } from '../config.ts'
+import { defaultConfigPath } from '../config/config.ts'
 
 /** What our commands have in common: strict arguments, examples, and errors that say how to go on. */
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { similarField } from '../client/publish/fixes.ts'
 import { isFieldName, TEXT_FIELDS } from '../images/fields.ts'
 import { isObject } from '../images/rules.ts'
-import { similarField } from '../publish/fixes.ts'
-import { parseManifest } from '../written-text.ts'
+import { parseManifest } from '../images/written-text.ts'
 import { FailedError, UsageError } from './command.ts'
 
 /** Fields of a manifest as words: `name=base os=smartos tags.role=os requirements.min_ram=512`. */

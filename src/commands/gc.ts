@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
 import { findGarbage, type Garbage, removeGarbage } from '../storage/local/garbage.ts'
 import { layoutOf } from '../storage/local/layout.ts'
 import { emptyFolder } from '../storage/local/load.ts'

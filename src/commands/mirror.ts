@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MirrorAction, MirrorRecord } from '../client/types.ts'
-import { readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
 import { layoutOf } from '../storage/local/layout.ts'
 import { isLocked } from '../storage/local/lock.ts'
 import { findTarget, GLOBAL_ARGS, type GlobalValues, type Terminal, withTerminal } from './client-command.ts'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { ImgapiError, upload } from '../images/errors.ts'
-import { parseManifest } from '../written-text.ts'
+import { parseManifest } from '../images/written-text.ts'
 import type { Exchange } from './exchange.ts'
 import { Query } from './query.ts'
 

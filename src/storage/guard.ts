@@ -1,7 +1,7 @@
 import { ImgapiError, storageIsDown } from '../images/errors.ts'
 import type { Files, Locks, Manifests, ReceivedFile } from '../images/ports.ts'
-import type { JobStore } from '../jobs/job.ts'
-import type { MirrorStore } from '../mirror/record.ts'
+import type { JobStore } from '../imports/jobs/job.ts'
+import type { MirrorStore } from '../imports/mirror/record.ts'
 import type { Health } from './health.ts'
 import { UncertainChange } from './uncertain-change.ts'
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { bytes, call } from '../support/api.ts'
 import { send } from '../support/http.ts'
 import { portOf, startMistify, upload } from '../support/mistify.ts'

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { needs } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { temporaryFolder } from '../support/server.ts'

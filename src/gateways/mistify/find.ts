@@ -5,7 +5,7 @@ import type { Images } from '../../images/images.ts'
 import { imagesOf } from '../../images/listing.ts'
 import { provenanceOf } from '../../images/provenance.ts'
 import { listScope, seesPublicOnly, type Viewer, visibleImage } from '../../images/visibility.ts'
-import type { Job } from '../../jobs/job.ts'
+import type { Job } from '../../imports/jobs/job.ts'
 import { fromImage, fromJob, IMAGE_TYPES, type MistifyImage, type MistifyType } from './record.ts'
 import { type MistifyRequest, notFound } from './request.ts'
 

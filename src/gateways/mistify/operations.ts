@@ -1,6 +1,6 @@
 import type { Route } from '../../http/router.ts'
 import { deleteImage } from '../../images/remove.ts'
-import { isLive } from '../../jobs/job.ts'
+import { isLive } from '../../imports/jobs/job.ts'
 import { downloadImage } from './download.ts'
 import { fetchImage } from './fetch.ts'
 import { findImage, listAll } from './find.ts'

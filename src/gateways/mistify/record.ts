@@ -1,6 +1,6 @@
 import type { Image } from '../../images/image.ts'
 import { provenanceOf } from '../../images/provenance.ts'
-import type { Job } from '../../jobs/job.ts'
+import type { Job } from '../../imports/jobs/job.ts'
 import { withoutCredentials } from '../../sources/http-client.ts'
 
 /** An image as mistify-image-service shows it: all fields always there, in its order. */

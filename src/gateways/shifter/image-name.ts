@@ -1,4 +1,4 @@
-import { DIGEST, isTag as isReference, REPOSITORY } from '../../registry/image-name.ts'
+import { DIGEST, isTag as isReference, REPOSITORY } from '../../sources/registry/image-name.ts'
 import type { ImageManager } from './imagemanager.ts'
 
 /** Names of images, as people type them and as registries take them. */

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { ImgapiError } from '../../images/errors.ts'
-import { escapeHtml, page } from '../../web/page.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { openApiDocument, requestLine } from '../openapi.ts'
 import { type AnyOperation, operation } from '../operation.ts'
+import { escapeHtml, page } from '../page.ts'
 import { bytesResponse } from '../respond.ts'
 import type { Service } from '../service.ts'
 

@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { importDockerImage as importLayers } from '../../docker/import-docker.ts'
 import { type FieldError, ImgapiError } from '../../images/errors.ts'
 import { isObject } from '../../images/rules.ts'
 import type { Viewer } from '../../images/visibility.ts'
+import { importDockerImage as importLayers } from '../../imports/docker/import-docker.ts'
 import {
   canonicalName,
   DIGEST,
@@ -10,8 +10,8 @@ import {
   isTag,
   parseImageName,
   registryUrl,
-} from '../../registry/image-name.ts'
-import { RegistryClient } from '../../registry/registry-client.ts'
+} from '../../sources/registry/image-name.ts'
+import { RegistryClient } from '../../sources/registry/registry-client.ts'
 import { QUICK_RETRY } from '../../sources/resumable.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { streamMessages } from '../message-stream.ts'

@@ -1,7 +1,7 @@
 import { type Adapter, Low, LowSync, type SyncAdapter } from 'lowdb'
 import { ImgapiError } from '../../images/errors.ts'
 import { LARGEST_DOCUMENT, parseJson } from '../../images/json.ts'
-import { readRegularNow } from '../../regular-file.ts'
+import { readRegularNow } from '../../util/regular-file.ts'
 import { replaceFile } from './durable.ts'
 
 /** A JSON file as lowdb knows it. */

@@ -8,7 +8,7 @@ import type { Image, StoredFile } from '../../images/image.ts'
 import { circleMessage, findCircles } from '../../images/origins.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { type ManifestRules, validateManifest } from '../../images/validate.ts'
-import { NotRegularError, openRegular } from '../../regular-file.ts'
+import { NotRegularError, openRegular } from '../../util/regular-file.ts'
 import { commit, syncFolder } from './durable.ts'
 import {
   filePath,

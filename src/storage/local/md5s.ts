@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import type { StoredFile } from '../../images/image.ts'
-import { openRegular, readRegularNow } from '../../regular-file.ts'
+import { openRegular, readRegularNow } from '../../util/regular-file.ts'
 import { Hasher } from './hasher.ts'
 import { cachePath, filePath, type Layout, temporaryPath } from './layout.ts'
 

@@ -10,7 +10,7 @@ import {
 } from '../../images/fields.ts'
 import { type Icon, type Image, type ImageFile, isAvailable, toManifest } from '../../images/image.ts'
 import { isObject } from '../../images/rules.ts'
-import { irregularity } from '../../regular-file.ts'
+import { irregularity } from '../../util/regular-file.ts'
 import type { Document } from './document.ts'
 import { isStoredName } from './layout.ts'
 

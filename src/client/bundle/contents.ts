@@ -1,0 +1,84 @@
+import { EXTENSION } from '../../images/compression.ts'
+import type { RemoteFile, RemoteImage } from '../types.ts'
+import { BundleError } from './bundle-error.ts'
+
+/** What is in a bundle, under which names, and in which order: README, sums and manifests first, then the files. */
+
+export const README = 'README.txt'
+export const SUMS = 'SHA1SUMS'
+export const MANIFEST_ENDING = '.imgmanifest'
+
+export interface BundledFile extends RemoteFile {
+  /** In the bundle. */
+  name: string
+  uuid: string
+  index: number
+}
+
+export interface BundledImage {
+  manifest: RemoteImage
+  manifestName: string
+  files: BundledFile[]
+}
+
+/** A tar header has room for a hundred bytes; with the endings and a UUID this stays below. */
+const LONGEST_STEM = 50
+
+/** Names for images that have their origins before them; people have to tell them apart. Throws BundleError. */
+export function nameContents(manifests: readonly RemoteImage[]): BundledImage[] {
+  const taken = new Set<string>()
+  return manifests.map(manifest => {
+    const { uuid } = manifest
+    const stem = `${manifest.name}-${manifest.version}`
+      .replace(/[^A-Za-z0-9._+-]+/g, '-')
+      .replace(/^[.-]+/, '')
+      .slice(0, LONGEST_STEM)
+    const short = `${stem}-${uuid.slice(0, 8)}`
+    const base = taken.has(short) ? `${stem}-${uuid}` : short
+    taken.add(base)
+    const files = filesOf(manifest).map((file, index) => {
+      const kind = index === 0 ? '.zfs' : `.file${index}`
+      return { ...file, uuid, index, name: `${base}${kind}${EXTENSION[file.compression] ?? ''}` }
+    })
+    return { manifest, manifestName: `${base}${MANIFEST_ENDING}`, files }
+  })
+}
+
+/** What a manifest says of its files, in a form that can be relied on. Throws BundleError. */
+export function filesOf({ uuid, files }: RemoteImage): RemoteFile[] {
+  if (!Array.isArray(files) || files.length === 0) throw new BundleError(`image ${uuid} has no file`)
+  return files.map(file => {
+    const size = Number(file.size)
+    if (Number.isSafeInteger(size) && size > 0 && /^[0-9a-f]{40}$/.test(file.sha1)) return { ...file, size }
+    throw new BundleError(`the manifest of image ${uuid} does not tell the size and SHA-1 of its file`)
+  })
+}
+
+export const sumsOf = (images: readonly BundledImage[]) =>
+  images.flatMap(({ files }) => files.map(({ sha1, name }) => `${sha1}  ${name}\n`)).join('')
+
+export function readmeOf(images: readonly BundledImage[], source: string, file: string): string {
+  const list = images.map(({ manifest, files }) => {
+    const size = files.reduce((sum, one) => sum + one.size, 0)
+    return `  ${manifest.uuid}  ${manifest.name} ${manifest.version}, ${size} bytes`
+  })
+  const installs = images.map(
+    ({ manifestName, files }) => `  imgadm install -m ${manifestName} -f ${files[0]!.name}`,
+  )
+  return `Images for SmartOS, from ${source}.
+Origins come before the images that are made from them.
+
+${list.join('\n')}
+
+Bring them all to an image server:
+
+  imgapi bundle import ${file} -u http://USER@images.example.com:8080
+
+Or, without an image server, install them on a SmartOS host, in this order:
+
+  tar xf ${file}
+${installs.join('\n')}
+
+The SHA-1 of each image file is in ${SUMS}: sha1sum -c ${SUMS}
+`
+}

@@ -1,0 +1,175 @@
+import { createHash, type Hash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { download, type RetryPolicy } from '../../sources/resumable.ts'
+import type { ImgapiClient } from '../client.ts'
+import { renameDurably } from '../fetch-file.ts'
+import type { RemoteImage } from '../types.ts'
+import { BundleError } from './bundle-error.ts'
+import {
+  type BundledFile,
+  type BundledImage,
+  nameContents,
+  README,
+  readmeOf,
+  SUMS,
+  sumsOf,
+} from './contents.ts'
+import { END, entriesOf, headerOf, paddingOf } from './tar.ts'
+
+export interface WriteOptions {
+  path: string
+  retry: RetryPolicy
+  signal: AbortSignal
+  /** Told how many bytes of a file are there, those of an earlier attempt included. */
+  onProgress(file: BundledFile, bytes: number): void
+  onDone(file: BundledFile): void
+  onRetry(error: Error): void
+}
+
+/**
+ * Writes a bundle of images that have their origins before them: one tar. It has its name when it is complete
+ * and safe; until then it is `FILE.partial`, and the same command goes on with that, whatever ended it. Throws
+ * BundleError for a file that is not what its manifest says, and SourceError.
+ */
+export async function writeBundle(
+  client: ImgapiClient,
+  manifests: readonly RemoteImage[],
+  options: WriteOptions,
+): Promise<BundledImage[]> {
+  const { path } = options
+  const images = nameContents(manifests)
+  const head = await headOf(images, client.url.href, basename(path))
+  const partial = `${path}.partial`
+  const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o644)
+  try {
+    let position = await takeUp(handle, head)
+    for (const { manifest, files } of images) {
+      const mtime = dateOf(manifest)
+      for (const file of files) position = await addFile(client, handle, position, file, mtime, options)
+    }
+    await writeAll(handle, END, position)
+    await handle.truncate(position + END.length)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await renameDurably(partial, path)
+  return images
+}
+
+/** What people read, and what an import has to know before the first file. */
+const headOf = (images: readonly BundledImage[], source: string, file: string) =>
+  entriesOf([
+    { name: README, text: readmeOf(images, source, file) },
+    { name: SUMS, text: sumsOf(images) },
+    ...images.map(({ manifest, manifestName }) => ({
+      name: manifestName,
+      text: `${JSON.stringify(manifest, null, 2)}\n`,
+    })),
+  ])
+
+function dateOf({ published_at }: RemoteImage): Date {
+  const time = Date.parse(published_at ?? '') || 0
+  return new Date(Math.max(time, 0))
+}
+
+/** A file that begins with other contents is of another bundle: nothing of it is kept. */
+async function takeUp(handle: FileHandle, head: Buffer): Promise<number> {
+  const found = Buffer.alloc(head.length)
+  await handle.read(found, 0, head.length, 0)
+  if (!found.equals(head)) {
+    await handle.truncate(0)
+    await writeAll(handle, head, 0)
+  }
+  return head.length
+}
+
+/** Resolves to where the next entry begins. */
+async function addFile(
+  client: ImgapiClient,
+  handle: FileHandle,
+  position: number,
+  file: BundledFile,
+  mtime: Date,
+  options: WriteOptions,
+): Promise<number> {
+  const { name, size, sha1, uuid } = file
+  const { size: length } = await handle.stat()
+  const header = await headerOf({ name, size, mtime })
+  const start = position + header.length
+  const kept = Math.min(size, Math.max(0, length - start))
+  await writeAll(handle, header, position)
+  let found = await addBytes(client, handle, start, file, kept, options)
+  // A machine that lost power tears files.
+  if (found !== sha1 && kept > 0) found = await addBytes(client, handle, start, file, 0, options)
+  if (found !== sha1) {
+    await handle.truncate(position)
+    throw new BundleError(
+      `the server sent a file of image ${uuid} with SHA-1 ${found}; the manifest says ${sha1}`,
+    )
+  }
+  const padding = paddingOf(size)
+  await writeAll(handle, padding, start + size)
+  options.onDone(file)
+  return start + size + padding.length
+}
+
+/** Fetches what comes after the bytes that are there. Resolves to the SHA-1 of all. */
+async function addBytes(
+  client: ImgapiClient,
+  handle: FileHandle,
+  start: number,
+  file: BundledFile,
+  kept: number,
+  { signal, retry, onProgress, onRetry }: WriteOptions,
+): Promise<string> {
+  const { uuid, index, size } = file
+  const hash = createHash('sha1')
+  await hashKept(hash, handle, start, kept, signal)
+  onProgress(file, kept)
+  const url = client.fileUrl(uuid, index)
+  let at = kept
+  const stream = download(client, url, {
+    offset: kept,
+    expectedSize: size,
+    isVerified: true,
+    signal,
+    retry,
+    onRetry,
+  })
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    if (at + chunk.length > size) {
+      throw new BundleError(
+        `the server sent more than the ${size} bytes that the manifest of image ${uuid} says`,
+      )
+    }
+    await writeAll(handle, chunk, start + at)
+    hash.update(chunk)
+    at += chunk.length
+    onProgress(file, at)
+  }
+  return hash.digest('hex')
+}
+
+const PIECE = 1024 * 1024
+
+async function hashKept(hash: Hash, handle: FileHandle, start: number, length: number, signal: AbortSignal) {
+  const piece = Buffer.alloc(Math.min(PIECE, length))
+  for (let at = 0; at < length; ) {
+    signal.throwIfAborted()
+    const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, length - at), start + at)
+    if (bytesRead === 0) return
+    hash.update(piece.subarray(0, bytesRead))
+    at += bytesRead
+  }
+}
+
+/** A write may take fewer bytes than it was given. */
+async function writeAll(handle: FileHandle, bytes: Buffer, position: number) {
+  for (let written = 0; written < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, written, bytes.length - written, position + written)
+    written += bytesWritten
+  }
+}

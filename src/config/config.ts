@@ -1,0 +1,298 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { type ParseError, parse as parseLeniently } from 'jsonc-parser'
+import { z } from 'zod'
+import type { GatewayKind } from '../gateways/gateway.ts'
+import * as GATEWAYS from '../gateways/registry.ts'
+import { UUID } from '../images/fields.ts'
+import { LxdRegistries } from '../imports/lxd/settings.ts'
+import { MirrorList } from '../imports/mirror/settings.ts'
+import { choice, flag, minimumRate, pathPrefix, text, url, whole } from './rules.ts'
+
+/**
+ * The config file: every key, its default and its meaning. The keys of the predecessor (`datadir`, `port`,
+ * `host`, `userdb`) mean what they meant there; the others are named as the reference server names them
+ * where it has them.
+ */
+
+const User = z.strictObject(
+  {
+    // A colon would end the name in an HTTP Basic header.
+    name: text.regex(/^[^:]+$/, { error: 'a name without a colon' }).describe('login name'),
+    password: text.describe('in clear, or as `imgapi passwd` prints it'),
+  },
+  { error: 'an object {"name": ..., "password": ...}' },
+)
+
+const Channel = z.strictObject(
+  {
+    name: text
+      .regex(/^[a-z][a-z0-9_-]*$/, { error: 'lower-case letters, digits, "_" and "-", a letter first' })
+      .describe('as clients name it'),
+    description: z.string({ error: 'text' }).default('').describe('shown to clients'),
+    default: flag.optional().describe('used by requests that name no channel'),
+  },
+  { error: 'an object {"name": ..., "description": ..., "default": true}' },
+)
+
+const Source = z.strictObject(
+  {
+    url: url.describe('the sources whose URLs begin so'),
+    ca: text.optional().describe('file with the certificate of the authority to trust, PEM'),
+    insecure: flag.optional().describe('trust any certificate'),
+  },
+  { error: 'an object {"url": ..., "ca": FILE, "insecure": false}' },
+)
+
+const Imports = z.strictObject(
+  {
+    concurrency: whole(1, 64).default(3).describe('imports at once'),
+    minimumRate,
+    retries: whole(0, 100).default(8).describe('times that a failed fetch is tried again'),
+    firstDelay: whole(1, 3600_000, ' (milliseconds)')
+      .default(1000)
+      .describe('milliseconds before the first retry; then doubled'),
+    longestDelay: whole(1, 3600_000, ' (milliseconds)')
+      .default(60_000)
+      .describe('milliseconds between two retries at most'),
+  },
+  { error: 'an object {"concurrency": ..., "retries": ...}' },
+)
+
+const Accel = z.strictObject(
+  {
+    header: text
+      .regex(/^[A-Za-z0-9-]+$/, { error: 'the name of a header' })
+      .default('X-Accel-Redirect')
+      .describe('header that tells the front which file to send'),
+    prefix: pathPrefix.describe('where the front has the data directory, for itself alone'),
+  },
+  { error: 'an object {"header": ..., "prefix": ...}' },
+)
+
+const Tls = z.strictObject(
+  {
+    cert: text.describe('file with the certificate and its chain, PEM'),
+    key: text.describe('file with the private key, PEM'),
+  },
+  { error: 'an object {"cert": FILE, "key": FILE}' },
+)
+
+/** Each gateway says itself what its settings are. */
+const Gateways = z.strictObject(
+  Object.fromEntries(
+    Object.entries<GatewayKind>(GATEWAYS).map(([name, { schema }]) => [name, schema.optional()]),
+  ),
+  { error: `an object {"${Object.keys(GATEWAYS)[0]}": ...}` },
+)
+
+export const Schema = z.strictObject(
+  {
+    datadir: text.describe('directory where the images are kept; made if it is missing'),
+    port: whole(0, 65535).default(8080).describe('TCP port to listen on; 0 takes a free one'),
+    host: text.default('127.0.0.1').describe('name by which clients reach the server'),
+    address: text
+      .optional()
+      .describe('address to listen on; default: `host` if it is an address of this machine, else all'),
+    userdb: z
+      .array(User, { error: 'a list of {"name": ..., "password": ...}' })
+      .default([])
+      .describe('who may change anything'),
+    mode: choice('standalone', 'public', 'private', 'dc')
+      .default('standalone')
+      .describe(
+        'rules of the reference server to follow; `standalone` serves public and private images side by side',
+      ),
+    anonymous: choice('all', 'public', 'none')
+      .default('all')
+      .describe(
+        'what may be read without credentials: every active image, those with `public: true`, or nothing',
+      ),
+    authType: choice('any', 'basic', 'signature', 'none')
+      .default('any')
+      .describe(
+        'credentials that count: HTTP Basic, HTTP signatures, or both; `none` lets everyone do everything',
+      ),
+    authKeys: z
+      .record(text, z.array(text, { error: 'a list of SSH public keys' }), {
+        error: 'an object {USER: [KEY, ...]}',
+      })
+      .default({})
+      .describe(
+        'SSH public keys of users for HTTP signatures; more in `<datadir>/etc/authkeys/local/<user>.keys`',
+      ),
+    channels: z
+      .array(Channel, { error: 'a list of {"name": ..., "description": ...}' })
+      .refine(channels => new Set(channels.map(({ name }) => name)).size === channels.length, {
+        error: 'a list in which each name stands once',
+      })
+      .refine(channels => channels.filter(channel => channel.default).length <= 1, {
+        error: 'a list with one default at most',
+      })
+      .default([])
+      .describe('release channels; without any, `?channel=` is ignored'),
+    adminUuid: text
+      .regex(UUID, { error: 'a UUID in lower case' })
+      .optional()
+      .describe('account that owns the images of nobody in mode dc'),
+    serverName: text.optional().describe('value of the `Server` header; default: imgapi/VERSION'),
+    logLevel: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
+      .default('info')
+      .describe('least level that is logged'),
+    tls: Tls.optional().describe('serve HTTPS; the files are read again on SIGHUP'),
+    publicUrl: url.optional().describe('URL by which clients reach the server; default: as the request says'),
+    accel: Accel.optional().describe(
+      'let the nginx through which every request comes send the bytes of files: support-files/nginx-accel.conf',
+    ),
+    allowPrivateSources: flag
+      .default(false)
+      .describe('let imports fetch from loopback, link-local and private addresses'),
+    sources: z
+      .array(Source, { error: 'a list of {"url": ..., "ca": FILE, "insecure": false}' })
+      .default([])
+      .describe(
+        'TLS settings of places that imports fetch from; certificates are verified unless `insecure`',
+      ),
+    imports: Imports.prefault({}).describe(
+      'how imports run: how many at once, and how often a failure is retried',
+    ),
+    mirrors: MirrorList.default([]).describe('other servers whose images are kept here too, and how'),
+    incoming: text
+      .optional()
+      .describe(
+        'drop folder: images that are put there are published; default: `<datadir>/incoming`, if it is there',
+      ),
+    gateways: Gateways.prefault({}).describe(
+      'other protocols over the same images; off unless they are named here',
+    ),
+    datacenterName: text.optional().describe('name of this datacenter'),
+    imgapiUrlFromDatacenter: z
+      .record(text, url, { error: 'an object {DATACENTER: URL}' })
+      .default({})
+      .describe('where import-from-datacenter finds the other datacenters'),
+    lxdRegistries: LxdRegistries.describe(
+      'LXD image servers by name: URLs (simplestreams), or `{"url": ..., "protocol": "lxd"}`; default: `images` and `ubuntu`, as in LXD',
+    ),
+    maxImageSize: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes)')
+      .optional()
+      .describe('largest image file to take, in bytes; default: what the disk holds'),
+    stallTimeout: whole(1, 86_400, ' (seconds)')
+      .default(60)
+      .describe('seconds without a byte after which a transfer is ended'),
+    shutdownTimeout: whole(0, 86_400, ' (seconds)')
+      .default(300)
+      .describe('seconds that transfers under way get to finish when the server is stopped'),
+  },
+  { error: 'an object' },
+)
+
+export type Config = z.output<typeof Schema>
+export type User = z.output<typeof User>
+
+/** A config that cannot be used; the message says where and what is expected there. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+export const defaultConfigPath = () => join(process.env.HOME ?? homedir(), '.imgapi.json')
+
+/** Reads a config file. Paths in it are relative to it. Throws ConfigError with every problem. */
+export function readConfig(path: string): Config {
+  const config = parseConfig(readJson(path), path)
+  const fromHere = (file: string) => resolve(dirname(path), file)
+  return {
+    ...config,
+    datadir: fromHere(config.datadir),
+    sources: config.sources.map(source => ({ ...source, ...(source.ca && { ca: fromHere(source.ca) }) })),
+    ...(config.incoming && { incoming: fromHere(config.incoming) }),
+    ...(config.tls && { tls: { cert: fromHere(config.tls.cert), key: fromHere(config.tls.key) } }),
+  }
+}
+
+function readJson(path: string): unknown {
+  let json: string
+  try {
+    json = readFileSync(path, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const reason = code === 'ENOENT' ? 'there is no such file; name one with -c FILE' : message
+    throw new ConfigError(`${path}: ${reason}`)
+  }
+  try {
+    return JSON.parse(json)
+  } catch {
+    throw new ConfigError(`${path}: not valid JSON${whereBroken(json)}`)
+  }
+}
+
+/** Line and column. The parser's own message would quote the text, which may be a password. */
+function whereBroken(json: string): string {
+  const errors: ParseError[] = []
+  parseLeniently(json, errors, { disallowComments: true })
+  const [first] = errors
+  if (!first) return ''
+  const lines = json.slice(0, first.offset).split('\n')
+  return `: line ${lines.length}, column ${lines.at(-1)!.length + 1}`
+}
+
+/** `path` is only named in messages. */
+export function parseConfig(value: unknown, path: string): Config {
+  const result = Schema.safeParse(value, { reportInput: true })
+  if (result.success) return checkMirrors(result.data, path)
+  throw new ConfigError(
+    result.error.issues
+      .flatMap(describeIssue)
+      .map(line => `${path}: ${line}`)
+      .join('\n'),
+  )
+}
+
+/** Throws ConfigError for a mirror whose images would go into no channel. */
+function checkMirrors(config: Config, path: string): Config {
+  const { channels, mirrors } = config
+  const goesInto = (name: string | undefined) =>
+    channels.some(channel => (name === undefined ? channel.default : channel.name === name))
+  const problems = mirrors.flatMap(({ channel }, index) => {
+    if (channels.length === 0 || goesInto(channel)) return []
+    const found = channel === undefined ? 'nothing' : JSON.stringify(channel)
+    const names = channels.map(({ name }) => `"${name}"`).join(', ')
+    return [`${path}: mirrors[${index}].channel: found ${found}, expected one of ${names}`]
+  })
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'))
+  return config
+}
+
+/** Where, what was found, what is expected. Nothing that may hold a password is repeated. */
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  const where = issue.path
+    .map((key, index) =>
+      typeof key === 'number' ? `[${key}]` : index === 0 ? String(key) : `.${String(key)}`,
+    )
+    .join('')
+  if (issue.code === 'unrecognized_keys') {
+    const prefix = where ? `${where}.` : ''
+    const known = where ? '' : `; the keys are ${Object.keys(Schema.shape).join(', ')}`
+    return issue.keys.map(key => `${prefix}${key}: unknown key${known}`)
+  }
+  const [key, , name] = issue.path
+  // What a gateway's settings hold is its own affair.
+  const isSecret =
+    key === 'userdb' ||
+    (key === 'mirrors' && (name === undefined || name === 'source')) ||
+    (key === 'gateways' && typeof issue.input === 'object')
+  const found =
+    issue.input === undefined ? 'nothing' : isSecret ? typeName(issue.input) : withoutUserinfo(issue.input)
+  return [`${where || 'the config'}: found ${found}, expected ${issue.message}`]
+}
+
+/** As JSON, without the credentials that a URL in it may have. */
+const withoutUserinfo = (value: unknown) => JSON.stringify(value).replace(/\/\/[^/"]*@/g, '//***@')
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  return (
+    { string: 'text', number: 'a number', boolean: 'true or false' }[typeof value as string] ?? 'an object'
+  )
+}

@@ -1,0 +1,128 @@
+import type { Readable } from 'node:stream'
+import { ImgapiError, isOutOfSpace, storageIsDown } from '../../images/errors.ts'
+import { fileTooBig } from '../../images/files.ts'
+import type { Images } from '../../images/images.ts'
+import type { ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
+import { type HttpClient, SourceError } from '../../sources/http-client.ts'
+import { type DownloadOptions, download, type RetryPolicy, type Told } from '../../sources/resumable.ts'
+
+/** Brings the bytes at a URL into the file store, and proves that they are the right ones. */
+
+export interface Fetch {
+  client: HttpClient
+  url: URL
+  size?: number | undefined
+  sha1?: string | undefined
+  /** Where there is no digest: of the version that an earlier attempt has a part of. */
+  validator?: string | undefined
+  signal: AbortSignal
+  retry: RetryPolicy
+  throttle?: DownloadOptions['throttle']
+  onAnswer?(told: Told): Promise<void>
+  onProgress?(bytes: number, arrived: number): void
+  onRetry?(error: Error): void
+}
+
+type Receive = (open: (offset: number) => Readable) => Promise<ReceivedFile>
+
+const downloadError = (message: string, cause?: unknown) => new ImgapiError('Download', message, { cause })
+
+/** Throws Download; the bytes of a wrong file are dropped. */
+export async function fetchFile(fetch: Fetch, receive: Receive): Promise<ReceivedFile> {
+  for (;;) {
+    const { received, start } = await receiveOnce(fetch, receive)
+    const problem = mismatch(received, fetch.size, fetch.sha1)
+    if (!problem) return received
+    await received.discard()
+    const error = downloadError(problem)
+    // What an earlier attempt left may be the part that is wrong: a machine that lost power tears files.
+    if (start === 0) throw error
+    fetch.onRetry?.(error)
+  }
+}
+
+async function receiveOnce(fetch: Fetch, receive: Receive) {
+  const { client, url, size, sha1, validator, signal, retry, throttle } = fetch
+  const { onAnswer, onProgress, onRetry } = fetch
+  const ended = new AbortController()
+  let failure: unknown
+  let start = 0
+  /** What fails here is not the source, which is not asked again. */
+  const giveUp = (error: unknown) => {
+    ended.abort(error)
+    throw error
+  }
+  const open = (offset: number) => {
+    start = offset
+    const stream = download(client, url, {
+      offset,
+      expectedSize: size,
+      isVerified: sha1 !== undefined,
+      validator,
+      signal: AbortSignal.any([signal, ended.signal]),
+      retry,
+      throttle,
+      ...(onAnswer && { onAnswer: told => onAnswer(told).catch(giveUp) }),
+      ...(onProgress && { onProgress }),
+      ...(onRetry && { onRetry }),
+    })
+    stream.on('error', error => {
+      failure = error
+    })
+    return stream
+  }
+  try {
+    const received = await receive(open)
+    return { received, start }
+  } catch (error) {
+    signal.throwIfAborted()
+    ended.signal.throwIfAborted()
+    // What the store saw is a body that broke off; why it did is what the download says.
+    if (failure instanceof SourceError) throw downloadError(failure.message, failure)
+    if (error instanceof ImgapiError && error.code === 'Upload') throw downloadError(error.message, error)
+    throw error
+  } finally {
+    ended.abort()
+  }
+}
+
+function mismatch(received: ReceivedFile, size: number | undefined, sha1: string | undefined) {
+  if (received.size === 0) return 'image file size is 0 bytes, empty files are not allowed'
+  if (size !== undefined && received.size !== size) {
+    return `"size" file field, ${size}, does not match the downloaded file size, ${received.size}`
+  }
+  if (sha1 !== undefined && sha1 !== received.sha1) {
+    return `"sha1" file field, ${sha1}, does not match the downloaded file sha1 hash, ${received.sha1}`
+  }
+  return undefined
+}
+
+/** What arrives is limited to what the source promised, and to what this server takes. */
+export function fetchOptions(
+  { policy: { maxImageSize } }: Images,
+  size: number | undefined,
+  inspect?: (head: Buffer) => void,
+): ReceiveOptions {
+  const limit =
+    size !== undefined
+      ? { size, message: `the source sends more than the ${size} bytes that its manifest says` }
+      : maxImageSize !== undefined
+        ? { size: maxImageSize, message: fileTooBig('size', maxImageSize) }
+        : undefined
+  return { expectedSize: size, ...(limit && { limit }), ...(inspect && { inspect }) }
+}
+
+/**
+ * Runs an import. What has arrived under these names serves the next attempt when it fails; but on a full disk it is
+ * in the way of everything else, and is dropped.
+ */
+export async function dropWhenFull<T>(images: Images, names: string[], run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (!isOutOfSpace(error)) throw error
+    for (const name of names) await images.files.forget(name)
+    const { message } = error as Error
+    throw storageIsDown(`${message}; what had arrived of the image was removed to make room`, error)
+  }
+}

@@ -1,0 +1,86 @@
+import { type RemoteFile, readRemoteFiles } from '../../images/fetched-file.ts'
+import { isActivated } from '../../images/image.ts'
+import type { Images } from '../../images/images.ts'
+import { ImgapiSource } from '../../sources/imgapi-source.ts'
+import { withRetries } from '../../sources/resumable.ts'
+import { bringImage, type ImportTools } from './bring-image.ts'
+import type { Job, JobStep, Progress, Task } from './job.ts'
+import { getManifest, missingManifests } from './missing.ts'
+
+/** Brings an image here with all the origins that are missing, each of them complete before the next begins. */
+
+/** The task of jobs that bring an image from another Image API. */
+export const importTask =
+  (tools: ImportTools): Task =>
+  (job, signal, progress) =>
+    importChain(tools, new ImgapiSource(tools.client, new URL(job.secret_source)), job, signal, progress)
+
+/** Runs a job to its end; what was done before a restart is not done again. */
+async function importChain(
+  tools: ImportTools,
+  source: ImgapiSource,
+  job: Job,
+  signal: AbortSignal,
+  progress: Progress,
+) {
+  const { images, retry } = tools
+  const manifests = await withRetries(
+    () => missingManifests(images, uuid => getManifest(source, uuid, signal), job.image_uuid),
+    { retry, signal, onRetry: progress.retried },
+  )
+  const files = new Map(manifests.map(manifest => [manifest.uuid, readRemoteFiles(images, manifest)]))
+  job.steps = planSteps(job.steps, files)
+  await progress.note()
+  for (const manifest of manifests) {
+    const step = job.steps.find(candidate => candidate.uuid === manifest.uuid)!
+    Object.assign(step, { state: 'running', started_at: images.now().toISOString() })
+    await progress.note()
+    await bringImage(tools, source, {
+      uuid: step.uuid,
+      manifest,
+      files: files.get(manifest.uuid)!,
+      channel: job.channel,
+      signal,
+      onPartial: name => {
+        if (job.partials.includes(name)) return Promise.resolve()
+        job.partials.push(name)
+        return progress.note()
+      },
+      onProgress: (bytes, arrived) => progress.moved(step, bytes, arrived),
+      onRetry: error => progress.retried(error),
+    })
+    finishStep(step, images.now())
+    await progress.note()
+  }
+
+  function planSteps(known: JobStep[], wanted: Map<string, RemoteFile[]>): JobStep[] {
+    const here = known.filter(({ uuid }) => !wanted.has(uuid))
+    // Brought before a crash that came before the record, or by somebody else.
+    for (const step of here) if (step.state !== 'done') finishStep(step, images.now())
+    const missing = [...wanted].map(
+      ([uuid, remote]): JobStep => ({
+        uuid,
+        state: 'waiting',
+        bytes_done: 0,
+        bytes_expected: remote.reduce((total, file) => total + file.size, 0),
+      }),
+    )
+    return [...here, ...missing]
+  }
+}
+
+function finishStep(step: JobStep, now: Date) {
+  Object.assign(step, { state: 'done', bytes_done: step.bytes_expected, finished_at: now.toISOString() })
+}
+
+/**
+ * Removes the unfinished images that an earlier version of this server has begun for a job. The job imports them
+ * again: now an image appears complete.
+ */
+export async function removeUnfinished(images: Images, job: Job) {
+  for (const uuid of job.made ?? []) {
+    const found = await images.manifests.find(uuid)
+    if (found && !isActivated(found.image)) await images.manifests.remove(uuid, found.revision)
+  }
+  delete job.made
+}

@@ -1,0 +1,282 @@
+import PQueue from 'p-queue'
+import type { Logger } from 'pino'
+import { fullMessage, ImgapiError } from '../../images/errors.ts'
+import type { Images } from '../../images/images.ts'
+import { removeUnfinished } from './import-chain.ts'
+import { interruptedTooOften, MOST_INTERRUPTIONS } from './interruptions.ts'
+import { isLive, type Job, type JobStore, type Task, toRecord } from './job.ts'
+import { Leftovers } from './leftovers.ts'
+import { type ImportRequest, newJob } from './new-job.ts'
+import { oldJobs } from './old-jobs.ts'
+import { JobRecords } from './records.ts'
+
+export interface JobsOptions {
+  images: Images
+  /** How a job of each kind is done. */
+  tasks: Readonly<Record<Job['task'], Task>>
+  store: JobStore
+  log: Logger
+  /** How many run at once. */
+  concurrency: number
+  /** Whether somebody else needs what the file store has under that name of what a job fetches. */
+  keeps(partial: string): boolean
+}
+
+/** How often the progress of a running job is written down. */
+const PROGRESS_INTERVAL = 2000
+
+interface Running {
+  controller: AbortController
+  done: Promise<void>
+  /** For the rate. */
+  startedAt: number
+  bytes: number
+}
+
+const CANCELED = new ImgapiError('Download', 'canceled')
+const STOPPED = new Error('the server is being stopped')
+
+export const jobNotFound = (uuid: string) => new ImgapiError('ResourceNotFound', `job ${uuid} not found`)
+
+/** The imports of a server: queued, a few at once, on record, and resumed after a restart. */
+export class Jobs {
+  readonly #options: JobsOptions
+  readonly #queue: PQueue
+  readonly #records: JobRecords
+  readonly #leftovers: Leftovers
+  readonly #jobs = new Map<string, Job>()
+  readonly #running = new Map<string, Running>()
+  #isClosing = false
+
+  constructor(options: JobsOptions) {
+    this.#options = options
+    this.#queue = new PQueue({ concurrency: options.concurrency })
+    const { images, store, log } = options
+    this.#records = new JobRecords(store, log)
+    const isWanted = (name: string) => this.#isWanted(name)
+    this.#leftovers = new Leftovers({ images, log, records: this.#records, isWanted })
+  }
+
+  /** Takes up what a stop or a crash interrupted, and forgets what is long over. */
+  async start() {
+    const { images, store, log } = this.#options
+    for (const job of await store.list()) {
+      await removeUnfinished(images, job).catch(error => log.error({ err: error }, 'an old import is left'))
+      this.#jobs.set(job.uuid, job)
+    }
+    await this.#forgetOld()
+    const isWanted = (name: string) => this.#isWanted(name)
+    await store.sweep(isWanted).catch(error => log.error({ err: error }, 'parts of old imports are left'))
+    for (const job of this.list().reverse()) if (isLive(job)) await this.#takeUp(job)
+  }
+
+  /**
+   * A job that was running when the server ended without being asked to may be what ended it. A stop leaves no
+   * record of a running job, unless that could not be written.
+   */
+  async #takeUp(job: Job) {
+    if (job.state === 'running') job.interruptions++
+    if (job.interruptions <= MOST_INTERRUPTIONS) return this.#enqueue(job)
+    await this.#finish(job, 'failed', interruptedTooOften('import', job.interruptions))
+  }
+
+  /** The job for that image which is under way, or a new one. */
+  async submit(request: ImportRequest): Promise<Job> {
+    const live = this.findLive(request.image_uuid)
+    if (live) return live
+    this.#requireOpen()
+    const job = newJob(this.#options.images, request)
+    this.#jobs.set(job.uuid, job)
+    try {
+      await this.#records.save(job)
+    } catch (error) {
+      // It may be on record all the same: then it runs, as it would after a restart.
+      if (await this.#records.isThere(job)) this.#enqueue(job)
+      else this.#jobs.delete(job.uuid)
+      throw error
+    }
+    this.#enqueue(job)
+    await this.#forgetOld()
+    return job
+  }
+
+  /** Puts a failed job back into the queue, to go on with what it has. `source`: its own, with the credentials. */
+  async retry(job: Job, source: URL) {
+    this.#requireOpen()
+    const before = { ...job }
+    job.state = 'queued'
+    job.interruptions = 0
+    job.secret_source = source.href
+    delete job.error
+    delete job.started_at
+    delete job.finished_at
+    try {
+      await this.#records.save(job)
+    } catch (error) {
+      Object.assign(job, before)
+      // The record may say by now that it is queued.
+      await this.#records.note(job)
+      throw error
+    }
+    this.#enqueue(job)
+  }
+
+  findLive(imageUuid: string): Job | undefined {
+    return [...this.#jobs.values()].find(job => job.image_uuid === imageUuid && isLive(job))
+  }
+
+  /** Throws ResourceNotFound. */
+  find(uuid: string): Job {
+    const job = this.#jobs.get(uuid)
+    if (!job) throw jobNotFound(uuid)
+    return job
+  }
+
+  /** Newest first. */
+  list(): Job[] {
+    return [...this.#jobs.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
+  }
+
+  record(job: Job): Record<string, unknown> {
+    const running = isLive(job) ? this.#running.get(job.uuid) : undefined
+    const seconds = running ? (Date.now() - running.startedAt) / 1000 : 0
+    return toRecord(job, running && seconds > 0 ? running.bytes / seconds : 0)
+  }
+
+  /** Stops a job that is under way, takes its unfinished image away, and forgets the record of one that is over. */
+  async cancel(uuid: string): Promise<Job> {
+    const job = this.find(uuid)
+    if (!isLive(job)) {
+      await this.#forget(job)
+      return job
+    }
+    const running = this.#running.get(uuid)
+    if (running) {
+      running.controller.abort(CANCELED)
+      await running.done
+    } else {
+      // At once, or its turn could come meanwhile.
+      job.state = 'canceled'
+      await this.#finish(job, 'canceled', CANCELED)
+    }
+    await this.#records.require(job)
+    return job
+  }
+
+  /** Stops what runs; it goes on at the next start. */
+  async close() {
+    this.#isClosing = true
+    this.#queue.clear()
+    for (const { controller } of this.#running.values()) controller.abort(STOPPED)
+    await Promise.all([...this.#running.values()].map(({ done }) => done))
+    this.#leftovers.close()
+    await this.#records.close()
+  }
+
+  /** Throws ServiceUnavailableError. */
+  #requireOpen() {
+    if (this.#isClosing) throw new ImgapiError('ServiceUnavailableError', STOPPED.message)
+  }
+
+  #enqueue(job: Job) {
+    this.#queue.add(() => this.#run(job)).catch(error => this.#options.log.error({ err: error }, 'job'))
+  }
+
+  async #run(job: Job) {
+    if (this.#isClosing || !isLive(job)) return
+    const controller = new AbortController()
+    let over = () => {}
+    const done = new Promise<void>(resolve => {
+      over = resolve
+    })
+    this.#running.set(job.uuid, { controller, done, startedAt: Date.now(), bytes: 0 })
+    try {
+      await this.#work(job, controller.signal)
+    } finally {
+      this.#running.delete(job.uuid)
+      over()
+    }
+  }
+
+  async #work(job: Job, signal: AbortSignal) {
+    const { images, tasks, log } = this.#options
+    const running = this.#running.get(job.uuid)!
+    let savedAt = 0
+    try {
+      job.state = 'running'
+      job.started_at ??= images.now().toISOString()
+      await this.#records.note(job)
+      await tasks[job.task](job, signal, {
+        save: () => this.#records.insist(job, signal),
+        note: () => this.#records.note(job),
+        moved: (step, bytes, arrived) => {
+          running.bytes += arrived
+          step.bytes_done = bytes
+          if (Date.now() - savedAt < PROGRESS_INTERVAL) return
+          savedAt = Date.now()
+          void this.#records.note(job)
+        },
+        retried: error => {
+          job.retries++
+          job.last_retry = { message: error.message, at: images.now().toISOString() }
+          log.warn({ job: job.uuid, image: job.image_uuid }, `import: ${error.message}; trying again`)
+        },
+      })
+      await this.#finish(job, 'succeeded')
+    } catch (error) {
+      if (signal.aborted && signal.reason === STOPPED) {
+        job.state = 'queued'
+        await this.#records.note(job)
+      } else if (signal.aborted) await this.#finish(job, 'canceled', CANCELED)
+      else await this.#finish(job, 'failed', error)
+    }
+  }
+
+  /** Whatever the disk says to it, the job is over then. */
+  async #finish(job: Job, state: 'succeeded' | 'failed' | 'canceled', error?: unknown) {
+    const { images, log } = this.#options
+    await this.#leftovers.remove(job, state)
+    job.state = state
+    // Nobody needs the credentials any more.
+    job.secret_source = job.source
+    job.finished_at = images.now().toISOString()
+    if (error === undefined) delete job.error
+    else {
+      const code = error instanceof ImgapiError ? error.code : 'InternalError'
+      job.error = { code, message: fullMessage(error as Error) }
+    }
+    await this.#records.note(job)
+    const entry = {
+      job: job.uuid,
+      image: job.image_uuid,
+      source: job.source,
+      ...(state === 'failed' && { err: error }),
+    }
+    log[state === 'failed' ? 'error' : 'info'](entry, `import of image ${job.image_uuid} ${state}`)
+    await this.#forgetOld()
+  }
+
+  #isWanted(partial: string): boolean {
+    return this.list().some(({ partials }) => partials.includes(partial)) || this.#options.keeps(partial)
+  }
+
+  async #forgetOld() {
+    const { images, log } = this.#options
+    for (const job of oldJobs(this.list(), images.now())) {
+      await this.#forget(job).catch(error => log.warn({ err: error }, 'an old job is not forgotten yet'))
+    }
+  }
+
+  async #forget(job: Job) {
+    this.#leftovers.keep(job)
+    await this.#leftovers.forgetPartials(job)
+    try {
+      await this.#records.remove(job)
+    } catch (error) {
+      // It may be gone all the same.
+      if (!(await this.#records.isThere(job))) this.#jobs.delete(job.uuid)
+      throw error
+    }
+    this.#jobs.delete(job.uuid)
+  }
+}

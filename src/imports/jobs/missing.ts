@@ -1,0 +1,62 @@
+import { alreadyExists } from '../../images/already-exists.ts'
+import { ImgapiError } from '../../images/errors.ts'
+import { UUID } from '../../images/fields.ts'
+import { isActivated } from '../../images/image.ts'
+import type { Images } from '../../images/images.ts'
+import { readManifest } from '../../images/intake.ts'
+import { LONGEST_CHAIN } from '../../images/origins.ts'
+import { SourceError } from '../../sources/http-client.ts'
+import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
+
+/** What an import has to bring: the image and its origins, up to one that is here. */
+
+const remoteSourceError = (message: string, cause?: unknown) =>
+  new ImgapiError('RemoteSourceError', message, { cause })
+
+/** A manifest as this server understands it. Throws RemoteSourceError. */
+export async function getManifest(
+  source: ImgapiSource,
+  uuid: string,
+  signal?: AbortSignal,
+): Promise<Manifest> {
+  const manifest = await source.getManifest(uuid, signal ? { signal } : {}).catch(error => {
+    if (!(error instanceof SourceError)) throw error
+    const message = `Unable to get manifest for image ${uuid}. Error from remote: ${error.message}`
+    throw remoteSourceError(message, error)
+  })
+  return { ...readManifest(manifest), uuid }
+}
+
+const originIsNotActive = (uuid: string) =>
+  new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
+
+/**
+ * The manifests that have to come, origins first.
+ * Throws RemoteSourceError, OriginIsNotActive or ImageUuidAlreadyExists.
+ */
+export async function missingManifests(
+  images: Images,
+  get: (uuid: string) => Promise<Manifest>,
+  uuid: string,
+): Promise<Manifest[]> {
+  const missing = new Map<string, Manifest>()
+  for (let next: string | undefined = uuid; next !== undefined; ) {
+    const isOrigin: boolean = missing.size > 0
+    if (missing.has(next)) throw remoteSourceError(`the origins of image ${uuid} are a circle at the source`)
+    if (missing.size === LONGEST_CHAIN) {
+      throw remoteSourceError(`image ${uuid} has ${LONGEST_CHAIN} origins or more at the source`)
+    }
+    const here = await images.manifests.find(next)
+    if (here && isActivated(here.image)) {
+      if (isOrigin && here.image.state !== 'active') throw originIsNotActive(next)
+      break
+    }
+    if (here) throw isOrigin ? originIsNotActive(next) : alreadyExists(next)
+    const manifest: Manifest = await get(next)
+    if (isOrigin && manifest.state !== 'active') throw originIsNotActive(next)
+    missing.set(next, manifest)
+    const { origin } = manifest
+    next = typeof origin === 'string' && UUID.test(origin) ? origin : undefined
+  }
+  return [...missing.values()].reverse()
+}

@@ -1,0 +1,237 @@
+import type { Logger } from 'pino'
+import type { Images } from '../../images/images.ts'
+import type { HttpClient } from '../../sources/http-client.ts'
+import { ImgapiSource } from '../../sources/imgapi-source.ts'
+import type { RetryPolicy } from '../../sources/resumable.ts'
+import { interruptedTooOften, MOST_INTERRUPTIONS } from '../jobs/interruptions.ts'
+import { insist } from '../jobs/records.ts'
+import { carryOut, type Done, type Transfers } from './carry-out.ts'
+import { type Action, makePlan, type Plan } from './plan.ts'
+import { emptyRecord, type MirrorRecord, type MirrorStore, type RunSummary } from './record.ts'
+import type { MirrorSettings } from './settings.ts'
+import { surveyLocal, surveyUpstream } from './survey.ts'
+import { throttle } from './throttle.ts'
+
+export interface MirrorTools {
+  images: Images
+  client: HttpClient
+  store: MirrorStore
+  log: Logger
+  retry: RetryPolicy
+  /** Images at once. */
+  concurrency: number
+}
+
+/** Milliseconds from the start of the server to the first run. */
+const SOON = 500
+
+/** One source, kept in step with. */
+export class Mirror {
+  readonly #settings: MirrorSettings
+  readonly #tools: MirrorTools
+  readonly #source: ImgapiSource
+  readonly #throttle: ReturnType<typeof throttle> | undefined
+  /** The channel here, which has been looked up. */
+  readonly #channel: string | undefined
+  #record: MirrorRecord
+  #running: { controller: AbortController; ended: Promise<void> } | undefined
+  #timer: NodeJS.Timeout | undefined
+  #nextRun: Date | undefined
+  #planned: readonly Action[] = []
+  readonly #transfers: Transfers = new Map()
+  #done: Done[] = []
+  /** What is wrong, until a run goes well. */
+  #error: string | undefined
+  /** How often the last runs, one after the other, ended together with the server before anything was done. */
+  #interruptions = 0
+  #isScheduled = false
+  #isClosed = false
+
+  constructor(settings: MirrorSettings, channel: string | undefined, tools: MirrorTools) {
+    this.#settings = settings
+    this.#tools = tools
+    this.#channel = channel
+    this.#source = new ImgapiSource(tools.client, new URL(settings.source))
+    this.#record = emptyRecord(this.label)
+    this.#throttle = settings.rateLimit === undefined ? undefined : throttle(settings.rateLimit)
+  }
+
+  get label() {
+    return this.#source.label
+  }
+
+  /** Reads its record, before anything else is asked of it. Throws an error for the operator if it cannot be read. */
+  async load() {
+    this.#record = (await this.#tools.store.load(this.label)) ?? this.#record
+    const { running } = this.#record
+    if (running) this.#interruptions = running.interruptions + 1
+  }
+
+  isBringing(uuid: string): boolean {
+    return this.#record.making.includes(uuid)
+  }
+
+  /** Runs soon, and again at each interval. A run that was interrupted too often is not taken up before that. */
+  start() {
+    this.#isScheduled = true
+    if (this.#interruptions <= MOST_INTERRUPTIONS) return this.#schedule(SOON)
+    this.#error = interruptedTooOften('run', this.#interruptions).message
+    this.#tools.log.error({ source: this.label }, `mirror of ${this.label} failed: ${this.#error}`)
+    this.#interruptions = 0
+    this.#schedule(this.#settings.interval * 1000)
+  }
+
+  /** Starts a run, or joins the one that is under way; resolves when it is over, however it went. */
+  run(): Promise<void> {
+    if (this.#running) return this.#running.ended
+    if (this.#isClosed) return Promise.resolve()
+    clearTimeout(this.#timer)
+    this.#nextRun = undefined
+    const controller = new AbortController()
+    const ended = this.#runOnce(controller.signal).finally(() => {
+      this.#running = undefined
+      if (this.#isScheduled) this.#schedule(this.#settings.interval * 1000)
+    })
+    this.#running = { controller, ended }
+    return ended
+  }
+
+  /** What a run would do now. Throws SourceError, or an error for the operator. */
+  async plan(): Promise<Plan> {
+    return (await this.#survey(new AbortController().signal)).plan
+  }
+
+  /** The state of the mirror, for its operators. */
+  describe({ actions = false } = {}): Record<string, unknown> {
+    const { source, images, removed, last_run, last_success } = this.#record
+    const { interval, onDelete } = this.#settings
+    return {
+      source,
+      state: this.#running ? 'running' : 'idle',
+      interval,
+      on_delete: onDelete,
+      images: Object.keys(images).length,
+      removed: removed.length,
+      ...(this.#running && { progress: this.#progress() }),
+      last_run,
+      last_success,
+      last_error: this.#error,
+      next_run: this.#nextRun?.toISOString(),
+      ...(actions && { actions: this.#done }),
+    }
+  }
+
+  /** Stops what runs; the next start takes it up again. */
+  async close() {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    this.#running?.controller.abort()
+    await this.#running?.ended
+  }
+
+  #progress(): Record<string, unknown> {
+    const sum = (actions: readonly Action[]) => actions.reduce((total, { size = 0 }) => total + size, 0)
+    const under_way = [...this.#transfers].map(([uuid, transfer]) => ({ uuid, ...transfer }))
+    return {
+      planned: this.#planned.length,
+      done: this.#done.length,
+      bytes_expected: sum(this.#planned),
+      bytes_done: sum(this.#done) + under_way.reduce((total, { bytes_done }) => total + bytes_done, 0),
+      images: under_way,
+    }
+  }
+
+  #schedule(milliseconds: number) {
+    if (this.#isClosed) return
+    this.#nextRun = new Date(this.#tools.images.now().getTime() + milliseconds)
+    this.#timer = setTimeout(() => this.run(), milliseconds)
+  }
+
+  async #survey(signal: AbortSignal) {
+    const { images, retry } = this.#tools
+    const record = this.#record
+    const upstream = await surveyUpstream({ source: this.#source, retry, signal }, this.#settings, record)
+    const local = await surveyLocal(images)
+    return { upstream, local, plan: makePlan(upstream, local, record, this.#settings) }
+  }
+
+  async #runOnce(signal: AbortSignal) {
+    const { images, store, log } = this.#tools
+    const startedAt = images.now()
+    this.#done = []
+    this.#planned = []
+    let failure: Error | undefined
+    try {
+      this.#record.running = { interruptions: this.#interruptions }
+      await insist(() => store.save(this.#record), signal)
+      const { upstream, local, plan } = await this.#survey(signal)
+      this.#planned = plan.actions
+      this.#record = plan.record
+      await insist(() => store.save(plan.record), signal)
+      const { store: _, ...tools } = this.#tools
+      const own = {
+        source: this.#source,
+        channel: this.#channel,
+        transfers: this.#transfers,
+        signal,
+        onChange: this.#saver(plan.record),
+      }
+      const limit = this.#throttle && { throttle: this.#throttle }
+      await carryOut({ ...tools, ...own, ...limit }, upstream, local, plan, this.#done)
+    } catch (error) {
+      failure = error as Error
+    }
+    try {
+      await this.#conclude(startedAt, signal.aborted, failure)
+    } catch (error) {
+      log.error({ err: error, source: this.label }, 'mirror: the record of the run cannot be written')
+    }
+  }
+
+  /** What a crash leaves out is found again by what was to be made. */
+  #saver(record: MirrorRecord): () => void {
+    const { store, log } = this.#tools
+    return () => {
+      // What gets on is not what ends the server.
+      record.running = { interruptions: 0 }
+      store.save(record).catch(error => log.warn({ err: error }, 'mirror: its progress is not saved'))
+    }
+  }
+
+  async #conclude(startedAt: Date, isStopped: boolean, failure: Error | undefined) {
+    const { images, store, log } = this.#tools
+    const count = (action: Done['action']) =>
+      this.#done.filter(one => one.action === action && one.result === 'done')
+    const imported = count('import')
+    const failed = this.#done.filter(({ result }) => result === 'failed')
+    const error = failure?.message ?? (failed[0] && `${failed.length} image(s): ${failed[0].error}`)
+    const summary: RunSummary = {
+      started_at: startedAt.toISOString(),
+      finished_at: images.now().toISOString(),
+      state: isStopped ? 'stopped' : error === undefined ? 'succeeded' : 'failed',
+      ...(error !== undefined && !isStopped && { error }),
+      imported: imported.length,
+      updated: count('update').length,
+      disabled: count('disable').length,
+      deleted: count('delete').length,
+      failed: failed.length,
+      bytes: imported.reduce((total, { size = 0 }) => total + size, 0),
+    }
+    const entry = { source: this.label, ...summary }
+    if (summary.state === 'failed') {
+      this.#error = error
+      const consequence = failure ? '; what is here is served on' : ''
+      log.error(entry, `mirror of ${this.label} failed: ${error}${consequence}`)
+    } else {
+      if (summary.state === 'succeeded') this.#error = undefined
+      const { imported, updated, disabled, deleted } = summary
+      const counts = `${imported} imported, ${updated} updated, ${disabled} disabled, ${deleted} deleted`
+      log.info(entry, `mirror of ${this.label} ${summary.state}: ${counts}`)
+    }
+    this.#interruptions = 0
+    delete this.#record.running
+    this.#record.last_run = summary
+    if (summary.state === 'succeeded') this.#record.last_success = summary.finished_at
+    await store.save(this.#record)
+  }
+}

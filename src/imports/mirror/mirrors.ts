@@ -1,0 +1,71 @@
+import { ImgapiError } from '../../images/errors.ts'
+import { resolveChannel } from '../../images/visibility.ts'
+import { withoutCredentials } from '../../sources/http-client.ts'
+import { Mirror, type MirrorTools } from './mirror.ts'
+import type { Action } from './plan.ts'
+import type { MirrorSettings } from './settings.ts'
+
+/** All the mirrors of a server. Their client is theirs alone. */
+export class Mirrors {
+  readonly #mirrors: readonly Mirror[]
+  readonly #tools: MirrorTools
+
+  /** Throws ValidationFailed for a channel that the server does not have. */
+  constructor(settings: readonly MirrorSettings[], tools: MirrorTools) {
+    this.#tools = tools
+    this.#mirrors = settings.map(one => {
+      const channel = resolveChannel(tools.images.policy, one.channel, false)
+      return new Mirror(one, channel, tools)
+    })
+  }
+
+  /** Reads what was there before. Throws an error for the operator if that is not possible. */
+  async load() {
+    for (const mirror of this.#mirrors) await mirror.load()
+  }
+
+  /** From now on they run by themselves. */
+  start() {
+    for (const mirror of this.#mirrors) mirror.start()
+  }
+
+  /** Whether that image is on its way here, or was when the server stopped. */
+  isBringing(uuid: string): boolean {
+    return this.#mirrors.some(mirror => mirror.isBringing(uuid))
+  }
+
+  /** Starts a run of each, or of that one; resolves when they are over. */
+  async run(source?: string): Promise<void> {
+    await Promise.all(this.#chosen(source).map(mirror => mirror.run()))
+  }
+
+  /** What runs would do now. Throws RemoteSourceError. */
+  async plan(source?: string): Promise<{ source: string; actions: Action[] }[]> {
+    return Promise.all(
+      this.#chosen(source).map(async mirror => {
+        const { actions } = await mirror.plan().catch(error => {
+          throw new ImgapiError('RemoteSourceError', (error as Error).message, { cause: error })
+        })
+        return { source: mirror.label, actions }
+      }),
+    )
+  }
+
+  describe(options: { actions?: boolean; source?: string | undefined } = {}): Record<string, unknown>[] {
+    return this.#chosen(options.source).map(mirror => mirror.describe(options))
+  }
+
+  async close() {
+    await Promise.all(this.#mirrors.map(mirror => mirror.close()))
+    await this.#tools.client.close()
+  }
+
+  /** Throws ResourceNotFound. */
+  #chosen(source: string | undefined): readonly Mirror[] {
+    if (source === undefined) return this.#mirrors
+    const label = URL.canParse(source) ? withoutCredentials(new URL(source)) : source
+    const found = this.#mirrors.filter(mirror => mirror.label === label)
+    if (found.length === 0) throw new ImgapiError('ResourceNotFound', `no mirror of ${label} is configured`)
+    return found
+  }
+}

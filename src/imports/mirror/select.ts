@@ -1,0 +1,70 @@
+import { asText } from '../../images/rules.ts'
+import type { Manifest } from '../../sources/imgapi-source.ts'
+import type { Filter, IncludeFilter, MirrorSettings } from './settings.ts'
+
+/** Which images of a source are wanted for their own sake; their origins come with them. */
+
+export const isActivatedThere = ({ state, disabled }: Manifest) =>
+  state === 'active' || state === 'disabled' || (state === undefined && disabled !== undefined)
+
+export const isDisabledThere = ({ state, disabled }: Manifest) => state === 'disabled' || disabled === true
+
+/** Images of unknown date are the oldest. */
+const publishedAt = ({ published_at }: Manifest) => {
+  const time = typeof published_at === 'string' ? Date.parse(published_at) : Number.NaN
+  return Number.isNaN(time) ? Number.NEGATIVE_INFINITY : time
+}
+
+/** Oldest first; by UUID where that ties. */
+export const byPublication = (a: Manifest, b: Manifest) => {
+  const [first, second] = [publishedAt(a), publishedAt(b)]
+  return first === second ? (String(a.uuid) < String(b.uuid) ? -1 : 1) : first < second ? -1 : 1
+}
+
+const globs = new Map<string, RegExp>()
+
+function matchesGlob(glob: string, value: unknown): boolean {
+  let pattern = globs.get(glob)
+  if (!pattern) {
+    const parts = glob.split(/\*+/).map(part => part.replace(/[\\^$.+?()[\]{}|]/g, '\\$&'))
+    pattern = new RegExp(`^${parts.join('.*')}$`, 's')
+    globs.set(glob, pattern)
+  }
+  const name = asText(value)
+  return typeof name === 'string' && pattern.test(name)
+}
+
+function matches(image: Manifest, { name, os, type, publishedAfter }: Filter): boolean {
+  return (
+    (name === undefined || matchesGlob(name, image.name)) &&
+    (os === undefined || image.os === os) &&
+    (type === undefined || image.type === type) &&
+    (publishedAfter === undefined || publishedAt(image) > Date.parse(publishedAfter))
+  )
+}
+
+function included(images: readonly Manifest[], filter: IncludeFilter): Manifest[] {
+  const matching = images.filter(image => matches(image, filter))
+  const { newest } = filter
+  if (newest === undefined) return matching
+  const counts = new Map<unknown, number>()
+  return matching.toReversed().filter(image => {
+    if (isDisabledThere(image)) return false
+    const count = (counts.get(image.name) ?? 0) + 1
+    counts.set(image.name, count)
+    return count <= newest
+  })
+}
+
+/** The activated images that the filters want, oldest first. */
+export function select(
+  listed: Iterable<Manifest>,
+  { include, exclude }: Pick<MirrorSettings, 'include' | 'exclude'>,
+): Manifest[] {
+  const candidates = [...listed]
+    .filter(image => isActivatedThere(image) && !exclude.some(filter => matches(image, filter)))
+    .sort(byPublication)
+  const filters = include.length > 0 ? include : [{}]
+  const wanted = new Set(filters.flatMap(filter => included(candidates, filter)))
+  return candidates.filter(image => wanted.has(image))
+}

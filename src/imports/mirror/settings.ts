@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import { choice, text, url, whole } from '../../config/rules.ts'
+import { OSES, TYPES } from '../../images/fields.ts'
+
+/** Which images of a source are mirrored, and what becomes of them: the part of the config file that says so. */
+
+const filter = {
+  name: text.optional().describe('name of the image; `*` stands for any text'),
+  os: choice(...OSES)
+    .optional()
+    .describe('operating system of the image'),
+  type: choice(...TYPES)
+    .optional()
+    .describe('type of the image'),
+  publishedAfter: text
+    .refine(date => /^\d{4}-\d{2}-\d{2}/.test(date) && !Number.isNaN(Date.parse(date)), {
+      error: 'a date such as "2024-12-31"',
+    })
+    .optional()
+    .describe('date: images that were published later'),
+}
+
+const Include = z.strictObject(
+  {
+    ...filter,
+    newest: whole(1, 1_000_000)
+      .optional()
+      .describe('so many active images of each name, the last published; disabled ones are left out'),
+  },
+  { error: 'an object {"name": ..., "os": ..., "type": ..., "newest": ..., "publishedAfter": ...}' },
+)
+
+const Exclude = z.strictObject(filter, {
+  error: 'an object {"name": ..., "os": ..., "type": ..., "publishedAfter": ...}',
+})
+
+const Mirror = z.strictObject(
+  {
+    source: url.describe('URL of the Image API, which may have credentials and `?channel=`'),
+    include: z
+      .array(Include, { error: 'a list of {"name": ..., "os": ..., "type": ..., "newest": ...}' })
+      .default([])
+      .describe('images to take: those that match one of these; default: all. Their origins come too'),
+    exclude: z
+      .array(Exclude, { error: 'a list of {"name": ..., "os": ..., "type": ..., "publishedAfter": ...}' })
+      .default([])
+      .describe('images not to take; an origin that is needed comes all the same'),
+    channel: text.optional().describe('channel here that the images go into; default: the default one'),
+    interval: whole(1, 2_000_000, ' (seconds)')
+      .default(3600)
+      .describe('seconds from the end of a run to the next'),
+    onDelete: choice('keep', 'disable', 'delete')
+      .default('keep')
+      .describe('what becomes of images that the source has deleted'),
+    rateLimit: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes per second)')
+      .optional()
+      .describe('bytes per second, all transfers of this mirror together'),
+  },
+  { error: 'an object {"source": URL, ...}' },
+)
+
+/** Its credentials make no other place of a source. */
+const placeOf = (source: string) => {
+  if (!URL.canParse(source)) return source
+  const place = new URL(source)
+  Object.assign(place, { username: '', password: '' })
+  return place.href
+}
+
+export const MirrorList = z
+  .array(Mirror, { error: 'a list of {"source": URL, ...}' })
+  .refine(list => new Set(list.map(({ source }) => placeOf(source))).size === list.length, {
+    error: 'a list in which each source stands once',
+  })
+
+export type Filter = z.output<typeof Exclude>
+export type IncludeFilter = z.output<typeof Include>
+export type MirrorSettings = z.output<typeof Mirror>

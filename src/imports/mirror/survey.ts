@@ -1,0 +1,101 @@
+import PQueue from 'p-queue'
+import { ImgapiError } from '../../images/errors.ts'
+import { isActivated, toManifest } from '../../images/image.ts'
+import type { Images } from '../../images/images.ts'
+import { readManifest } from '../../images/intake.ts'
+import { imagesOf } from '../../images/listing.ts'
+import { LONGEST_CHAIN } from '../../images/origins.ts'
+import { SourceError } from '../../sources/http-client.ts'
+import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
+import { type RetryPolicy, withRetries } from '../../sources/resumable.ts'
+import type { Local, Upstream } from './plan.ts'
+import type { MirrorRecord } from './record.ts'
+import { select } from './select.ts'
+import type { MirrorSettings } from './settings.ts'
+
+/** Looks at what there is, there and here. */
+
+/** A source that is down should be told about soon; the next run comes anyway. */
+const MOST_RETRIES = 2
+/** Questions about single images at a time. */
+const AT_ONCE = 4
+
+export interface SurveyTools {
+  source: ImgapiSource
+  retry: RetryPolicy
+  signal: AbortSignal
+}
+
+/**
+ * The images that the source lists, and those that it does not list and that matter all the same: origins, which
+ * may be disabled, and what came from it before. Throws SourceError.
+ */
+export async function surveyUpstream(
+  { source, retry, signal }: SurveyTools,
+  settings: Pick<MirrorSettings, 'include' | 'exclude'>,
+  record: MirrorRecord,
+): Promise<Upstream> {
+  const policy = { ...retry, retries: Math.min(retry.retries, MOST_RETRIES) }
+  const ask = <T>(question: () => Promise<T>) => withRetries(question, { retry: policy, signal })
+  const listed = await ask(() => source.listManifests(signal))
+  // A server that was started on the wrong directory has nothing; that is no reason to do the same.
+  if (listed.length === 0 && Object.keys(record.images).length > 0) {
+    throw new SourceError(`${source.label} lists no image at all`)
+  }
+  const images = new Map<string, Manifest>()
+  const gone = new Set<string>()
+  const unusable = new Map<string, string>()
+  const add = (manifest: Manifest) => {
+    const { understood, problem } = understand(manifest)
+    images.set(manifest.uuid, understood)
+    if (problem) unusable.set(manifest.uuid, problem)
+  }
+  for (const manifest of listed) add(manifest)
+  const queue = new PQueue({ concurrency: AT_ONCE })
+  const askFor = async (uuids: Iterable<string>) => {
+    const unknown = [...new Set(uuids)].filter(uuid => !images.has(uuid) && !gone.has(uuid))
+    await queue.addAll(
+      unknown.map(uuid => async () => {
+        const manifest = await ask(() => source.findManifest(uuid, signal))
+        if (manifest) add(manifest)
+        else gone.add(uuid)
+      }),
+    )
+  }
+  await askFor([...Object.keys(record.images), ...record.making])
+  let next: Manifest[] = select(images.values(), settings)
+  const looked = new Set<string>()
+  // A source may name one origin after the other for ever: what has more of them is not taken anyway.
+  for (let depth = 0; next.length > 0 && depth <= LONGEST_CHAIN; depth++) {
+    const origins = new Set<string>()
+    for (const { origin } of next) if (typeof origin === 'string' && !looked.has(origin)) origins.add(origin)
+    for (const origin of origins) looked.add(origin)
+    await askFor(origins)
+    next = [...origins].flatMap(origin => images.get(origin) ?? [])
+  }
+  return { images, gone, unusable }
+}
+
+/** As this server would take it; of one that it would not take, the plain values and the reason. */
+function understand(manifest: Manifest): { understood: Manifest; problem?: string } {
+  const { uuid } = manifest
+  try {
+    return { understood: { ...readManifest(manifest), uuid } }
+  } catch (error) {
+    if (!(error instanceof ImgapiError)) throw error
+    const plain = Object.entries(manifest).filter(([, value]) => typeof value !== 'object')
+    return { understood: { ...Object.fromEntries(plain), uuid }, problem: error.message }
+  }
+}
+
+/** Every image that is here. */
+export async function surveyLocal(images: Images): Promise<Local> {
+  const runs = await images.manifests.list({ state: 'all', tags: [], billingTags: [], order: 'asc' })
+  const view = { operatorFields: true, channels: false, adminFields: false }
+  return new Map(
+    imagesOf(runs).map(image => [
+      image.uuid,
+      { manifest: { ...toManifest(image, view), uuid: image.uuid }, isActivated: isActivated(image) },
+    ]),
+  )
+}
