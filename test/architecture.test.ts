@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { expect, test } from 'vitest'
 
-/** The shape of the house: who may know of whom. */
+/** The layers of the program: which may import which. */
 
 const SRC = new URL('../src', import.meta.url).pathname
 const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.ts'))
@@ -37,49 +37,50 @@ test('imports are found', () => {
 
 test('the domain knows nothing of HTTP, files and databases', () => {
   const allowed = (one: Import) =>
-    one.to.startsWith('images/') || one.to === 'zod' || (one.to === 'node:stream' && one.isType)
+    one.to.startsWith('images/') ||
+    ['zod', 'jsonc-parser'].includes(one.to) ||
+    (one.to === 'node:stream' && one.isType)
   const foreign = IMPORTS.filter(one => layer(one.from) === 'images' && !allowed(one))
   expect(foreign.map(show)).toEqual([])
 })
 
-/** Layers that a layer must not know of. Those above it, and those beside it. */
-const ABOVE: Record<string, string[]> = {
-  images: [
-    'http',
-    'gateways',
-    'storage',
-    'auth',
-    'commands',
-    'jobs',
-    'mirror',
-    'incoming',
-    'sources',
-    'client',
-    'config.ts',
-    'log.ts',
+/**
+ * What each layer may import, besides itself and packages: what serves is above what images are, which is above
+ * nothing. A new folder is refused until it is placed here.
+ */
+const MAY_IMPORT: Record<string, string[]> = {
+  'imgapi.ts': ['commands', 'config', 'layers', 'version.ts'],
+  commands: [
+    ...['auth', 'client', 'config', 'gateways', 'http', 'images', 'imports', 'sources', 'storage', 'util'],
+    ...['log.ts', 'version.ts'],
   ],
-  mirror: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'config.ts', 'log.ts'],
-  incoming: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'mirror', 'config.ts', 'log.ts'],
+  // The settings of a part are described beside the part.
+  config: ['gateways', 'images', 'imports'],
+  gateways: ['config', 'http', 'images', 'imports', 'layers', 'sources', 'storage', 'util'],
+  http: ['auth', 'images', 'imports', 'sources', 'util', 'log.ts', 'version.ts'],
+  auth: ['images', 'util'],
+  client: ['images', 'sources', 'util'],
   // Of jobs and mirrors it knows the records that it keeps.
-  storage: ['http', 'gateways', 'auth', 'commands', 'sources', 'client', 'incoming', 'config.ts'],
-  auth: ['http', 'gateways', 'storage', 'commands', 'jobs', 'sources', 'config.ts'],
-  http: ['gateways', 'storage', 'commands', 'client', 'publish', 'config.ts'],
-  client: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'publish', 'log.ts'],
-  publish: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'sources', 'config.ts', 'log.ts'],
-  jobs: ['http', 'gateways', 'storage', 'auth', 'commands', 'mirror', 'incoming', 'config.ts'],
-  sources: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'config.ts'],
-  docker: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'publish', 'config.ts', 'log.ts'],
-  lxd: ['http', 'gateways', 'storage', 'auth', 'commands', 'client', 'publish', 'config.ts', 'log.ts'],
-  registry: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'publish', 'config.ts'],
-  layers: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'client', 'registry', 'config.ts'],
-  bundle: ['http', 'gateways', 'storage', 'auth', 'commands', 'jobs', 'mirror', 'config.ts', 'log.ts'],
-  gateways: ['commands', 'client', 'publish', 'config.ts'],
-  'config.ts': ['http', 'storage', 'commands'],
+  storage: ['images', 'imports', 'util'],
+  // The drop folder pairs and checks manifests as `publish` does.
+  imports: ['client', 'config', 'images', 'sources', 'util'],
+  sources: ['images', 'util'],
+  layers: ['util'],
+  images: [],
+  util: [],
+  'log.ts': ['log-output.ts'],
+  'log-output.ts': [],
+  'version.ts': [],
 }
 
-test.for(Object.entries(ABOVE))('%s imports nothing from above', ([name, above]) => {
-  const wrong = IMPORTS.filter(({ from, to }) => layer(from) === name && above.includes(layer(to)))
+test('every layer imports only what its place allows', () => {
+  const inside = IMPORTS.filter(({ to }) => to.endsWith('.ts'))
+  const wrong = inside.filter(({ from, to }) => {
+    const [own, other] = [layer(from), layer(to)]
+    return own !== other && !(MAY_IMPORT[own]?.includes(other) ?? false)
+  })
   expect(wrong.map(show)).toEqual([])
+  expect([...new Set(FILES.map(layer))].filter(name => !MAY_IMPORT[name])).toEqual([])
 })
 
 test('only the executable imports commands', () => {
@@ -103,9 +104,9 @@ test('of the storage gateways know how files are written for good, and nothing o
   expect(wrong.map(show)).toEqual([])
 })
 
-test('no file is longer than 500 lines', () => {
+test('no file is longer than 300 lines', () => {
   const lines = (file: string) => readFileSync(join(SRC, file), 'utf8').split('\n').length
-  expect(FILES.filter(file => lines(file) > 500)).toEqual([])
+  expect(FILES.filter(file => lines(file) > 301)).toEqual([])
 })
 
 test('no imports go round in circles', () => {

@@ -27,7 +27,7 @@ export interface AuthOptions {
   type: 'any' | 'basic' | 'signature' | 'none'
   /** Whether being let in without credentials also shows what only the authenticated see. */
   openIsAuthenticated: boolean
-  /** Told of every failed login. */
+  /** SourceFileInfo of every failed login. */
   onFailure?(address: string, user: string | undefined): void
 }
 

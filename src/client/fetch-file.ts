@@ -14,7 +14,7 @@ export interface FetchOptions {
   expected: Pick<RemoteFile, 'sha1' | 'size'>
   retry: RetryPolicy
   signal: AbortSignal
-  /** Told how many bytes are here, those of an earlier attempt included. */
+  /** SourceFileInfo how many bytes are here, those of an earlier attempt included. */
   onProgress?: Progress | undefined
   onRetry?(error: Error): void
 }

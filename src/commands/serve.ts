@@ -4,15 +4,15 @@ import type { Logger } from 'pino'
 import { Authenticator } from '../auth/authenticator.ts'
 import { KeyRing } from '../auth/key-ring.ts'
 import { type Config, readConfig } from '../config/config.ts'
-import type { House } from '../gateways/gateway.ts'
+import type { GatewayContext } from '../gateways/gateway.ts'
 import { Gateways } from '../gateways/gateways.ts'
 import { createApp } from '../http/app.ts'
 import { readCertificate } from '../http/certificate.ts'
 import { type HttpServer, startServer } from '../http/server.ts'
 import type { Service } from '../http/service.ts'
-import { uuidOfPartial } from '../imports/jobs/bring-image.ts'
 import { fetchImageTask } from '../imports/jobs/fetch-image.ts'
 import { importTask } from '../imports/jobs/import-chain.ts'
+import { uuidOfPartial } from '../imports/jobs/import-image.ts'
 import { Jobs } from '../imports/jobs/jobs.ts'
 import { createLog, type Logging } from '../log.ts'
 import { HttpClient } from '../sources/http-client.ts'
@@ -88,13 +88,13 @@ async function compose(config: Config, configPath: string, datadir: Datadir, log
       throw new FailedError((error as Error).message)
     })
     const resolvePath = (path: string) => resolve(dirname(configPath), path)
-    const house = {
+    const context = {
       ...parts,
       serverName: serverNameOf(config),
       datadir: config.datadir,
       resolve: resolvePath,
     }
-    const gateways = openGateways(config, house)
+    const gateways = openGateways(config, context)
     const service: Service = { ...parts, gateways: () => gateways.health() }
     await service.jobs.start()
     await gateways.start().catch(async error => {
@@ -109,9 +109,9 @@ async function compose(config: Config, configPath: string, datadir: Datadir, log
 }
 
 /** Throws FailedError. */
-function openGateways({ gateways }: Config, house: House): Gateways {
+function openGateways({ gateways }: Config, context: GatewayContext): Gateways {
   try {
-    return new Gateways(gateways, house)
+    return new Gateways(gateways, context)
   } catch (error) {
     throw new FailedError((error as Error).message)
   }
@@ -158,7 +158,7 @@ function createService(config: Config, datadir: Datadir, logging: Logging): Omit
     client: new HttpClient({ ...clientOptions, allowPrivate, trusted }),
   }
   const mirrors = createMirrors(config, datadir, images, log)
-  const keeps = (partial: string) => mirrors.isBringing(uuidOfPartial(partial))
+  const keeps = (partial: string) => mirrors.isImporting(uuidOfPartial(partial))
   const tasks = {
     'import-remote-image': importTask({ images, client, retry }),
     'import-dc-image': importTask({ images, client: datacenterClient, retry }),

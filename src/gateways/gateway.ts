@@ -26,7 +26,7 @@ export interface OwnPort {
 }
 
 /** What a gateway is made from. */
-export interface House extends Omit<Service, 'gateways'> {
+export interface GatewayContext extends Omit<Service, 'gateways'> {
   datadir: string
   /** Value of the `Server` header, and of `User-Agent` where the gateway is a client. */
   serverName: string
@@ -39,11 +39,11 @@ export interface GatewayKind {
   /** Of its key below `gateways` in the config; with a description. */
   readonly schema: z.ZodType
   /** Makes it; opens and starts nothing yet. Throws an error for the operator. */
-  open(settings: unknown, house: House): Gateway
+  open(settings: unknown, context: GatewayContext): Gateway
 }
 
 /** Ties the schema of its settings to the gateway that is made from them. */
 export const defineGateway = <T extends z.ZodType>(
   schema: T,
-  open: (settings: z.output<T>, house: House) => Gateway,
-): GatewayKind => ({ schema, open: (settings, house) => open(settings as z.output<T>, house) })
+  open: (settings: z.output<T>, context: GatewayContext) => Gateway,
+): GatewayKind => ({ schema, open: (settings, context) => open(settings as z.output<T>, context) })

@@ -3,7 +3,7 @@ import type { ConnectionLimit } from '../http/connection-limit.ts'
 import { targetPath } from '../http/exchange.ts'
 import { OPERATIONS } from '../http/imgapi/index.ts'
 import { type Handler, type HttpServer, startServer } from '../http/server.ts'
-import type { Gateway, GatewayKind, House, OwnPort } from './gateway.ts'
+import type { Gateway, GatewayContext, GatewayKind, OwnPort } from './gateway.ts'
 import * as REGISTRY from './registry.ts'
 
 const KINDS: Readonly<Record<string, GatewayKind>> = REGISTRY
@@ -23,16 +23,16 @@ interface Named {
 
 /** The gateways that the config asks for, from the start of the server to its end. */
 export class Gateways {
-  readonly #house: House
+  readonly #context: GatewayContext
   readonly #gateways: Named[]
   readonly #servers: (OwnPort & { name: string; server: HttpServer })[] = []
 
   /** `settings`: what the config has below `gateways`. Throws an error for the operator. */
-  constructor(settings: Readonly<Record<string, unknown>>, house: House) {
-    this.#house = house
+  constructor(settings: Readonly<Record<string, unknown>>, context: GatewayContext) {
+    this.#context = context
     this.#gateways = Object.entries(settings)
       .filter(([, own]) => own !== undefined)
-      .map(([name, own]) => ({ name, gateway: KINDS[name]!.open(own, house) }))
+      .map(([name, own]) => ({ name, gateway: KINDS[name]!.open(own, context) }))
     this.#checkPrefixes()
   }
 
@@ -61,7 +61,7 @@ export class Gateways {
 
   /** Rejects if a port cannot be had. */
   async listen(options: GatewayServerOptions) {
-    const { log, images, serverName } = this.#house
+    const { log, images, serverName } = this.#context
     for (const { name, gateway } of this.#gateways) {
       const { place, handle } = gateway
       if ('prefix' in place) continue
@@ -88,7 +88,7 @@ export class Gateways {
 
   /** Says where each of them is. */
   announce() {
-    const { log } = this.#house
+    const { log } = this.#context
     for (const { name, prefix } of this.#mounted()) log.info({ gateway: name }, `${name}: below ${prefix}`)
     for (const { name, address, server } of this.#servers) {
       const { port } = server

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Image, toManifest, type View } from '../images/image.ts'
-import type { Run } from '../images/listing.ts'
+import type { ListSlice } from '../images/listing.ts'
 import type { Sized } from './weak-cache.ts'
 
 /** The images of an array as rows of a JSON array. */
@@ -30,9 +30,9 @@ export function renderRows(images: readonly Image[], view: View): RenderedRows {
 }
 
 /** The rows of a part, without a separator at the end. */
-export const bytesOf = ({ bytes, offsets }: RenderedRows, { from, to }: Run): Buffer =>
+export const bytesOf = ({ bytes, offsets }: RenderedRows, { from, to }: ListSlice): Buffer =>
   bytes.subarray(offsets[from], offsets[to]! - SEPARATOR.length)
 
 /** Tells the rows of a part from all others. */
-export const digestOf = ({ digest }: RenderedRows, { images, from, to }: Run): string =>
+export const digestOf = ({ digest }: RenderedRows, { images, from, to }: ListSlice): string =>
   from === 0 && to === images.length ? digest : `${digest}[${from}-${to}]`

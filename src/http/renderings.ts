@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { constants, gzip } from 'node:zlib'
 import type { Image, View } from '../images/image.ts'
-import type { Run } from '../images/listing.ts'
+import type { ListSlice } from '../images/listing.ts'
 import { memoryOf, type RenderedImage, renderImage } from './rendered-image.ts'
 import { bytesOf, digestOf, renderRows } from './rendered-rows.ts'
 import { type Sized, WeakCache } from './weak-cache.ts'
@@ -45,7 +45,7 @@ const COMPRESSED = 8
 /**
  * What the server answers with, rendered once: images, the rows of lists, whole lists, compressed lists. By
  * images, arrays of images and arrays of runs, which never change in place and come again as long as nothing
- * changes (see `Run`): after a change only the rows of the array that has the image are rendered again.
+ * changes (see `ListSlice`): after a change only the rows of the array that has the image are rendered again.
  */
 export class Renderings {
   readonly #cache: WeakCache
@@ -64,12 +64,12 @@ export class Renderings {
     return this.#cache.get(image, keyOf(view), () => renderImage(image, view))
   }
 
-  list(runs: readonly Run[], view: View): RenderedList {
+  list(runs: readonly ListSlice[], view: View): RenderedList {
     return this.#cache.get(runs, keyOf(view), () => this.#assemble(runs, view))
   }
 
   /** The bytes of a list, in pieces that are not copied. */
-  parts(runs: readonly Run[], view: View): Buffer[] {
+  parts(runs: readonly ListSlice[], view: View): Buffer[] {
     if (runs.length === 0) return [EMPTY]
     const parts = runs.flatMap((run, index) => [
       index === 0 ? OPEN : BETWEEN,
@@ -80,7 +80,7 @@ export class Renderings {
   }
 
   /** Compresses off the main thread, and once however many ask. The fastest level makes a fifteenth of a list. */
-  compressed(runs: readonly Run[], view: View): Promise<Buffer> {
+  compressed(runs: readonly ListSlice[], view: View): Promise<Buffer> {
     const key = keyOf(view) + COMPRESSED
     const found = this.#cache.find<CompressedList>(runs, key)
     if (found) return Promise.resolve(found.bytes)
@@ -97,11 +97,11 @@ export class Renderings {
     return list.compressing
   }
 
-  #rows({ images }: Run, view: View) {
+  #rows({ images }: ListSlice, view: View) {
     return this.#cache.get(images, keyOf(view), () => renderRows(images, view))
   }
 
-  #assemble(runs: readonly Run[], view: View): RenderedList {
+  #assemble(runs: readonly ListSlice[], view: View): RenderedList {
     const hash = createHash('sha1')
     for (const run of runs) hash.update(digestOf(this.#rows(run, view), run))
     const parts = this.parts(runs, view)

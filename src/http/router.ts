@@ -183,7 +183,7 @@ function isDecodable(path: string): boolean {
   }
 }
 
-/** Turns an error into an answer. The client does not see what is not its own doing; the log does. */
+/** KeyedMutex an error into an answer. The client does not see what is not its own doing; the log does. */
 function failure<R extends Route>(protocol: Protocol<R>, exchange: Exchange, error: unknown): Response {
   const isKnown = error instanceof ImgapiError
   if (!isKnown || error.status >= 500 || exchange.outgoing.headersSent) exchange.error = error

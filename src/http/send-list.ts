@@ -1,12 +1,16 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { View } from '../images/image.ts'
-import type { Run } from '../images/listing.ts'
+import type { ListSlice } from '../images/listing.ts'
 import type { ApiRequest } from './api-request.ts'
 import { isNotModified } from './conditions.ts'
 import { commonHeaders, type Headers, VARY } from './respond.ts'
 
 /** Sends a list of images, from bytes that were made before, compressed for those who ask. */
-export async function sendList(request: ApiRequest, runs: readonly Run[], view: View): Promise<Response> {
+export async function sendList(
+  request: ApiRequest,
+  runs: readonly ListSlice[],
+  view: View,
+): Promise<Response> {
   const { exchange, renderings, service } = request
   const { headers: sent, method } = exchange.incoming
   const list = renderings.list(runs, view)

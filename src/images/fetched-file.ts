@@ -1,7 +1,7 @@
 import { EXTENSION } from './compression.ts'
 import { ImgapiError } from './errors.ts'
 import { FIELDS } from './fields.ts'
-import { fileTooBig, keepFile, withFile } from './files.ts'
+import { commitFile, fileTooBig, withFile } from './files.ts'
 import type { Image, ImageFile } from './image.ts'
 import type { Images } from './images.ts'
 import type { ReceivedFile } from './ports.ts'
@@ -36,7 +36,7 @@ export function storeFetchedFile(
   { compression, dataset_guid }: Omit<RemoteFile, 'sha1' | 'size'>,
   received: ReceivedFile,
 ): Promise<Image> {
-  return keepFile(images, uuid, received, async () => {
+  return commitFile(images, uuid, received, async () => {
     const kind = index === 0 ? 'image' : 'image1'
     const stored = await received.attach(uuid, kind, `.zfs${EXTENSION[compression]}`)
     const file: ImageFile = { ...stored, compression, ...(dataset_guid && { dataset_guid }) }

@@ -45,10 +45,10 @@ export async function addImageFile(
   const claimed = readCompression(options.compression)
   checkStorage(options.storage, viewer)
   const index = fileIndex(image, options.index)
-  const release = await holdUpload(images, uuid)
+  const release = await lockUpload(images, uuid)
   try {
     const { received, compression } = await receiveImageFile(images, claimed, incoming)
-    return await keepFile(images, uuid, received, async () => {
+    return await commitFile(images, uuid, received, async () => {
       checkDigests(received, options.sha1, incoming.md5)
       const extension = `.zfs${EXTENSION[compression]}`
       const stored = await received.attach(uuid, index === 0 ? 'image' : 'image1', extension)
@@ -62,13 +62,13 @@ export async function addImageFile(
 }
 
 /** Milliseconds for which an upload waits for another one: one whose client is gone takes a moment to end. */
-const UPLOAD_PATIENCE = 1000
+const UPLOAD_WAIT = 1000
 
 /** One upload at a time: the function that lets the next one in. Throws Upload, 409. */
-export async function holdUpload({ locks }: Images, uuid: string): Promise<Release> {
+export async function lockUpload({ locks }: Images, uuid: string): Promise<Release> {
   const busy = upload(`another upload to image ${uuid} is under way`, 409)
   const limit = new AbortController()
-  const timer = setTimeout(() => limit.abort(busy), UPLOAD_PATIENCE)
+  const timer = setTimeout(() => limit.abort(busy), UPLOAD_WAIT)
   try {
     return await locks.acquire(`upload ${uuid}`, limit.signal)
   } finally {
@@ -104,7 +104,7 @@ export async function receiveImageFile(
  * Commits received bytes: `prepare` checks and attaches them and says how the image changes; whatever fails
  * on the way, they are dropped again. The files that the change leaves behind go last.
  */
-export async function keepFile(
+export async function commitFile(
   images: Images,
   uuid: string,
   received: ReceivedFile,

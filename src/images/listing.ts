@@ -28,13 +28,13 @@ export interface ListQuery {
  * as long as the array is: it never changes in place. To make that worthwhile, a driver gives the same array again
  * as long as no image in it changes, and the same array of runs for the same query until any image changes.
  */
-export interface Run {
+export interface ListSlice {
   images: readonly Image[]
   from: number
   to: number
 }
 
-export const imagesOf = (runs: readonly Run[]): Image[] =>
+export const imagesOf = (runs: readonly ListSlice[]): Image[] =>
   runs.flatMap(({ images, from, to }) => images.slice(from, to))
 
 export interface TextMatch {

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { Image, StoredFile } from './image.ts'
-import type { ListQuery, Run } from './listing.ts'
+import type { ListQuery, ListSlice } from './listing.ts'
 
 /** What the domain needs of the outside. Each storage driver implements these and passes one shared suite. */
 
@@ -22,7 +22,7 @@ export interface Manifests {
    * Throws StorageIsDown for an image whose manifest is there but cannot be read.
    */
   find(uuid: string): Promise<Versioned | undefined>
-  list(query: ListQuery): Promise<readonly Run[]>
+  list(query: ListQuery): Promise<readonly ListSlice[]>
   /** The other images whose origin this is, in no order. */
   listChildren(uuid: string): Promise<readonly Image[]>
   /**

@@ -21,16 +21,16 @@ export interface DownloadOptions {
   retry: RetryPolicy
   /** Resolves when so many more bytes may be taken. */
   throttle?: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined
-  /** Told what the source says of the whole file, before each part of it, which waits for it. */
-  onAnswer?(told: Told): Promise<void>
-  /** Told the number of bytes that are there, those before `offset` included, and how many of them came now. */
+  /** SourceFileInfo what the source says of the whole file, before each part of it, which waits for it. */
+  onAnswer?(told: SourceFileInfo): Promise<void>
+  /** SourceFileInfo the number of bytes that are there, those before `offset` included, and how many of them came now. */
   onProgress?(bytes: number, arrived: number): void
-  /** Told of each failure that is going to be retried. */
+  /** SourceFileInfo of each failure that is going to be retried. */
   onRetry?: ((error: Error) => void) | undefined
 }
 
 /** What a source says of a file that it sends. */
-export interface Told {
+export interface SourceFileInfo {
   /** Bytes of all of it, if the source knows. */
   size?: number | undefined
   /** Tells this version of the file from others. */

@@ -2,10 +2,10 @@ import type { Image } from '../images/image.ts'
 import {
   comparePositions,
   type ListQuery,
+  type ListSlice,
   matches,
   type Position,
   positionOf,
-  type Run,
 } from '../images/listing.ts'
 import type { Versioned } from '../images/ports.ts'
 import { OrderedImages } from './ordered-images.ts'
@@ -29,7 +29,7 @@ export class Catalogue {
    */
   readonly #found = new Map<string, WeakMap<readonly Image[], readonly Image[]>>()
   /** Lists since the last change: the same array comes again, for what its readers made of it. */
-  readonly #lists = new Map<string, readonly Run[]>()
+  readonly #lists = new Map<string, readonly ListSlice[]>()
 
   /** `chunkSize`: enough images to make joining chunks cheap, and few enough to make one anew cheaply. */
   constructor(all: Iterable<Versioned> = [], chunkSize = 128) {
@@ -106,7 +106,7 @@ export class Catalogue {
     return false
   }
 
-  list(query: ListQuery): readonly Run[] {
+  list(query: ListQuery): readonly ListSlice[] {
     const key = JSON.stringify(query)
     let runs = this.#lists.get(key)
     if (!runs) {
@@ -117,13 +117,13 @@ export class Catalogue {
     return runs
   }
 
-  #find(query: ListQuery): readonly Run[] {
+  #find(query: ListQuery): readonly ListSlice[] {
     const { name, order, marker, limit = Number.POSITIVE_INFINITY } = query
     const source = name && !name.contains ? this.#names().get(name.value) : this.#ordered
     if (!source) return []
     const chunks = source.chunksFrom(order, marker)
     const filter = this.#filterFor(query)
-    const runs: Run[] = []
+    const runs: ListSlice[] = []
     let room = limit
     for (const [index, chunk] of chunks.entries()) {
       if (room <= 0) break

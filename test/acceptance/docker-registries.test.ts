@@ -9,7 +9,7 @@ import { call } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { json } from '../support/http.ts'
 import { digestOf, layerOf } from '../support/layers.ts'
-import { beginImport, importStreamed, type Message, messagesIn, statusOf } from '../support/messages.ts'
+import { importStreamed, type Message, messagesIn, statusOf, tryLockImport } from '../support/messages.ts'
 import { needsAll } from '../support/programs.ts'
 import { push, startRegistry } from '../support/registry.ts'
 import { ScriptedRegistry } from '../support/scripted-registry.ts'
@@ -39,7 +39,7 @@ test('the status line and the first message come before the registry has answere
   })
   const server = await startServer({ config: CONFIG })
   const host = new URL(source.url).host
-  const { response, messages } = beginImport(server, `action=import-docker-image&repo=${host}/app&tag=v1`)
+  const { response, messages } = tryLockImport(server, `action=import-docker-image&repo=${host}/app&tag=v1`)
   expect((await response).statusCode).toBe(200)
   await until('the first message is here', () => messages().length === 1)
   expect(statusOf(messages()[0]!)).toMatch(new RegExp(`^status v1: Pulling from ${host}/app`))

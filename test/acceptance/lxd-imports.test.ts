@@ -4,7 +4,13 @@ import { expect, test as plain } from 'vitest'
 import { call } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { json, send } from '../support/http.ts'
-import { beginImport, expectForbidden, importStreamed, type Message, statusOf } from '../support/messages.ts'
+import {
+  expectForbidden,
+  importStreamed,
+  type Message,
+  statusOf,
+  tryLockImport,
+} from '../support/messages.ts'
 import { needsAll, type Test } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { sdcClient } from '../support/sdc-client.ts'
@@ -493,7 +499,7 @@ test('when the client leaves, the import ends, and nothing of it stays', async (
     })
   })
   const server = await serve(tree)
-  const { leave } = beginImport(server, 'action=import-lxd-image&alias=images:alpine/3.20')
+  const { leave } = tryLockImport(server, 'action=import-lxd-image&alias=images:alpine/3.20')
   await asked
   leave()
   await until('the connection to the image server is closed', () => isOver)

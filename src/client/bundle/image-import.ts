@@ -11,7 +11,7 @@ export type Imported = 'imported' | 'completed' | 'already there'
 
 export interface ImportHooks {
   signal: AbortSignal
-  /** Told how many bytes of a file have been read, and whether they go to the server. */
+  /** SourceFileInfo how many bytes of a file have been read, and whether they go to the server. */
   onProgress(file: BundledFile, bytes: number, isSent: boolean): void
   onDone(file: BundledFile): void
 }

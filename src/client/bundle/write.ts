@@ -22,7 +22,7 @@ export interface WriteOptions {
   path: string
   retry: RetryPolicy
   signal: AbortSignal
-  /** Told how many bytes of a file are there, those of an earlier attempt included. */
+  /** SourceFileInfo how many bytes of a file are there, those of an earlier attempt included. */
   onProgress(file: BundledFile, bytes: number): void
   onDone(file: BundledFile): void
   onRetry(error: Error): void

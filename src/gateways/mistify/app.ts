@@ -2,20 +2,20 @@ import type { Exchange } from '../../http/exchange.ts'
 import { bytesResponse } from '../../http/respond.ts'
 import { createRouter } from '../../http/router.ts'
 import type { Handler } from '../../http/server.ts'
-import type { House } from '../gateway.ts'
+import type { GatewayContext } from '../gateway.ts'
 import type { MistifyConfig } from './config.ts'
 import { operations } from './operations.ts'
 import { MistifyRequest, notFound, renderError } from './request.ts'
 
 /** Makes the HTTP side of the gateway. */
-export function createMistifyApp(settings: MistifyConfig, house: House): Handler {
+export function createMistifyApp(settings: MistifyConfig, context: GatewayContext): Handler {
   const { prefix = '' } = settings
   return createRouter({
     routes: operations(),
     logPrefix: 'Mistify.',
     prefix,
     async answer(operation, exchange, parameters) {
-      const request = new MistifyRequest(house, settings, exchange, parameters)
+      const request = new MistifyRequest(context, settings, exchange, parameters)
       await request.identify(operation.access)
       return operation.handle(request)
     },

@@ -7,7 +7,7 @@ import { type MistifyRequest, notFound } from './request.ts'
 
 /** GET and HEAD /images/{id}/download: the bytes as they were stored, also in part, with their digests. */
 export async function downloadImage(request: MistifyRequest): Promise<Response> {
-  const { images, accel } = request.house
+  const { images, accel } = request.context
   const found = await findImage(request, request.id)
   if (!found.image) throw notFound('incomplete image')
   const image = await readableImage(images, request.id, request.viewer)

@@ -1,26 +1,25 @@
 import { isObject } from '../../images/rules.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
+import type { KeyedMutex } from '../../util/keyed-mutex.ts'
 import { findBySource, findImage } from './find.ts'
 import { newManifest } from './manifest.ts'
 import { isMistifyType, type MistifyType } from './record.ts'
 import { badRequest, type MistifyRequest } from './request.ts'
-
-/** One at a time, so that two requests for one source make one image. */
-type InTurn = <T>(run: () => Promise<T>) => Promise<T>
 
 /**
  * POST /images: has the server fetch an image. A source that is here, or on its way, is that image again,
  * whatever type and comment are given now; one that failed is tried again under its id.
  */
 export const fetchImage =
-  (inTurn: InTurn) =>
+  (mutex: KeyedMutex) =>
   async (request: MistifyRequest): Promise<Response> => {
-    const { images, client } = request.house
+    const { images, client } = request.context
     const { source, type, comment } = readOrder(await request.body())
     const url = await readSourceUrl(client, 'source', source)
     const plain = withoutUser(source, url)
     const manifest = newManifest(images.policy, type, comment, plain, images.now())
-    const id = await inTurn(() => fetchOnce(request, url, plain, manifest))
+    // One at a time, so that two requests for one source make one image.
+    const id = await mutex.run(plain, () => fetchOnce(request, url, plain, manifest))
     return request.json((await findImage(request, id)).record, 202)
   }
 
@@ -30,7 +29,7 @@ async function fetchOnce(
   source: string,
   manifest: Record<string, unknown>,
 ): Promise<string> {
-  const { images, jobs } = request.house
+  const { images, jobs } = request.context
   const known = await findBySource(request, source)
   if (known?.job?.state === 'failed') await jobs.retry(known.job, url)
   if (known) return known.record.id

@@ -21,10 +21,10 @@ export interface Found {
 
 /** Throws ResourceNotFound, as if it did not exist, for what the caller may not see. */
 export async function findImage(request: MistifyRequest, id: string): Promise<Found> {
-  const { house, viewer } = request
+  const { context, viewer } = request
   if (UUID.test(id)) {
     const fetched = fetches(request).find(({ job }) => job.image_uuid === id)
-    const image = await visible(house.images, id, viewer)
+    const image = await visible(context.images, id, viewer)
     const record = image && isAvailable(image) && fromImage(image, viewer.authenticated)
     if (record) return { record, image }
     if (fetched) return fetched
@@ -65,8 +65,8 @@ export async function findBySource(request: MistifyRequest, source: string): Pro
 }
 
 async function listImages(request: MistifyRequest, state: 'active' | 'all'): Promise<Image[]> {
-  const { house, viewer } = request
-  const { policy, manifests } = house.images
+  const { context, viewer } = request
+  const { policy, manifests } = context.images
   const query = {
     state,
     tags: [],
@@ -86,7 +86,7 @@ async function listImages(request: MistifyRequest, state: 'active' | 'all'): Pro
  */
 function fetches(request: MistifyRequest) {
   const { channel, authenticated } = request.viewer
-  return request.house.jobs
+  return request.context.jobs
     .list()
     .reverse()
     .filter(({ task }) => task === 'fetch-image')
@@ -98,4 +98,5 @@ function fetches(request: MistifyRequest) {
     })
 }
 
-const isShownPublicOnly = ({ house, viewer }: MistifyRequest) => seesPublicOnly(house.images.policy, viewer)
+const isShownPublicOnly = ({ context, viewer }: MistifyRequest) =>
+  seesPublicOnly(context.images.policy, viewer)

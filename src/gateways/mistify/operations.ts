@@ -1,6 +1,7 @@
 import type { Route } from '../../http/router.ts'
 import { deleteImage } from '../../images/remove.ts'
 import { isLive } from '../../imports/jobs/job.ts'
+import { KeyedMutex } from '../../util/keyed-mutex.ts'
 import { downloadImage } from './download.ts'
 import { fetchImage } from './fetch.ts'
 import { findImage, listAll } from './find.ts'
@@ -23,7 +24,7 @@ async function listImages(request: MistifyRequest): Promise<Response> {
 
 /** Also ends a fetch that is under way. Answers with what was deleted. */
 async function removeImage(request: MistifyRequest): Promise<Response> {
-  const { images, jobs } = request.house
+  const { images, jobs } = request.context
   const { record, job } = await findImage(request, request.id)
   if (job) {
     if (isLive(job)) await jobs.cancel(job.uuid)
@@ -36,12 +37,7 @@ async function removeImage(request: MistifyRequest): Promise<Response> {
 }
 
 export const operations = (): readonly Operation[] => {
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
-    const result = last.then(run)
-    last = result.catch(() => {})
-    return result
-  }
+  const mutex = new KeyedMutex()
   return [
     {
       name: 'ListImages',
@@ -57,7 +53,7 @@ export const operations = (): readonly Operation[] => {
       path: '/images',
       access: 'change',
       summary: 'Has the server fetch an image.',
-      handle: fetchImage(inTurn),
+      handle: fetchImage(mutex),
     },
     {
       name: 'UploadImage',

@@ -4,24 +4,24 @@ import { jsonResponse } from '../../http/respond.ts'
 import type { Access } from '../../http/router.ts'
 import { ImgapiError } from '../../images/errors.ts'
 import { resolveChannel, type Viewer } from '../../images/visibility.ts'
-import type { House } from '../gateway.ts'
+import type { GatewayContext } from '../gateway.ts'
 import type { MistifyConfig } from './config.ts'
 
 /** A request as the operations see it, and the answers they give. */
 export class MistifyRequest extends HttpRequest {
-  readonly house: House
+  readonly context: GatewayContext
   readonly settings: MistifyConfig
   readonly query: URLSearchParams
   #viewer: Viewer = { authenticated: false }
 
   constructor(
-    house: House,
+    context: GatewayContext,
     settings: MistifyConfig,
     exchange: Exchange,
     parameters: Readonly<Record<string, string>>,
   ) {
     super(exchange, parameters)
-    this.house = house
+    this.context = context
     this.settings = settings
     this.query = new URLSearchParams(this.search)
   }
@@ -37,7 +37,7 @@ export class MistifyRequest extends HttpRequest {
 
   /** Finds out who the caller is and whether the caller may do this. Throws UnauthorizedError. */
   async identify(access: Access) {
-    const { auth, images } = this.house
+    const { auth, images } = this.context
     const { credentials } = this.settings
     const isOpen = credentials === 'none' || auth.isOpen
     const caller =
@@ -50,7 +50,7 @@ export class MistifyRequest extends HttpRequest {
   }
 
   body(): Promise<unknown> {
-    return this.readBody(this.house.images.policy.stallTimeout)
+    return this.readBody(this.context.images.policy.stallTimeout)
   }
 
   json(value: unknown, status = 200): Response {

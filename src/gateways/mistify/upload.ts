@@ -6,7 +6,7 @@ import { badRequest, type MistifyRequest } from './request.ts'
 
 /** PUT /images: the body is the image, which is there when all of it is stored. */
 export async function uploadImage(request: MistifyRequest): Promise<Response> {
-  const { images } = request.house
+  const { images } = request.context
   const type = request.header('x-image-type')
   if (!isMistifyType(type)) throw badRequest('invalid X-Image-Type header')
   const since = images.now()

@@ -5,12 +5,12 @@ import { bytesResponse, jsonResponse } from '../../http/respond.ts'
 import { createRouter } from '../../http/router.ts'
 import type { Handler } from '../../http/server.ts'
 import type { ImgapiError } from '../../images/errors.ts'
+import type { ShifterContext } from './context.ts'
 import { Refusal } from './errors.ts'
 import { OPERATIONS } from './operations.ts'
 import { renderJson } from './record.ts'
 import type { Requests } from './requests.ts'
 import { BadCredential, type Session } from './session.ts'
-import type { Workshop } from './workshop.ts'
 
 /** The HTTP side: the paths of the Shifter Image Gateway, and answers in the form that its client can read. */
 
@@ -18,14 +18,14 @@ import type { Workshop } from './workshop.ts'
 const BODY_TIMEOUT = 30_000
 
 /** Makes the HTTP side of the gateway. */
-export function createShifterApp(shop: Workshop, requests: Requests): Handler {
+export function createShifterApp(context: ShifterContext, requests: Requests): Handler {
   return createRouter({
     routes: OPERATIONS,
     logPrefix: 'Shifter.',
     async answer(operation, exchange, parameters) {
       const request = new HttpRequest(exchange, parameters)
       const system = request.param('system')
-      const session = await sessionOf(exchange, system, shop)
+      const session = await sessionOf(exchange, system, context)
       exchange.user = session.user
       const answer = await operation.run(requests, {
         session,
@@ -63,17 +63,17 @@ function renderError(exchange: Exchange, error: ImgapiError): Response {
 }
 
 /** Throws Refusal: nothing is told to those whom the system does not know. */
-async function sessionOf({ incoming }: Exchange, system: string, shop: Workshop): Promise<Session> {
+async function sessionOf({ incoming }: Exchange, system: string, context: ShifterContext): Promise<Session> {
   const { authentication } = incoming.headers
   const refuse = (reason: string) => new Refusal(404, 'Bad session or system', reason)
-  if (!shop.platforms.has(system)) throw refuse('there is no such system')
+  if (!context.platforms.has(system)) throw refuse('there is no such system')
   if (typeof authentication !== 'string') throw refuse('the header "authentication" is missing')
   try {
-    return await shop.authenticate(authentication, system)
+    return await context.authenticate(authentication, system)
   } catch (error) {
     if (!(error instanceof BadCredential)) throw error
     const { remoteAddress: address } = incoming.socket
-    shop.log.warn({ address, system }, `refused from ${address}: ${error.message}`)
+    context.log.warn({ address, system }, `refused from ${address}: ${error.message}`)
     throw refuse(error.message)
   }
 }

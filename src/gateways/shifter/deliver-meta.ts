@@ -1,10 +1,10 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { joinAccess } from './access.ts'
+import type { ShifterContext } from './context.ts'
 import { renderMeta } from './meta.ts'
 import { FILE_MODE } from './platform.ts'
 import { type ImageRecord, isSameName, metaFile } from './record.ts'
-import type { Workshop } from './workshop.ts'
 
 /** What the runtime reads beside an image. */
 
@@ -14,7 +14,7 @@ import type { Workshop } from './workshop.ts'
  * what of the image cannot be said in the file.
  */
 export async function deliverMeta(
-  { expand, platforms, records, withAcl }: Workshop,
+  { expand, platforms, records, withAcl }: ShifterContext,
   record: ImageRecord,
   signal: AbortSignal,
 ): Promise<string[]> {

@@ -1,23 +1,23 @@
+import { type ShifterContext, turnOf } from './context.ts'
 import { deliverMeta } from './deliver-meta.ts'
 import { commit } from './names.ts'
 import { enter } from './pull.ts'
 import { type ImageRecord, imageFile, isSameName } from './record.ts'
-import { turnOf, type Workshop } from './workshop.ts'
 
 /** A file that is on the system already becomes an image. */
 
 /** The unfinished copy, whose hash is not known yet. */
 export const importFile = ({ key }: ImageRecord) => `import-${key}`
 
-export async function importImage(shop: Workshop, record: ImageRecord, signal: AbortSignal) {
-  const { records, platforms, groups, turns } = shop
+export async function importImage(context: ShifterContext, record: ImageRecord, signal: AbortSignal) {
+  const { records, platforms, groups, turns } = context
   const { system, work } = record
   const platform = platforms.get(system)!
-  await enter(shop, record, 'HASHING', 'Hashing image')
+  await enter(context, record, 'HASHING', 'Hashing image')
   const { uid, gid, filepath, userACL, groupACL } = work!
   const reader = { uid, gid, groups: uid === undefined ? [] : await groups.of(uid) }
   const { id, version } = await platform.copyIn(filepath!, importFile(record), reader, signal)
-  await turns.take(turnOf(system, id), async () => {
+  await turns.run(turnOf(system, id), async () => {
     signal.throwIfAborted()
     const other = records.readyById(system, id).find(({ format }) => format !== record.format)
     if (other && !isSameName(other, record)) {
@@ -33,9 +33,9 @@ export async function importImage(shop: Workshop, record: ImageRecord, signal: A
       status: 'TRANSFER',
       message: 'Transferring image',
     }))
-    await deliverMeta(shop, known, signal)
+    await deliverMeta(context, known, signal)
     await platform.keep(importFile(record), imageFile(known), signal)
-    await commit(shop, known, 'Transferring image')
+    await commit(context, known, 'Transferring image')
     if (other) await platform.remove([imageFile(other)], signal)
   })
 }

@@ -2,10 +2,12 @@ import { mkdirSync } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Handler } from '../../http/server.ts'
-import { defineGateway, type Gateway, type House } from '../gateway.ts'
+import { KeyedMutex } from '../../util/keyed-mutex.ts'
+import { defineGateway, type Gateway, type GatewayContext } from '../gateway.ts'
 import { Groups } from './access.ts'
 import { createShifterApp } from './app.ts'
 import { ShifterConfig } from './config.ts'
+import type { ShifterContext } from './context.ts'
 import type { PlatformSettings } from './imagemanager.ts'
 import { type ImageManager, readImageManager } from './imagemanager.ts'
 import { Lanes } from './lanes.ts'
@@ -17,36 +19,34 @@ import { openRegistries } from './registries.ts'
 import { RemotePlatform } from './remote-platform.ts'
 import { Requests } from './requests.ts'
 import { authenticateMock } from './session.ts'
-import { Turns } from './turns.ts'
 import { WorkQueue } from './work-queue.ts'
-import type { Workshop } from './workshop.ts'
 
 /** The API of the Shifter Image Gateway, which turns images of registries into files that clusters mount. */
-export const shifter = defineGateway(ShifterConfig, (settings, house): Gateway => {
+export const shifter = defineGateway(ShifterConfig, (settings, context): Gateway => {
   const { port, tls } = settings
-  const config = readImageManager(settings.config, house.resolve)
+  const config = readImageManager(settings.config, context.resolve)
   const address = addressFor(settings, config)
   let started: { handle: Handler; stop(): Promise<void> } | undefined
   return {
     place: { port, address, tls },
     handle: (request, exchange) => started!.handle(request, exchange),
     start: async () => {
-      started = await start(settings, config, house)
+      started = await start(settings, config, context)
     },
     stop: async () => started?.stop(),
     health: () => problemOf(config),
   }
 })
 
-async function start(settings: ShifterConfig, config: ImageManager, house: House) {
-  const shop = openWorkshop(settings, config, house)
-  const work = new WorkQueue(shop)
+async function start(settings: ShifterConfig, config: ImageManager, gateway: GatewayContext) {
+  const context = createShifterContext(settings, config, gateway)
+  const work = new WorkQueue(context)
   await work.start()
   return {
-    handle: createShifterApp(shop, new Requests(shop, work)),
+    handle: createShifterApp(context, new Requests(context, work)),
     stop: async () => {
       await work.close()
-      await shop.registries.close()
+      await context.registries.close()
     },
   }
 }
@@ -60,21 +60,21 @@ function addressFor({ address }: ShifterConfig, { Authentication }: ImageManager
   throw new Error(`Authentication "mock" believes everybody: ${address} is not a loopback address`)
 }
 
-function openWorkshop(
+function createShifterContext(
   { cacheSize, retryAfter, labels, writeAcl, minimumRate, pullTimeout }: ShifterConfig,
   config: ImageManager,
-  house: House,
-): Workshop {
-  const log = house.log.child({ gateway: 'shifter' })
+  context: GatewayContext,
+): ShifterContext {
+  const log = context.log.child({ gateway: 'shifter' })
   if (config.LogLevel) log.level = config.LogLevel
-  const folder = join(house.datadir, '.shifter')
+  const folder = join(context.datadir, '.shifter')
   const expand = config.ExpandDirectory ?? join(folder, 'expand')
   // The cache makes room by removing what is in its folder, so nobody else's is.
   const cache = join(config.CacheDirectory ?? folder, 'blobs')
   for (const path of [folder, expand, cache]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const records = new Records(join(folder, 'records'))
   for (const path of records.unreadable) log.error(`${path} is not a record of an image`)
-  const { stallTimeout } = house.images.policy
+  const { stallTimeout } = context.images.policy
   const { Platforms, Authentication } = config
   return {
     config,
@@ -86,15 +86,15 @@ function openWorkshop(
       cacheSize,
       stallTimeout,
       minimumRate,
-      userAgent: house.serverName,
-      retry: house.retry,
+      userAgent: context.serverName,
+      retry: context.retry,
     }),
     groups: new Groups(),
     metrics: config.Metrics ? new Metrics(join(folder, 'metrics.jsonl')) : undefined,
     authenticate: Authentication === 'mock' ? authenticateMock : authenticateMunge(config),
     log,
     expand,
-    turns: new Turns(),
+    turns: new KeyedMutex(),
     lanes: new Lanes(config.WorkerThreads, pullTimeout),
     retryAfter,
     withLabels: labels ?? Boolean(process.env.ENABLE_LABELS),

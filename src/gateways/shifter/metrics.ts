@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { appendFile, rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { replaceFile } from '../../storage/local/durable.ts'
+import { KeyedMutex } from '../../util/keyed-mutex.ts'
 import { readRegularNow } from '../../util/regular-file.ts'
 import type { ImageRequest } from './image-name.ts'
 import { now } from './record.ts'
 import type { Session } from './session.ts'
-import { Turns } from './turns.ts'
 
 /** Who looked up what. Old rows make room for new ones; a crash may lose the last few. */
 
@@ -28,7 +28,7 @@ export type MetricsRow = z.output<typeof Row>
 export class Metrics {
   readonly #path: string
   #rows: MetricsRow[]
-  readonly #turns = new Turns()
+  readonly #turns = new KeyedMutex()
   #written: number
 
   constructor(path: string) {
@@ -43,7 +43,7 @@ export class Metrics {
     const row = { user, uid, system, type, tag, id, time: now() }
     this.#rows.push(row)
     if (this.#rows.length >= 2 * MOST_ROWS) this.#rows = this.#rows.slice(-MOST_ROWS)
-    await this.#turns.take('', async () => {
+    await this.#turns.run('', async () => {
       if (++this.#written >= 2 * MOST_ROWS) await this.#rewrite()
       else await appendFile(this.#path, `${JSON.stringify(row)}\n`, { mode: 0o600 })
     })

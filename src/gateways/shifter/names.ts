@@ -1,5 +1,5 @@
+import type { ShifterContext } from './context.ts'
 import { type ImageRecord, isSameName, now } from './record.ts'
-import type { Workshop } from './workshop.ts'
 
 /**
  * A name (system, type and tag) and an image together have one record, which says whom the image is for under this
@@ -7,7 +7,7 @@ import type { Workshop } from './workshop.ts'
  * while without the name.
  */
 
-type Tools = Pick<Workshop, 'records' | 'config'>
+type Tools = Pick<ShifterContext, 'records' | 'config'>
 
 /** Makes finished work READY under its name. An image that had the name before loses it. */
 export async function commit({ records, config }: Tools, record: ImageRecord, message: string) {

@@ -38,7 +38,7 @@ export async function runProgram(
  * Ends the program when the standard input of the shell closes, and that is when this process ends, however it
  * ends: nothing goes on writing to where the next start cleans up.
  */
-const LEASH = `
+const SUPERVISOR = `
 exec 3<&0
 (exec "$@" 3<&- </dev/null) & child=$!
 { cat <&3; kill -9 $child; } >/dev/null 2>&1 & watch=$!
@@ -48,13 +48,13 @@ kill $watch 2>/dev/null
 exit $code`
 
 /** Runs a program that must not outlive this one. Its standard input is empty. */
-export async function runLeashed(
+export async function runSupervised(
   program: string,
   args: readonly string[],
   options: ProgramOptions,
 ): Promise<Outcome> {
   options.signal?.throwIfAborted()
-  const child = spawn('/bin/sh', ['-c', LEASH, 'sh', program, ...args])
+  const child = spawn('/bin/sh', ['-c', SUPERVISOR, 'sh', program, ...args])
   const letGo = () => child.stdin.destroy()
   child.stdin.on('error', () => {})
   child.on('exit', letGo)

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { readDocument, writeDocument } from '../../storage/local/document.ts'
 import { commit, makeFolderNow } from '../../storage/local/durable.ts'
+import { KeyedMutex } from '../../util/keyed-mutex.ts'
 import type { ImageRequest } from './image-name.ts'
 import { type ImageRecord, isUnderWay, STATUSES } from './record.ts'
-import { Turns } from './turns.ts'
 
 /** The records of a gateway: all in memory, a document each on disk, which is written before the memory is. */
 
@@ -66,7 +66,7 @@ const isOf = (record: ImageRecord, { system, type }: ImageRequest) =>
 export class Records {
   readonly #folder: string
   readonly #records = new Map<string, ImageRecord>()
-  readonly #writes = new Turns()
+  readonly #writes = new KeyedMutex()
   readonly #over = new Set<string>()
   /** Files that are no records; they stay where they are. */
   readonly unreadable: string[] = []
@@ -156,7 +156,7 @@ export class Records {
 
   async remove(key: string) {
     const path = this.#path(key)
-    await this.#writes.take(key, async () => {
+    await this.#writes.run(key, async () => {
       this.#records.delete(key)
       this.#over.delete(key)
       await this.#attempt(key, () => commit(this.#folder, () => rm(path, { force: true })))
@@ -174,7 +174,7 @@ export class Records {
   }
 
   async #write(key: string, make: () => ImageRecord): Promise<ImageRecord> {
-    return this.#writes.take(key, async () => {
+    return this.#writes.run(key, async () => {
       const record = make()
       const path = this.#path(key)
       await this.#attempt(key, () => writeDocument(path, () => `${path}.new`, { ...record }, OWNER_ONLY))

@@ -3,10 +3,10 @@ import { BlobCache } from '../../sources/registry/blob-cache.ts'
 import type { Platform as ImagePlatform } from '../../sources/registry/manifest.ts'
 import { RegistryClient } from '../../sources/registry/registry-client.ts'
 import type { RetryPolicy } from '../../sources/resumable.ts'
+import type { Registries } from './context.ts'
 import { type ImageLocation, registryUrl } from './image-name.ts'
 import type { ImageManager } from './imagemanager.ts'
 import { RegistryFoundImage } from './registry-image.ts'
-import type { Registries } from './workshop.ts'
 
 /** The Locations of the configuration, and a cache of what was fetched from them. */
 

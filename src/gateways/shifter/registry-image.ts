@@ -4,9 +4,9 @@ import { convertLayers } from '../../layers/convert-layers.ts'
 import type { BlobCache, Lease } from '../../sources/registry/blob-cache.ts'
 import type { RegistryImage } from '../../sources/registry/registry-client.ts'
 import { ownProgram } from '../../util/own-program.ts'
+import type { FoundImage } from './context.ts'
 import { checkFree } from './disk.ts'
 import type { ImageConfig } from './record.ts'
-import type { FoundImage } from './workshop.ts'
 
 export interface RegistryImageOptions {
   /** The folder of the cache of layers. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { RemoteSettings } from './imagemanager.ts'
 import { mayReadFile, type Platform, partialName, type Reader } from './platform.ts'
-import { type Outcome, reasonOf, runLeashed } from './programs.ts'
+import { type Outcome, reasonOf, runSupervised } from './programs.ts'
 
 /** Options of the configuration come first, and the first one counts. */
 const OPTIONS = ['BatchMode=yes', 'ConnectTimeout=15', 'ServerAliveInterval=15', 'ServerAliveCountMax=4']
@@ -43,7 +43,7 @@ export class RemotePlatform implements Platform {
   async deliver(path: string, name: string, signal: AbortSignal) {
     const target = `${this.#login}:${join(this.#folder, partialName(name))}`
     const options = { timeout: TRANSFER_TIMEOUT, signal }
-    const outcome = await runLeashed('scp', [...this.#scp, path, target], options)
+    const outcome = await runSupervised('scp', [...this.#scp, path, target], options)
     if (outcome.code !== 0) throw this.#failure('copy the image', outcome)
     await this.keep(name, name, signal)
   }
@@ -96,7 +96,7 @@ export class RemotePlatform implements Platform {
 
   #run(script: string, signal: AbortSignal, timeout = COMMAND_TIMEOUT): Promise<Outcome> {
     // The login shell there may be any.
-    return runLeashed('ssh', [...this.#ssh, `sh -c ${quote(script)}`], { timeout, signal })
+    return runSupervised('ssh', [...this.#ssh, `sh -c ${quote(script)}`], { timeout, signal })
   }
 
   async #must(what: string, script: string, signal: AbortSignal, timeout?: number): Promise<Outcome> {

@@ -16,7 +16,7 @@ export class BadCredential extends Error {
   override readonly name = 'BadCredential'
 }
 
-/** Turns a credential for a system into a session. Throws BadCredential. */
+/** KeyedMutex a credential for a system into a session. Throws BadCredential. */
 export type Authenticate = (credential: string, system: string) => Promise<Session>
 
 const Payload = z.object({ authorized_locations: z.record(z.string(), z.string()).optional() })

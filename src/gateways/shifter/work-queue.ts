@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import PQueue from 'p-queue'
+import { type ShifterContext, turnOf } from './context.ts'
 import { deliverMeta } from './deliver-meta.ts'
 import { importFile, importImage } from './import.ts'
 import { settleNames } from './names.ts'
@@ -7,7 +8,6 @@ import { partialName } from './platform.ts'
 import { removeTree } from './programs.ts'
 import { pull } from './pull.ts'
 import { type ImageRecord, imageFile, isUnderWay, isWaiting, metaFile, now, type Work } from './record.ts'
-import { turnOf, type Workshop } from './workshop.ts'
 
 /** Pulls, imports and removals: a few at once, on record, and taken up again after a restart. */
 
@@ -26,15 +26,15 @@ const MOST_CRASHES = 2
 const MOST_FAILURES = 9
 
 export class WorkQueue {
-  /** Told which record stands for a pull that has failed. */
+  /** SourceFileInfo which record stands for a pull that has failed. */
   onFailure: (pull: ImageRecord, failure: ImageRecord) => void = () => {}
-  readonly #shop: Workshop
+  readonly #context: ShifterContext
   readonly #running = new Set<Promise<void>>()
   readonly #removals = new PQueue({ concurrency: REMOVALS })
   readonly #controller = new AbortController()
 
-  constructor(shop: Workshop) {
-    this.#shop = shop
+  constructor(context: ShifterContext) {
+    this.#context = context
   }
 
   get isFull() {
@@ -47,8 +47,8 @@ export class WorkQueue {
    * running at several crashes in a row may be their cause: it fails.
    */
   async start() {
-    const { records, platforms } = this.#shop
-    await settleNames(this.#shop)
+    const { records, platforms } = this.#context
+    await settleNames(this.#context)
     const again = new Set<string>()
     for (const record of records.all()) {
       if (!platforms.has(record.system)) continue
@@ -75,7 +75,7 @@ export class WorkQueue {
   }
 
   async #resume(record: ImageRecord, work: Work) {
-    const { records, log } = this.#shop
+    const { records, log } = this.#context
     const crashes = (work.crashes ?? 0) + (isWaiting(record) ? 0 : 1)
     if (crashes <= MOST_CRASHES) {
       this.add(await records.add({ ...toBegin(record), work: { ...work, crashes }, status: 'PENDING' }))
@@ -88,14 +88,14 @@ export class WorkQueue {
 
   /** Takes the files of a record away, and then the record. Resolves when that is on record. */
   async remove({ key, id, work }: ImageRecord) {
-    const { records } = this.#shop
+    const { records } = this.#context
     if (id === undefined && work?.filepath === undefined) return records.remove(key)
     this.#addRemoval(await records.update(key, () => ({ status: 'EXPIRING', tags: [] })))
   }
 
   /** Whether the file that an image was imported from is known to have been written again. */
   async isOutdated({ system, imported }: ImageRecord): Promise<boolean> {
-    const { platforms } = this.#shop
+    const { platforms } = this.#context
     const looking = platforms.get(system)!.versionOf(imported!.filepath, this.#controller.signal)
     const version = await looking.catch(() => undefined)
     return version !== undefined && version !== imported!.version
@@ -109,12 +109,12 @@ export class WorkQueue {
   }
 
   async #run(record: ImageRecord, credentials: string | undefined) {
-    const { log, lanes } = this.#shop
+    const { log, lanes } = this.#context
     const { signal } = this.#controller
     const name = `${record.type}:${record.pulltag} for ${record.system}`
     try {
-      if (record.work?.filepath === undefined) await pull(this.#shop, record, credentials, signal)
-      else await lanes.make(signal, within => importImage(this.#shop, record, within))
+      if (record.work?.filepath === undefined) await pull(this.#context, record, credentials, signal)
+      else await lanes.make(signal, within => importImage(this.#context, record, within))
       log.info(`image ${name} is ready`)
     } catch (error) {
       if (signal.aborted) return await this.#putBack(record)
@@ -125,7 +125,7 @@ export class WorkQueue {
 
   /** A stop is no crash. */
   async #putBack({ key }: ImageRecord) {
-    const { records, log } = this.#shop
+    const { records, log } = this.#context
     const record = records.find(key)
     if (!record || !isUnderWay(record)) return
     const putBack = records.update(key, () => ({ status: 'PENDING' }))
@@ -134,7 +134,7 @@ export class WorkQueue {
 
   /** The reason first: then nobody finds nothing. */
   async #fail({ key }: ImageRecord, message: string) {
-    const { records, log } = this.#shop
+    const { records, log } = this.#context
     const record = records.find(key)
     // What is ready by now stays.
     if (!record || !isUnderWay(record)) return
@@ -155,7 +155,7 @@ export class WorkQueue {
   }
 
   #addRemoval(record: ImageRecord, delay = REMOVAL_RETRY) {
-    const { log } = this.#shop
+    const { log } = this.#context
     const { signal } = this.#controller
     if (signal.aborted) return
     void this.#removals.add(async () => {
@@ -173,15 +173,15 @@ export class WorkQueue {
 
   /** Files that another record has come to name stay, with what that one says of them. */
   async #removeFiles(record: ImageRecord) {
-    const { records, platforms, turns } = this.#shop
+    const { records, platforms, turns } = this.#context
     const { signal } = this.#controller
-    await turns.take(turnOf(record.system, record.id ?? record.key), async () => {
+    await turns.run(turnOf(record.system, record.id ?? record.key), async () => {
       // A pull that had found it before may have made it ready again.
       if (records.find(record.key)?.status !== 'EXPIRING') return
       const platform = platforms.get(record.system)!
       const names = record.id === undefined ? [] : [imageFile(record), metaFile(record)]
       const holder = record.id === undefined ? undefined : records.readyById(record.system, record.id)[0]
-      if (holder) await deliverMeta(this.#shop, holder, signal)
+      if (holder) await deliverMeta(this.#context, holder, signal)
       const partials = [...names, importFile(record)].map(partialName)
       await platform.remove([...(holder ? [] : names), ...partials], signal)
       await records.remove(record.key)
@@ -191,7 +191,7 @@ export class WorkQueue {
   /** What a crash left of a record's work on this host. */
   async #sweep({ key }: ImageRecord) {
     for (const suffix of ['squashfs', 'meta', 'tree']) {
-      await removeTree(join(this.#shop.expand, `${key}.${suffix}`))
+      await removeTree(join(this.#context.expand, `${key}.${suffix}`))
     }
   }
 }

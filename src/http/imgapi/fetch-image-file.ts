@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { checkCompression, readCompression } from '../../images/compression.ts'
 import { invalidParameter, missingBody, upload } from '../../images/errors.ts'
 import { readRemoteFiles, storeFetchedFile } from '../../images/fetched-file.ts'
-import { checkStorage, holdUpload } from '../../images/files.ts'
+import { checkStorage, lockUpload } from '../../images/files.ts'
 import { refuseOtherKeys } from '../../images/intake.ts'
 import { requireMutableFiles } from '../../images/lifecycle.ts'
 import { isObject } from '../../images/rules.ts'
@@ -103,7 +103,7 @@ async function fetchInto(
   inspect?: (head: Buffer) => void,
 ) {
   const { images, client, retry } = request.service
-  const release = await holdUpload(images, uuid)
+  const release = await lockUpload(images, uuid)
   const { outgoing } = request.exchange
   const gone = new AbortController()
   const onClose = () => gone.abort(upload('the client went away'))

@@ -2,7 +2,13 @@ import { z } from 'zod'
 import { ImgapiError, invalidParameter } from '../../images/errors.ts'
 import { TYPES, UUID } from '../../images/fields.ts'
 import type { Images } from '../../images/images.ts'
-import { type ListQuery, type Position, positionOf, type Run, type TextMatch } from '../../images/listing.ts'
+import {
+  type ListQuery,
+  type ListSlice,
+  type Position,
+  positionOf,
+  type TextMatch,
+} from '../../images/listing.ts'
 import { listScope, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { operation } from '../operation.ts'
@@ -78,7 +84,7 @@ const parameters = {
 }
 
 /** One array, so that what is rendered of it is kept. */
-const NOTHING: readonly Run[] = []
+const NOTHING: readonly ListSlice[] = []
 
 /** Lists manifests (reference contract, 8.6): filtered, then sorted, then from the marker on, then cut. */
 export const listImages = operation({

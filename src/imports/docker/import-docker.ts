@@ -22,7 +22,7 @@ export interface DockerImport {
   channel?: string | undefined
   requestId: string
   signal: AbortSignal
-  /** Told what happens, in the messages of the reference server. */
+  /** SourceFileInfo what happens, in the messages of the reference server. */
   tell(message: Record<string, unknown>): void
 }
 

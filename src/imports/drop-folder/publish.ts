@@ -3,7 +3,7 @@ import { checkCompression, sniffCompression } from '../../images/compression.ts'
 import { ImgapiError } from '../../images/errors.ts'
 import type { RemoteFile } from '../../images/fetched-file.ts'
 import { UUID } from '../../images/fields.ts'
-import { checkDigests, holdUpload } from '../../images/files.ts'
+import { checkDigests, lockUpload } from '../../images/files.ts'
 import { type Compression, type Image, isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { readManifest } from '../../images/intake.ts'
@@ -32,7 +32,7 @@ export async function publishImage(images: Images, source: Source): Promise<Publ
   if (typeof uuid !== 'string' || !UUID.test(uuid)) {
     throw new ImgapiError('ValidationFailed', 'the manifest has no "uuid"')
   }
-  const release = await holdUpload(images, uuid)
+  const release = await lockUpload(images, uuid)
   try {
     return await publishAlone(images, uuid, manifest, source)
   } finally {

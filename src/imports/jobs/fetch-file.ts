@@ -4,7 +4,12 @@ import { fileTooBig } from '../../images/files.ts'
 import type { Images } from '../../images/images.ts'
 import type { ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
 import { type HttpClient, SourceError } from '../../sources/http-client.ts'
-import { type DownloadOptions, download, type RetryPolicy, type Told } from '../../sources/resumable.ts'
+import {
+  type DownloadOptions,
+  download,
+  type RetryPolicy,
+  type SourceFileInfo,
+} from '../../sources/resumable.ts'
 
 /** Brings the bytes at a URL into the file store, and proves that they are the right ones. */
 
@@ -18,7 +23,7 @@ export interface Fetch {
   signal: AbortSignal
   retry: RetryPolicy
   throttle?: DownloadOptions['throttle']
-  onAnswer?(told: Told): Promise<void>
+  onAnswer?(told: SourceFileInfo): Promise<void>
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }

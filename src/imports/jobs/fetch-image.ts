@@ -9,8 +9,8 @@ import type { Images } from '../../images/images.ts'
 import type { ReceivedFile } from '../../images/ports.ts'
 import { publishReceived } from '../../images/publish.ts'
 import { SourceError } from '../../sources/http-client.ts'
-import type { ImportTools } from './bring-image.ts'
 import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
+import type { ImportContext } from './import-image.ts'
 import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
 
 /** Makes an image of the bytes at a URL, which come without a manifest and so without a digest. */
@@ -19,7 +19,7 @@ type FetchJob = Job & { fetch: FetchedImage }
 
 /** The task of such jobs. The image is not there before it is complete. */
 export const fetchImageTask =
-  (tools: ImportTools): Task =>
+  (tools: ImportContext): Task =>
   async (job, signal, progress) => {
     if (!isFetchJob(job)) throw new Error(`job ${job.uuid} does not say which image it makes`)
     const limit = limitTime(job)
@@ -43,7 +43,7 @@ function limitTime({ started_at = '', fetch: { time_limit } }: FetchJob) {
   return { signal: late.signal, clear: () => clearTimeout(timer) }
 }
 
-async function fetchImage(tools: ImportTools, job: FetchJob, signal: AbortSignal, progress: Progress) {
+async function fetchImage(tools: ImportContext, job: FetchJob, signal: AbortSignal, progress: Progress) {
   const { images } = tools
   const { image_uuid: uuid } = job
   const here = await images.manifests.find(uuid)
@@ -73,7 +73,7 @@ async function fetchImage(tools: ImportTools, job: FetchJob, signal: AbortSignal
 
 /** The bytes; begins again from the first one where the source gives no way to go on. */
 async function receive(
-  tools: ImportTools,
+  tools: ImportContext,
   job: FetchJob,
   signal: AbortSignal,
   progress: Progress,
@@ -100,7 +100,7 @@ async function receive(
 }
 
 async function receiveOnce(
-  { images, client, retry }: ImportTools,
+  { images, client, retry }: ImportContext,
   { fetch, steps, secret_source }: FetchJob,
   name: string,
   signal: AbortSignal,

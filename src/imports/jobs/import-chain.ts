@@ -3,7 +3,7 @@ import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { ImgapiSource } from '../../sources/imgapi-source.ts'
 import { withRetries } from '../../sources/resumable.ts'
-import { bringImage, type ImportTools } from './bring-image.ts'
+import { type ImportContext, importImageFrom } from './import-image.ts'
 import type { Job, JobStep, Progress, Task } from './job.ts'
 import { getManifest, missingManifests } from './missing.ts'
 
@@ -11,13 +11,13 @@ import { getManifest, missingManifests } from './missing.ts'
 
 /** The task of jobs that bring an image from another Image API. */
 export const importTask =
-  (tools: ImportTools): Task =>
+  (tools: ImportContext): Task =>
   (job, signal, progress) =>
     importChain(tools, new ImgapiSource(tools.client, new URL(job.secret_source)), job, signal, progress)
 
 /** Runs a job to its end; what was done before a restart is not done again. */
 async function importChain(
-  tools: ImportTools,
+  tools: ImportContext,
   source: ImgapiSource,
   job: Job,
   signal: AbortSignal,
@@ -35,7 +35,7 @@ async function importChain(
     const step = job.steps.find(candidate => candidate.uuid === manifest.uuid)!
     Object.assign(step, { state: 'running', started_at: images.now().toISOString() })
     await progress.note()
-    await bringImage(tools, source, {
+    await importImageFrom(tools, source, {
       uuid: step.uuid,
       manifest,
       files: files.get(manifest.uuid)!,

@@ -1,4 +1,4 @@
-import type { Told } from '../../sources/resumable.ts'
+import type { SourceFileInfo } from '../../sources/resumable.ts'
 
 /** A long transfer that the server does by itself, on record from the request to its end. */
 
@@ -51,7 +51,7 @@ export interface FetchedImage {
   /** Seconds from the start of the job until it has failed, restarts included. */
   readonly time_limit: number
   /** What the source says of the file, once it has answered. */
-  told?: Told | undefined
+  told?: SourceFileInfo | undefined
   /** When this machine was started, in seconds since 1970: what was written before may be torn. */
   booted_at?: number | undefined
 }

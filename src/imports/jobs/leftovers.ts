@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Images } from '../../images/images.ts'
-import { tryImport, uuidOfPartial } from './bring-image.ts'
+import { tryLockImport, uuidOfPartial } from './import-image.ts'
 import { isLive, type Job, type JobState } from './job.ts'
 import type { JobRecords } from './records.ts'
 
@@ -71,7 +71,7 @@ export class Leftovers {
   /** A job that came later for the same image may be going on with it, and an import that runs now uses it. */
   async #forgetPartial(name: string) {
     const { images, isWanted } = this.#options
-    const release = await tryImport(images, uuidOfPartial(name))
+    const release = await tryLockImport(images, uuidOfPartial(name))
     if (!release) return
     try {
       if (!isWanted(name)) await images.files.forget(name)

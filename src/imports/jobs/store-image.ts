@@ -1,8 +1,8 @@
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { importWithFiles } from '../../images/publish.ts'
-import { holdImport } from './bring-image.ts'
 import type { FetchedFile } from './fetch-digested.ts'
+import { lockImport } from './import-image.ts'
 
 export interface NewImage {
   /** With a UUID that follows from the content of the image. */
@@ -19,7 +19,7 @@ export interface NewImage {
 export async function storeImage(images: Images, { manifest, files, channel, signal }: NewImage) {
   const { uuid } = manifest
   try {
-    const release = await holdImport(images, uuid, signal)
+    const release = await lockImport(images, uuid, signal)
     try {
       const here = await images.manifests.find(uuid)
       const isDone = here !== undefined && isActivated(here.image)

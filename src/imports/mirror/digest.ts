@@ -3,7 +3,7 @@ import { isObject } from '../../images/rules.ts'
 
 /** What counts as a change of a manifest. */
 
-/** Told apart otherwise, or each server's own matter. */
+/** SourceFileInfo apart otherwise, or each server's own matter. */
 const NOT_COMPARED = new Set(['uuid', 'state', 'disabled', 'files', 'icon', 'channels', 'error'])
 
 /** The same text for the same value, however its keys are ordered. */

@@ -5,7 +5,7 @@ import { ImgapiSource } from '../../sources/imgapi-source.ts'
 import type { RetryPolicy } from '../../sources/resumable.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from '../jobs/interruptions.ts'
 import { insist } from '../jobs/records.ts'
-import { carryOut, type Done, type Transfers } from './carry-out.ts'
+import { type Done, executePlan, type Transfers } from './execute-plan.ts'
 import { type Action, makePlan, type Plan } from './plan.ts'
 import { emptyRecord, type MirrorRecord, type MirrorStore, type RunSummary } from './record.ts'
 import type { MirrorSettings } from './settings.ts'
@@ -67,7 +67,7 @@ export class Mirror {
     if (running) this.#interruptions = running.interruptions + 1
   }
 
-  isBringing(uuid: string): boolean {
+  isImporting(uuid: string): boolean {
     return this.#record.making.includes(uuid)
   }
 
@@ -177,7 +177,7 @@ export class Mirror {
         onChange: this.#saver(plan.record),
       }
       const limit = this.#throttle && { throttle: this.#throttle }
-      await carryOut({ ...tools, ...own, ...limit }, upstream, local, plan, this.#done)
+      await executePlan({ ...tools, ...own, ...limit }, upstream, local, plan, this.#done)
     } catch (error) {
       failure = error as Error
     }

@@ -30,8 +30,8 @@ export class Mirrors {
   }
 
   /** Whether that image is on its way here, or was when the server stopped. */
-  isBringing(uuid: string): boolean {
-    return this.#mirrors.some(mirror => mirror.isBringing(uuid))
+  isImporting(uuid: string): boolean {
+    return this.#mirrors.some(mirror => mirror.isImporting(uuid))
   }
 
   /** Starts a run of each, or of that one; resolves when they are over. */

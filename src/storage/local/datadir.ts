@@ -51,7 +51,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
     const files = new LocalFiles(layout, (uuid, name) => manifests.names(uuid, name))
     for (const { image } of images) {
       for (const file of image.files) {
-        if (!file.md5 && !existsSync(cachePath(layout, image.uuid))) files.wantMd5(image.uuid, file)
+        if (!file.md5 && !existsSync(cachePath(layout, image.uuid))) files.scheduleMd5(image.uuid, file)
       }
     }
     const damaged = images.flatMap(({ damage }) => (damage ? [damage] : []))

@@ -89,7 +89,7 @@ export class LocalFiles implements Files {
   #received(path: string, received: Received): ReceivedFile {
     return new LocalReceivedFile(path, received, {
       layout: this.#layout,
-      wantMd5: (uuid, file) => this.#md5s.want(uuid, file),
+      scheduleMd5: (uuid, file) => this.#md5s.want(uuid, file),
       isNamed: this.#isNamed,
     })
   }
@@ -121,7 +121,7 @@ export class LocalFiles implements Files {
   }
 
   /** Has the md5 of a file that came without one ready before somebody asks. */
-  wantMd5(uuid: string, file: StoredFile) {
+  scheduleMd5(uuid: string, file: StoredFile) {
     this.#md5s.want(uuid, file)
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { UUID } from '../../images/fields.ts'
 import type { Job, JobStore } from '../../imports/jobs/job.ts'
+import { KeyedMutex } from '../../util/keyed-mutex.ts'
 import { readDocument, writeDocument } from './document.ts'
 import { commit } from './durable.ts'
 import { jobPath, type Layout, partialPath, temporaryPath } from './layout.ts'
@@ -65,7 +66,7 @@ const JobRecord = z.looseObject({
 export class LocalJobs implements JobStore {
   readonly #layout: Layout
   /** The last write of each record, which the next one waits for: the newest must stay. */
-  readonly #writes = new Map<string, Promise<void>>()
+  readonly #writes = new KeyedMutex()
 
   constructor(layout: Layout) {
     this.#layout = layout
@@ -90,14 +91,7 @@ export class LocalJobs implements JobStore {
       const path = jobPath(this.#layout, job.uuid)
       await writeDocument(path, () => temporaryPath(this.#layout), { ...job }, OWNER_ONLY)
     }
-    const last = this.#writes.get(job.uuid) ?? Promise.resolve()
-    const next = last.then(write, write)
-    this.#writes.set(job.uuid, next)
-    try {
-      await next
-    } finally {
-      if (this.#writes.get(job.uuid) === next) this.#writes.delete(job.uuid)
-    }
+    await this.#writes.run(job.uuid, write)
   }
 
   async has(uuid: string) {
@@ -112,7 +106,8 @@ export class LocalJobs implements JobStore {
   }
 
   async remove(uuid: string) {
-    await this.#writes.get(uuid)?.catch(() => {})
-    await commit(this.#layout.jobs, () => rm(jobPath(this.#layout, uuid), { force: true }))
+    await this.#writes.run(uuid, () =>
+      commit(this.#layout.jobs, () => rm(jobPath(this.#layout, uuid), { force: true })),
+    )
   }
 }

@@ -1,10 +1,11 @@
 import { alreadyExists } from '../../images/already-exists.ts'
 import { ImgapiError, storageIsDown } from '../../images/errors.ts'
 import type { Image } from '../../images/image.ts'
-import type { ListQuery, Run } from '../../images/listing.ts'
+import type { ListQuery, ListSlice } from '../../images/listing.ts'
 import { ownAncestor } from '../../images/origins.ts'
 import type { Manifests, Versioned } from '../../images/ports.ts'
 import { hasDependents } from '../../images/remove.ts'
+import { KeyedMutex } from '../../util/keyed-mutex.ts'
 import { Catalogue } from '../catalogue.ts'
 import { UncertainChange } from '../uncertain-change.ts'
 import { ImageFolders } from './image-folders.ts'
@@ -33,8 +34,8 @@ export class LocalManifests implements Manifests {
   readonly #unreadable: Map<string, string>
   /** UUIDs that are being added or removed. */
   readonly #changing = new Set<string>()
-  /** The end of the queue of writes to an image. */
-  readonly #queues = new Map<string, Promise<unknown>>()
+  /** Runs changes of one image one after the other; different images do not wait for each other. */
+  readonly #mutex = new KeyedMutex()
   /** By the UUID of each image that they are about. */
   readonly #doubts = new Map<string, Doubt>()
 
@@ -62,14 +63,14 @@ export class LocalManifests implements Manifests {
 
   /** Of an image that is being added or removed, what it is when that is over. */
   async find(uuid: string): Promise<Versioned | undefined> {
-    if (this.#changing.has(uuid)) await this.#queues.get(uuid)?.catch(() => {})
+    if (this.#changing.has(uuid)) await this.#mutex.idle(uuid)
     if (this.#doubts.has(uuid) && (await this.#settle(uuid))?.isRead === false) throw inDoubt(uuid)
     const reason = this.#unreadable.get(uuid)
     if (reason) throw storageIsDown(reason)
     return this.#catalogue.get(uuid)
   }
 
-  async list(query: ListQuery): Promise<readonly Run[]> {
+  async list(query: ListQuery): Promise<readonly ListSlice[]> {
     await this.#readDoubtful()
     return this.#catalogue.list(query)
   }
@@ -84,7 +85,7 @@ export class LocalManifests implements Manifests {
     if (this.#doubts.size > 0) await this.#requireSettled(image.uuid, replaces?.image.uuid)
     if (!replaces) return this.#add(image)
     const { uuid } = replaces.image
-    return this.#inTurn(uuid, async () => {
+    return this.#mutex.run(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== replaces.revision) return false
       this.#requireNoChildren(uuid)
       return this.#whileChanging(uuid, () => this.#add(image, uuid))
@@ -94,7 +95,7 @@ export class LocalManifests implements Manifests {
   async replace(next: Image, revision: number): Promise<boolean> {
     const { uuid } = next
     if (this.#doubts.size > 0) await this.#requireSettled(uuid)
-    return this.#inTurn(uuid, async () => {
+    return this.#mutex.run(uuid, async () => {
       const current = this.#catalogue.get(uuid)
       if (current?.revision !== revision) return false
       const write = () => this.#attempt({ uuid, next, isRead: false }, () => this.#folders.write(next))
@@ -107,7 +108,7 @@ export class LocalManifests implements Manifests {
 
   async remove(uuid: string, revision: number): Promise<boolean> {
     if (this.#doubts.size > 0) await this.#requireSettled(uuid)
-    return this.#inTurn(uuid, async () => {
+    return this.#mutex.run(uuid, async () => {
       if (this.#catalogue.get(uuid)?.revision !== revision) return false
       this.#requireNoChildren(uuid)
       return this.#whileChanging(uuid, async () => {
@@ -141,7 +142,7 @@ export class LocalManifests implements Manifests {
       if (replaced) await this.finishReplacement(uuid, replaced)
       return true
     }
-    return this.#whileChanging(uuid, () => this.#inTurn(uuid, add))
+    return this.#whileChanging(uuid, () => this.#mutex.run(uuid, add))
   }
 
   /**
@@ -189,7 +190,7 @@ export class LocalManifests implements Manifests {
   /** Resolves to the doubt that is left about an image. */
   async #settle(uuid: string): Promise<Doubt | undefined> {
     const doubt = this.#doubts.get(uuid)
-    if (doubt) await this.#inTurn(doubt.uuid, () => this.#clear(doubt))
+    if (doubt) await this.#mutex.run(doubt.uuid, () => this.#clear(doubt))
     return this.#doubts.get(uuid)
   }
 
@@ -249,17 +250,6 @@ export class LocalManifests implements Manifests {
       return await change()
     } finally {
       this.#changing.delete(uuid)
-    }
-  }
-
-  /** Runs changes of one image one after the other; different images do not wait for each other. */
-  async #inTurn<T>(uuid: string, change: () => Promise<T>): Promise<T> {
-    const turn = (this.#queues.get(uuid) ?? Promise.resolve()).then(change, change)
-    this.#queues.set(uuid, turn)
-    try {
-      return await turn
-    } finally {
-      if (this.#queues.get(uuid) === turn) this.#queues.delete(uuid)
     }
   }
 }

@@ -32,7 +32,7 @@ export async function receiveInto(
   hasher: Hasher,
   kept?: number,
 ): Promise<Received> {
-  const reception = new Reception(handle, source, options, memory, hasher, kept ?? 0)
+  const reception = new UploadWriter(handle, source, options, memory, hasher, kept ?? 0)
   try {
     return await reception.run()
   } catch (error) {
@@ -41,7 +41,7 @@ export async function receiveInto(
   }
 }
 
-class Reception {
+class UploadWriter {
   readonly #handle: FileHandle
   readonly #source: Readable
   readonly #options: ReceiveOptions

@@ -9,7 +9,7 @@ import type { Received } from './receive.ts'
 
 interface Surroundings {
   layout: Layout
-  wantMd5(uuid: string, file: StoredFile): void
+  scheduleMd5(uuid: string, file: StoredFile): void
   isNamed(uuid: string, name: string): boolean
 }
 
@@ -57,7 +57,7 @@ export class LocalReceivedFile implements ReceivedFile {
   #stored(uuid: string, name: string): StoredFile {
     const { size, sha1, md5 } = this
     const file: StoredFile = { name, size, sha1, md5, mtime: new Date().toISOString() }
-    if (!md5) this.#surroundings.wantMd5(uuid, file)
+    if (!md5) this.#surroundings.scheduleMd5(uuid, file)
     return file
   }
 

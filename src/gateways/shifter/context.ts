@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { LeftOut } from '../../layers/merge-layers.ts'
+import type { KeyedMutex } from '../../util/keyed-mutex.ts'
 import type { Groups } from './access.ts'
 import type { ImageLocation } from './image-name.ts'
 import type { ImageManager } from './imagemanager.ts'
@@ -9,10 +10,9 @@ import type { Platform } from './platform.ts'
 import type { ImageConfig } from './record.ts'
 import type { Records } from './records.ts'
 import type { Authenticate } from './session.ts'
-import type { Turns } from './turns.ts'
 
 /** What the work of the gateway is done with. */
-export interface Workshop {
+export interface ShifterContext {
   config: ImageManager
   records: Records
   platforms: ReadonlyMap<string, Platform>
@@ -24,7 +24,7 @@ export interface Workshop {
   /** Folder of files that are being made. */
   expand: string
   /** Work on one image of one system waits for each other. */
-  turns: Turns
+  turns: KeyedMutex
   /** Where pulls wait for their turn. */
   lanes: Lanes
   /** Seconds for which a failed pull is answered as such before the same request tries again. */

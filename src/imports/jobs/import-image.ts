@@ -11,14 +11,14 @@ import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 
 /** Brings one image here: its files, each proved to be the right one, and then the image, whole. */
 
-export interface ImportTools {
+export interface ImportContext {
   images: Images
   client: HttpClient
   retry: RetryPolicy
   throttle?: DownloadOptions['throttle']
 }
 
-export interface Bringing {
+export interface ImportOptions {
   uuid: string
   manifest: Manifest
   files: readonly RemoteFile[]
@@ -28,7 +28,7 @@ export interface Bringing {
   signal: AbortSignal
   /** Called before the first byte is kept under that name: at a start, what is not on record is swept. */
   onPartial?(name: string): Promise<void>
-  /** Told the bytes of all files that are here, and how many of them came now. */
+  /** SourceFileInfo the bytes of all files that are here, and how many of them came now. */
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }
@@ -36,33 +36,37 @@ export interface Bringing {
 const lockName = (uuid: string) => `import ${uuid}`
 
 /** The lock of the imports of an image: waits for another import to end. Rejects with the signal's reason. */
-export const holdImport = ({ locks }: Images, uuid: string, signal: AbortSignal): Promise<Release> =>
+export const lockImport = ({ locks }: Images, uuid: string, signal: AbortSignal): Promise<Release> =>
   locks.acquire(lockName(uuid), signal)
 
 /** The same without waiting: undefined if another import holds it. */
-export const tryImport = ({ locks }: Images, uuid: string): Promise<Release | undefined> =>
+export const tryLockImport = ({ locks }: Images, uuid: string): Promise<Release | undefined> =>
   locks.tryAcquire(lockName(uuid))
 
 /**
  * Two may want one image at a time: the second waits, and then finds it here. False if it was here already.
  * Throws ImageUuidAlreadyExists for an unfinished image that is not this import's own.
  */
-export async function bringImage(
-  tools: ImportTools,
+export async function importImageFrom(
+  tools: ImportContext,
   source: ImgapiSource,
-  bringing: Bringing,
+  bringing: ImportOptions,
 ): Promise<boolean> {
   const { uuid, files, signal } = bringing
-  const release = await holdImport(tools.images, uuid, signal)
+  const release = await lockImport(tools.images, uuid, signal)
   try {
     const names = files.map(file => partialName(uuid, file))
-    return await dropWhenFull(tools.images, names, () => bringAlone(tools, source, bringing))
+    return await dropWhenFull(tools.images, names, () => importLocked(tools, source, bringing))
   } finally {
     release()
   }
 }
 
-async function bringAlone({ images, ...tools }: ImportTools, source: ImgapiSource, bringing: Bringing) {
+async function importLocked(
+  { images, ...tools }: ImportContext,
+  source: ImgapiSource,
+  bringing: ImportOptions,
+) {
   const { uuid, manifest, files, isOurs = false, channel, signal, onProgress } = bringing
   const here = await images.manifests.find(uuid)
   if (here && isActivated(here.image)) return false

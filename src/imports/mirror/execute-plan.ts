@@ -8,12 +8,12 @@ import { refreshImage } from '../../images/refresh.ts'
 import { deleteImage } from '../../images/remove.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
-import { bringImage, type ImportTools } from '../jobs/bring-image.ts'
+import { type ImportContext, importImageFrom } from '../jobs/import-image.ts'
 import { type Action, asTaken, type Local, type Plan, type Upstream } from './plan.ts'
 
 /** Does what a plan says, a few images at a time, and notes down each step as it is done. */
 
-export interface RunTools extends ImportTools {
+export interface RunTools extends ImportContext {
   source: ImgapiSource
   /** Images at once. */
   concurrency: number
@@ -40,7 +40,13 @@ const MOST_FAILURES = 3
 
 const OPERATOR = { authenticated: true }
 
-export async function carryOut(tools: RunTools, upstream: Upstream, local: Local, plan: Plan, done: Done[]) {
+export async function executePlan(
+  tools: RunTools,
+  upstream: Upstream,
+  local: Local,
+  plan: Plan,
+  done: Done[],
+) {
   const giveUp = new AbortController()
   const signal = AbortSignal.any([tools.signal, giveUp.signal])
   let failures = 0
@@ -128,7 +134,7 @@ class Steps {
       bytes_expected: action.size ?? 0,
     }
     transfers.set(uuid, transfer)
-    const isNew = await bringImage(this.#tools, source, {
+    const isNew = await importImageFrom(this.#tools, source, {
       ...{ uuid, manifest, files, channel, signal },
       isOurs: isBegun,
       onProgress: bytes => {
