@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import lock from '../package-lock.json' with { type: 'json' }
+import rootLock from '../package-lock.json' with { type: 'json' }
+import clientsLock from './clients/package-lock.json' with { type: 'json' }
 
 interface Locked {
   version?: string
@@ -7,10 +9,16 @@ interface Locked {
   optionalDependencies?: Record<string, string>
 }
 
-const packages = lock.packages as Record<string, Locked>
+type Packages = Record<string, Locked>
+
+const packages: Packages = rootLock.packages
+const LOCKS: [name: string, packages: Packages][] = [
+  ['of the server', packages],
+  ['of the old client libraries', clientsLock.packages],
+]
 
 /** Where Node would find it from there, or undefined. */
-function resolve(from: string, name: string): string | undefined {
+function resolve(packages: Packages, from: string, name: string): string | undefined {
   for (let folder = from; ; folder = folder.replace(/(^|\/)node_modules\/(@[^/]+\/)?[^/]+$/, '')) {
     const path = `${folder && `${folder}/`}node_modules/${name}`
     if (packages[path]?.version) return path
@@ -19,11 +27,29 @@ function resolve(from: string, name: string): string | undefined {
 }
 
 // Where npm cannot reach one while it writes the lock file, it leaves it out, and `npm ci` refuses the file.
-test('the lock file has every package that a package names, those of other platforms too', () => {
-  const missing = Object.entries(packages).flatMap(([path, { dependencies, optionalDependencies }]) =>
-    Object.keys({ ...dependencies, ...optionalDependencies })
-      .filter(name => resolve(path, name) === undefined)
-      .map(name => `${name}, which ${path || 'package.json'} names`),
+test.for(LOCKS)(
+  'the lock file %s has every package that a package names, those of other platforms too',
+  ([, packages]) => {
+    const missing = Object.entries(packages).flatMap(([path, { dependencies, optionalDependencies }]) =>
+      Object.keys({ ...dependencies, ...optionalDependencies })
+        .filter(name => resolve(packages, path, name) === undefined)
+        .map(name => `${name}, which ${path || 'package.json'} names`),
+    )
+    expect(missing).toEqual([])
+  },
+)
+
+test('an installation of the server has none of the old client libraries and what they alone need', () => {
+  const old = ['sdc-clients', 'smartdc-auth', 'bunyan', 'dtrace-provider', 'lodash', 'nan', 'restify-clients']
+  expect(Object.keys(clientsLock.packages)).toEqual(
+    expect.arrayContaining(old.map(name => `node_modules/${name}`)),
   )
-  expect(missing).toEqual([])
+  const names = Object.keys(packages).map(path => path.slice(path.lastIndexOf('node_modules/') + 13))
+  expect(names.filter(name => old.includes(name))).toEqual([])
+})
+
+test('an installation runs no scripts of packages, so that it builds nothing', () => {
+  const settings = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8').split('\n')
+  for (const path of ['../.npmrc', './clients/.npmrc'])
+    expect(settings(path)).toContain('ignore-scripts=true')
 })

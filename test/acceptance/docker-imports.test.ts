@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { call } from '../support/api.ts'
 import { json, send } from '../support/http.ts'
 import { digestOf, layerOf } from '../support/layers.ts'
-import { expectForbidden, importStreamed, statusOf, tryLockImport } from '../support/messages.ts'
+import { expectForbidden, importStreamed, statusOf, beginImport } from '../support/messages.ts'
 import { needsAll } from '../support/programs.ts'
 import { LOGIN, push, pushIndex, startRegistry } from '../support/registry.ts'
 import { AUTH, startServer, type TestServer } from '../support/server.ts'
@@ -342,7 +342,7 @@ test('when the client leaves, the import ends, and nothing of it stays', async (
     response.write(second.subarray(0, 100), () => waiting())
   })
   const server = await startServer({ config: CONFIG })
-  const { leave } = tryLockImport(
+  const { leave } = beginImport(
     server,
     `action=import-docker-image&repo=${new URL(source.url).host}/app&tag=v1`,
   )

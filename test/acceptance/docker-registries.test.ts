@@ -9,7 +9,8 @@ import { call } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { json } from '../support/http.ts'
 import { digestOf, layerOf } from '../support/layers.ts'
-import { importStreamed, type Message, messagesIn, statusOf, tryLockImport } from '../support/messages.ts'
+import { beginImport, importStreamed, type Message, messagesIn, statusOf } from '../support/messages.ts'
+import { needsOldClients } from '../support/old-clients.ts'
 import { needsAll } from '../support/programs.ts'
 import { push, startRegistry } from '../support/registry.ts'
 import { ScriptedRegistry } from '../support/scripted-registry.ts'
@@ -39,7 +40,7 @@ test('the status line and the first message come before the registry has answere
   })
   const server = await startServer({ config: CONFIG })
   const host = new URL(source.url).host
-  const { response, messages } = tryLockImport(server, `action=import-docker-image&repo=${host}/app&tag=v1`)
+  const { response, messages } = beginImport(server, `action=import-docker-image&repo=${host}/app&tag=v1`)
   expect((await response).statusCode).toBe(200)
   await until('the first message is here', () => messages().length === 1)
   expect(statusOf(messages()[0]!)).toMatch(new RegExp(`^status v1: Pulling from ${host}/app`))
@@ -112,21 +113,24 @@ test('a layer that breaks off is asked for again, and the client hears of it', a
 
 const LAYERS = [layerOf({ name: 'app', content: 'hello' })]
 
-test('the client library of the datacenters reads the messages, of an image and of an error', async () => {
-  const registry = await new ScriptedRegistry().start()
-  await registry.put('app:v1', { layers: LAYERS })
-  const server = await startServer({ config: CONFIG })
-  const client = sdcClient(server)
-  const repo = `${new URL(registry.url).host}/app`
-  const messagesOf = async (tag: string) => {
-    const response = await client.adminImportDockerImage({ repo, tag, public: false })
-    return messagesIn(await text(response))
-  }
-  const messages = await messagesOf('v1')
-  const { image_uuid } = messages.find(({ type }) => type === 'create-docker-image')!
-  expect(await client.getImage(image_uuid)).toMatchObject({ state: 'active', public: false })
-  expect((await messagesOf('v2')).at(-1)!.error.code).toBe('ResourceNotFound')
-})
+needsOldClients(
+  'the client library of the datacenters reads the messages, of an image and of an error',
+  async () => {
+    const registry = await new ScriptedRegistry().start()
+    await registry.put('app:v1', { layers: LAYERS })
+    const server = await startServer({ config: CONFIG })
+    const client = sdcClient(server)
+    const repo = `${new URL(registry.url).host}/app`
+    const messagesOf = async (tag: string) => {
+      const response = await client.adminImportDockerImage({ repo, tag, public: false })
+      return messagesIn(await text(response))
+    }
+    const messages = await messagesOf('v1')
+    const { image_uuid } = messages.find(({ type }) => type === 'create-docker-image')!
+    expect(await client.getImage(image_uuid)).toMatchObject({ state: 'active', public: false })
+    expect((await messagesOf('v2')).at(-1)!.error.code).toBe('ResourceNotFound')
+  },
+)
 
 needsAll({ 'docker-registry': 'docker-registry' })(
   'a scheme before the name of the registry says how to connect, and is no part of the name',

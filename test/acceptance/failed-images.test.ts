@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { addFile, bytes, call, create, manifest, publish, sha1, uuid } from '../support/api.ts'
+import { needsOldClients } from '../support/old-clients.ts'
 import { failureOf, sdcClient } from '../support/sdc-client.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -15,16 +16,19 @@ const uuidsOf = async (server: TestServer, query: string, anonymous = false) =>
     (image: { uuid: string }) => image.uuid,
   )
 
-test('the datacenters’ client marks an active image as failed, sees the error, and its owner deletes it', async () => {
-  const server = await startServer()
-  const client = sdcClient(server)
-  const owner = uuid()
-  const { uuid: id } = await publish(server, bytes(100), { owner })
-  const image = await client.updateImage(id, { state: 'failed', error: ERROR })
-  expect(image).toMatchObject({ state: 'failed', error: ERROR })
-  await client.deleteImage(id, owner)
-  expect((await failureOf(client.getImage(id))).statusCode).toBe(404)
-})
+needsOldClients(
+  'the datacenters’ client marks an active image as failed, sees the error, and its owner deletes it',
+  async () => {
+    const server = await startServer()
+    const client = sdcClient(server)
+    const owner = uuid()
+    const { uuid: id } = await publish(server, bytes(100), { owner })
+    const image = await client.updateImage(id, { state: 'failed', error: ERROR })
+    expect(image).toMatchObject({ state: 'failed', error: ERROR })
+    await client.deleteImage(id, owner)
+    expect((await failureOf(client.getImage(id))).statusCode).toBe(404)
+  },
+)
 
 test('it is listed as failed, and no more as active or to those who may not see it', async () => {
   const server = await startServer()

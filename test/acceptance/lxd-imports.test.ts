@@ -4,13 +4,8 @@ import { expect, test as plain } from 'vitest'
 import { call } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { json, send } from '../support/http.ts'
-import {
-  expectForbidden,
-  importStreamed,
-  type Message,
-  statusOf,
-  tryLockImport,
-} from '../support/messages.ts'
+import { beginImport, expectForbidden, importStreamed, type Message, statusOf } from '../support/messages.ts'
+import { andOldClients } from '../support/old-clients.ts'
 import { needsAll, type Test } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { sdcClient } from '../support/sdc-client.ts'
@@ -160,7 +155,7 @@ test('an image comes as two files, metadata and root file system, and the progre
   expect(filesLeft(server)).toEqual([])
 })
 
-test('the client library of the datacenters gets both files, by their index', async () => {
+andOldClients(test)('the client library of the datacenters gets both files, by their index', async () => {
   const server = await serve(alpine())
   await importLxd(server, 'images:alpine/3.20/default')
   const client = sdcClient(server)
@@ -499,7 +494,7 @@ test('when the client leaves, the import ends, and nothing of it stays', async (
     })
   })
   const server = await serve(tree)
-  const { leave } = tryLockImport(server, 'action=import-lxd-image&alias=images:alpine/3.20')
+  const { leave } = beginImport(server, 'action=import-lxd-image&alias=images:alpine/3.20')
   await asked
   leave()
   await until('the connection to the image server is closed', () => isOver)

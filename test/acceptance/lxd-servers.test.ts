@@ -16,7 +16,7 @@ import {
   importStreamed,
   type Message,
   statusOf,
-  tryLockImport,
+  beginImport,
 } from '../support/messages.ts'
 import { needsAll, requires, type Test } from '../support/programs.ts'
 import { AUTH, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
@@ -554,7 +554,7 @@ test('when the client leaves, the import ends, and nothing of it stays', async (
     return true
   }
   const { server } = await serveFronts([hanging])
-  const { leave } = tryLockImport(server, 'action=import-lxd-image&alias=s0:alpine/3.20')
+  const { leave } = beginImport(server, 'action=import-lxd-image&alias=s0:alpine/3.20')
   await asked
   leave()
   await until('the connection to the image server is closed', () => isOver)

@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest'
 import { bytes, call, create, publish, sha1, uuid } from '../support/api.ts'
 import { startImporter } from '../support/imports.ts'
+import { allNeedOldClients } from '../support/old-clients.ts'
 import { failureOf, sdcClient } from '../support/sdc-client.ts'
 import { startServer } from '../support/server.ts'
 
 /** The imports of the real client library, which waits for jobs as the operators' tools do. */
+
+allNeedOldClients()
 
 const OWNER = '0b0e2000-0000-4000-8000-000000000001'
 const FRIEND = 'f21e2d00-0000-4000-8000-000000000002'

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytes, call, manifest, uuid } from '../support/api.ts'
 import { cliSigner, KEY_KINDS, makeKey } from '../support/keys.ts'
+import { allNeedOldClients } from '../support/old-clients.ts'
 import { failureOf, type SdcClient, sdcClient } from '../support/sdc-client.ts'
 import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 
@@ -10,6 +11,8 @@ import { startServer, type TestServer, temporaryFolder } from '../support/server
  * All that the real client library offers and a standalone server has, in every mode, with and without channels,
  * with Basic and with each kind of signature. The imports are tested with the imports.
  */
+
+allNeedOldClients()
 
 const CHANNELS = [
   { name: 'dev', description: 'for developers' },

@@ -6,10 +6,13 @@ import { expect, test } from 'vitest'
 import { bytes, manifest, md5, publish, sha1, uuid } from '../support/api.ts'
 import { writeImage } from '../support/datadir.ts'
 import { builtManifest } from '../support/imgadm.ts'
+import { allNeedOldClients } from '../support/old-clients.ts'
 import { failureOf, type SdcClient, sdcClient } from '../support/sdc-client.ts'
 import { startServer, temporaryFolder } from '../support/server.ts'
 
 /** The real client library: every method that the core of the API covers. */
+
+allNeedOldClients()
 
 const anonymous = { user: undefined, password: undefined }
 const NOBODY = '00000000-0000-0000-0000-000000000000'

@@ -5,10 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { call } from '../support/api.ts'
 import { json, type Reply, send } from '../support/http.ts'
 import { KEY_KINDS, type KeyPair, makeKey, type Signed, signedHeaders } from '../support/keys.ts'
+import { allNeedOldClients } from '../support/old-clients.ts'
 import { AUTH, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
 /** HTTP signatures (reference contract, section 3), made by the ecosystem's own library. */
+
+allNeedOldClients()
 
 const KEYS = Object.fromEntries(KEY_KINDS.map(kind => [kind, makeKey(kind)])) as Record<string, KeyPair>
 const [RSA, ECDSA, ED25519] = [KEYS.rsa!, KEYS.ecdsa!, KEYS.ed25519!]

@@ -1,12 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { createRequire } from 'node:module'
 import httpSignature from 'http-signature'
 import sshpk from 'sshpk'
+import { loadClient } from './old-clients.ts'
 
 /** SSH keys, and requests signed with them as clients of the datacenters sign theirs. */
-
-// CommonJS of before there were types.
-const { privateKeySigner } = createRequire(import.meta.url)('smartdc-auth')
 
 export interface KeyPair {
   /** As a client has it in a file. */
@@ -34,8 +31,9 @@ export function makeKey(kind: KeyKind): KeyPair {
 }
 
 /** What `sdc-clients` takes as its option `sign`. */
-export const cliSigner = (user: string, { secret }: KeyPair): unknown =>
-  privateKeySigner({ user, key: secret })
+export const cliSigner = (user: string, { secret }: KeyPair): unknown => signerOf({ user, key: secret })
+
+const signerOf = (options: object): unknown => loadClient('smartdc-auth').privateKeySigner(options)
 
 export interface Signed {
   user: string
@@ -48,7 +46,7 @@ export interface Signed {
 /** The headers of a request with a signature over some of them. */
 export function signedHeaders({ user, key, headers, algorithm }: Signed): Promise<Record<string, string>> {
   const signed = headers ?? { date: new Date().toUTCString() }
-  const sign = privateKeySigner({ user, key: key.secret, ...(algorithm && { algorithm }) }) as Sign
+  const sign = signerOf({ user, key: key.secret, ...(algorithm && { algorithm }) }) as Sign
   // Its own `key` option signs something else than what it then sends: a line break comes first.
   const options = {
     sign: (data: string, callback: SignCallback) =>

@@ -38,7 +38,7 @@ export function expectForbidden(messages: Message[]) {
 }
 
 /** The same request, for a look at its messages before the answer ends. */
-export function tryLockImport(server: TestServer, query: string) {
+export function beginImport(server: TestServer, query: string) {
   const outgoing = request(`${server.url}/images?${query}`, { method: 'POST', headers: AUTH })
   outgoing.on('error', () => {})
   outgoing.end()

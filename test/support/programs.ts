@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { test } from 'vitest'
+import { beforeEach, type TestContext, test } from 'vitest'
 
 /**
  * Tests that need a real program. Where it is missing the test is left out and the end of the run says how to
@@ -13,11 +13,17 @@ export const needs = (program: string, debianPackage: string): Test =>
 
 export function requires(isThere: boolean, howToGetIt: string): Test {
   if (isThere) return (name, body, timeout) => test(name, () => body() as Promise<void>, timeout)
-  return name =>
-    test(name, context => {
-      if (process.env.CI === 'true') throw new Error(howToGetIt)
-      context.skip(howToGetIt)
-    })
+  return name => test(name, context => leaveOut(context, howToGetIt))
+}
+
+/** The same for every test of the file or the group that calls it. */
+export function allRequire(isThere: boolean, howToGetIt: string) {
+  if (!isThere) beforeEach(context => leaveOut(context, howToGetIt))
+}
+
+function leaveOut(context: TestContext, howToGetIt: string) {
+  if (process.env.CI === 'true') throw new Error(howToGetIt)
+  context.skip(howToGetIt)
 }
 
 /** The tests that every one of some programs is needed for. */

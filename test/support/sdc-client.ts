@@ -1,13 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
+import { loadClient } from './old-clients.ts'
 import { PASSWORD, type TestServer, USER } from './server.ts'
 
 /** The client library of the datacenters, as npm has it, with promises in place of its callbacks. */
-
-// CommonJS of before there were types.
-const { createClient } = createRequire(import.meta.url)('sdc-clients/lib/imgapi')
 
 export interface SdcError extends Error {
   statusCode: number
@@ -65,6 +62,7 @@ export type SdcClient = {
 
 /** A client with the test user's credentials, unless `options` say otherwise. */
 export function sdcClient({ url }: Pick<TestServer, 'url'>, options: Json = {}): SdcClient {
+  const { createClient } = loadClient('sdc-clients/lib/imgapi')
   const client = createClient({ url, user: USER, password: PASSWORD, retry: false, ...options })
   onTestFinished(() => client.close())
   const call =
