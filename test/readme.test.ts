@@ -5,6 +5,7 @@ import { z } from 'zod'
 import packageJson from '../package.json' with { type: 'json' }
 import { parseConfig, Schema } from '../src/config/config.ts'
 import { namesIn } from './support/folders.ts'
+import { LONG_TEST_TIMEOUT, TEST_TIMEOUT } from './support/patience.ts'
 import { needsAll } from './support/programs.ts'
 import { run } from './support/run.ts'
 import { PROGRAM, startServer } from './support/server.ts'
@@ -47,7 +48,7 @@ needsAll({ curl: 'curl', openssl: 'openssl', tar: 'tar' })(
       input: script,
       cwd: folder,
       env: { PATH: [join(folder, 'bin'), process.env.PATH].join(delimiter) },
-      timeout: 120_000,
+      timeout: TEST_TIMEOUT,
     })
     expect({ code, stdout }, stderr).toMatchObject({ code: 0 })
     expect(stdout).toContain('$scrypt$ln=15,')
@@ -76,7 +77,7 @@ needsAll({ curl: 'curl', openssl: 'openssl', tar: 'tar' })(
     const calls = ['UploadImage', 'GetImage', 'DownloadImage', 'DeleteImage']
     expect(mistify.map(({ route }) => route)).toEqual(calls.map(name => `Mistify.${name}`))
   },
-  150_000,
+  LONG_TEST_TIMEOUT,
 )
 
 test('the two commands for a clone are there, and the first starts the server of the example', () => {

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { PATIENCE, TEST_TIMEOUT } from './support/patience.ts'
 
 export default defineConfig({
   test: {
@@ -6,8 +7,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Files keep to themselves by design (a server and a datadir each); isolating them costs ten times the time.
     isolate: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: TEST_TIMEOUT,
+    hookTimeout: TEST_TIMEOUT,
+    expect: { poll: { timeout: PATIENCE } },
     reporters: ['default', './test/support/summary-reporter.ts'],
   },
 })

@@ -89,7 +89,7 @@ test('a slow source is waited for as long as it sends anything', async () => {
       }
       response.end()
     },
-    { config: { stallTimeout: 1 } },
+    { config: { stallTimeout: 2 } },
   )
   expect(job).toMatchObject({ execution: 'succeeded', retries: 0, bytes_done: CONTENT.length })
 })

@@ -304,9 +304,9 @@ test('a source URL may end in slashes', async () => {
 })
 
 test('an upload may take longer than the stall timeout as long as its bytes flow', async () => {
-  const server = await startServer({ config: { stallTimeout: 1 } })
+  const server = await startServer({ config: { stallTimeout: 2 } })
   const { uuid: id } = await create(server)
-  const pieces = Array.from({ length: 8 }, () => bytes(1000))
+  const pieces = Array.from({ length: 12 }, () => bytes(1000))
   async function* slowly() {
     for (const piece of pieces) {
       await pause(250)
@@ -314,10 +314,10 @@ test('an upload may take longer than the stall timeout as long as its bytes flow
     }
   }
   const reply = await send(`${server.url}/images/${id}/file?compression=none`, 'PUT', {
-    headers: { ...AUTH, 'content-length': 8000 },
+    headers: { ...AUTH, 'content-length': 12_000 },
     body: Readable.from(slowly()),
   })
-  expect(json(reply).files[0]).toMatchObject({ size: 8000, sha1: sha1(Buffer.concat(pieces)) })
+  expect(json(reply).files[0]).toMatchObject({ size: 12_000, sha1: sha1(Buffer.concat(pieces)) })
 })
 
 test('a connection is kept for the next call, and is promised for at least a minute', async () => {

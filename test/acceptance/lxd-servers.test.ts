@@ -82,7 +82,7 @@ afterAll(async () => {
   await LXD?.stop()
 })
 
-const test: Test = (name, body, timeout = 60_000) =>
+const test: Test = (name, body, timeout) =>
   runs(
     name,
     async () => {
@@ -456,7 +456,7 @@ test('of a server that is wrong or lies nothing stays, and the last message says
     expect(await listAll(server), what).toEqual([])
     await until(`the pieces are gone: ${what}`, () => filesLeft(server).length === 0)
   }
-}, 90_000)
+})
 
 const PIECE = Buffer.alloc(1024 * 1024, 'y')
 

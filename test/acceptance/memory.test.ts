@@ -22,28 +22,24 @@ function largeFile() {
   return path
 }
 
-test.runIf(isLinux)(
-  `1.5 GiB go up and down with less than ${MOST_MEMORY} MiB of memory`,
-  { timeout: 180_000 },
-  async () => {
-    const server = await startServer()
-    const { uuid: id } = await create(server)
-    const url = `${server.url}/images/${id}`
-    const login = ['-u', `${USER}:${PASSWORD}`]
-    const path = largeFile()
-    const upload = await curl(...login, '--upload-file', path, `${url}/file?compression=none`)
-    const [file] = JSON.parse(upload.stdout).files
-    expect(file.size).toBe(SIZE)
-    await call(server, 'POST', `/images/${id}?action=activate`)
+test.runIf(isLinux)(`1.5 GiB go up and down with less than ${MOST_MEMORY} MiB of memory`, async () => {
+  const server = await startServer()
+  const { uuid: id } = await create(server)
+  const url = `${server.url}/images/${id}`
+  const login = ['-u', `${USER}:${PASSWORD}`]
+  const path = largeFile()
+  const upload = await curl(...login, '--upload-file', path, `${url}/file?compression=none`)
+  const [file] = JSON.parse(upload.stdout).files
+  expect(file.size).toBe(SIZE)
+  await call(server, 'POST', `/images/${id}?action=activate`)
 
-    const written = '%{http_code} %{size_download}'
-    const download = await curl('-o', '/dev/null', '-w', written, `${url}/file`)
-    expect(download).toMatchObject({ exitCode: 0, stdout: `200 ${SIZE}` })
-    const tail = await curl('-r', '-1000', '-o', '/dev/null', '-w', written, `${url}/file`)
-    expect(tail.stdout).toBe('206 1000')
-    expect(peakMemory(server.pid)).toBeLessThan(MOST_MEMORY)
-  },
-)
+  const written = '%{http_code} %{size_download}'
+  const download = await curl('-o', '/dev/null', '-w', written, `${url}/file`)
+  expect(download).toMatchObject({ exitCode: 0, stdout: `200 ${SIZE}` })
+  const tail = await curl('-r', '-1000', '-o', '/dev/null', '-w', written, `${url}/file`)
+  expect(tail.stdout).toBe('206 1000')
+  expect(peakMemory(server.pid)).toBeLessThan(MOST_MEMORY)
+})
 
 /** Images with a manifest of about 20 KB each. */
 function writeLargeManifests(datadir: string, count: number): string[] {

@@ -3,6 +3,7 @@ import { bytes, call, create, type Manifest, sha1, uuid } from '../support/api.t
 import { cli } from '../support/cli.ts'
 import { writeImage } from '../support/datadir.ts'
 import { importFrom, startImporter } from '../support/imports.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { runProgram } from '../support/program.ts'
 import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import { remoteManifest, sendJson, startSource } from '../support/source.ts'
@@ -16,7 +17,7 @@ const setOrigin = (server: TestServer, id: string, origin: string | null) =>
 /** An answer, or an error if the server gives none: one that walks in a circle never does. */
 function answered<T>(what: string, asked: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer: ${what}`)), 20_000)
+    const timer = setTimeout(() => reject(new Error(`no answer: ${what}`)), PATIENCE)
     asked.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

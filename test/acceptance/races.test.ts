@@ -57,7 +57,7 @@ test('an upload ends with ImageAlreadyActivated if the image is activated while 
   })
   upload.write(bytes(100_000))
   const arriving = () => readdirSync(join(server.datadir, '.tmp')).length
-  await expect.poll(arriving, { timeout: 10_000 }).toBeGreaterThan(0)
+  await expect.poll(arriving).toBeGreaterThan(0)
   expect((await call(server, 'POST', `/images/${uuid}?action=activate`)).status).toBe(200)
   upload.end(bytes(10))
   const { status, text } = await answered

@@ -257,14 +257,14 @@ test.runIf(isLinux)('neither HEAD nor refusals nor clients that leave keep a fil
 })
 
 test('a reader may be slower than the stall timeout as long as it reads', async () => {
-  const { server, uuid, content } = await serve(24_000_000, { config: { stallTimeout: 1 } })
+  const { server, uuid, content } = await serve(24_000_000, { config: { stallTimeout: 2 } })
   const response = await fetch(`${server.url}/images/${uuid}/file`)
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of Readable.fromWeb(response.body as never)) {
     chunks.push(chunk)
-    // A pause now and then, so that it takes more than two seconds in all.
-    if (Math.floor((size + chunk.length) / 2_000_000) > Math.floor(size / 2_000_000)) await pause(200)
+    // A pause now and then, so that it takes longer than that in all.
+    if (Math.floor((size + chunk.length) / 2_000_000) > Math.floor(size / 2_000_000)) await pause(250)
     size += chunk.length
   }
   expect(Buffer.concat(chunks).equals(content)).toBe(true)

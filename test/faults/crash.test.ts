@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { call, create, publish } from '../support/api.ts'
 import { namesIn } from '../support/folders.ts'
+import { LONG_TEST_TIMEOUT } from '../support/patience.ts'
 import { runProgram } from '../support/program.ts'
 import { startServer, temporaryFolder } from '../support/server.ts'
 import { Workload } from './workload.ts'
@@ -12,7 +13,7 @@ import { Workload } from './workload.ts'
 const ROUNDS = 32
 
 test('a kill at any moment loses nothing that was acknowledged and shows nothing half-made', {
-  timeout: 240_000,
+  timeout: LONG_TEST_TIMEOUT,
 }, async () => {
   const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000)
   onTestFailed(() => console.error(`to see this again: CRASH_SEED=${seed}`))
@@ -57,13 +58,12 @@ test('a change of UUID that a kill interrupted is finished at the next start', a
   expect((await call(third, 'GET', `/images/${old.uuid}`)).status).toBe(200)
 })
 
-test('the lock of a killed server keeps nobody out for a moment', async () => {
+test('the lock of a killed server does not count: the next server starts on its first attempt', async () => {
   const first = await startServer()
   const image = await publish(first)
   await first.kill()
-  const started = performance.now()
+  // A server that finds a lock that counts does not wait for it; it ends, as the next test shows.
   const second = await startServer({ folder: first.folder })
-  expect(performance.now() - started).toBeLessThan(5000)
   expect((await call(second, 'GET', `/images/${image.uuid}`)).status).toBe(200)
 })
 

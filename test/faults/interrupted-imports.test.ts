@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { bytes, call, sha1, uuid } from '../support/api.ts'
 import { askImport, finished, importFrom, jobOf, startImporter } from '../support/imports.ts'
+import { LONG_TEST_TIMEOUT } from '../support/patience.ts'
 import { type TestServer, temporaryFolder } from '../support/server.ts'
 import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
@@ -66,47 +67,51 @@ test('what an earlier version has begun for one job, every job for it finishes, 
   }
 })
 
-test('jobs for an image and for two that are made from it all succeed, wherever kills hit them', async () => {
-  const seed = Number(process.env.IMPORT_SEED ?? Date.now() % 1_000_000)
-  onTestFailed(() => console.error(`to see this again: IMPORT_SEED=${seed}`))
-  let random = seed
-  const upTo = (end: number) => {
-    random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((random / 2 ** 32) * end)
-  }
-  const content = bytes(3000)
-  for (let round = 0; round < 3; round++) {
-    const base = remoteManifest(content)
-    const origin = remoteManifest(content, { origin: base.uuid })
-    const children = [1, 2].map(() => remoteManifest(content, { origin: origin.uuid }))
-    const wanted = [...children, origin, base]
-    const source = await startSource(
-      imgapi(wanted, (request, response) => sendContent(content, request, response)),
-    )
-    let server = await startImporter({ config, keep: true })
-    const { folder } = server
-    onTestFinished(() => server.kill())
-    const asked = await Promise.all(wanted.map(({ uuid: id }) => askImport(server, id, source.url)))
-    // Two kills at most: a job that was interrupted more often is given up.
-    for (let kill = 0; kill < 2; kill++) {
-      const saves = upTo(40)
-      const entries = () => readdirSync(server.datadir).length + source.requests.length
-      const before = entries()
-      const end = performance.now() + 300
-      await until('the moment of the kill', () => entries() - before >= saves || performance.now() > end)
+test(
+  'jobs for an image and for two that are made from it all succeed, wherever kills hit them',
+  async () => {
+    const seed = Number(process.env.IMPORT_SEED ?? Date.now() % 1_000_000)
+    onTestFailed(() => console.error(`to see this again: IMPORT_SEED=${seed}`))
+    let random = seed
+    const upTo = (end: number) => {
+      random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0
+      return Math.floor((random / 2 ** 32) * end)
+    }
+    const content = bytes(3000)
+    for (let round = 0; round < 3; round++) {
+      const base = remoteManifest(content)
+      const origin = remoteManifest(content, { origin: base.uuid })
+      const children = [1, 2].map(() => remoteManifest(content, { origin: origin.uuid }))
+      const wanted = [...children, origin, base]
+      const source = await startSource(
+        imgapi(wanted, (request, response) => sendContent(content, request, response)),
+      )
+      let server = await startImporter({ config, keep: true })
+      const { folder } = server
+      onTestFinished(() => server.kill())
+      const asked = await Promise.all(wanted.map(({ uuid: id }) => askImport(server, id, source.url)))
+      // Two kills at most: a job that was interrupted more often is given up.
+      for (let kill = 0; kill < 2; kill++) {
+        const saves = upTo(40)
+        const entries = () => readdirSync(server.datadir).length + source.requests.length
+        const before = entries()
+        const end = performance.now() + 300
+        await until('the moment of the kill', () => entries() - before >= saves || performance.now() > end)
+        await server.kill()
+        server = await startImporter({ folder, config, keep: true })
+      }
+      for (const [index, { body, status }] of asked.entries()) {
+        // Here already when it was asked for.
+        if (status === 409) expect(body.code).toBe('ImageUuidAlreadyExists')
+        else expect(await finished(server, body.job_uuid)).toMatchObject({ execution: 'succeeded' })
+        await hasContent(server, wanted[index]!.uuid, content)
+      }
+      expect((await call(server, 'GET', '/images?state=unactivated')).body).toEqual([])
       await server.kill()
-      server = await startImporter({ folder, config, keep: true })
     }
-    for (const [index, { body, status }] of asked.entries()) {
-      // Here already when it was asked for.
-      if (status === 409) expect(body.code).toBe('ImageUuidAlreadyExists')
-      else expect(await finished(server, body.job_uuid)).toMatchObject({ execution: 'succeeded' })
-      await hasContent(server, wanted[index]!.uuid, content)
-    }
-    expect((await call(server, 'GET', '/images?state=unactivated')).body).toEqual([])
-    await server.kill()
-  }
-}, 120_000)
+  },
+  LONG_TEST_TIMEOUT,
+)
 
 test('an image that somebody creates while an import of it is under way is theirs, and stays', async () => {
   const content = bytes(1000)

@@ -7,6 +7,11 @@ import { connectAndSay, startDownload, startUpload } from '../support/requests.t
 import { startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
+/**
+ * The default of `shutdownTimeout` is five minutes, longer than a test may take: what does not end before it fails
+ * here by itself.
+ */
+
 /** More than all buffers between server and client take. */
 const LARGE = 48 * 1024 * 1024
 
@@ -63,8 +68,8 @@ test('transfers that do not end are ended after shutdownTimeout, and nothing hal
   await begun(server)
   const started = performance.now()
   expect(await server.stop()).toBe(0)
+  // It is waited for until then.
   expect(performance.now() - started).toBeGreaterThan(900)
-  expect(performance.now() - started).toBeLessThan(6000)
   expect((await upload.answer).status).toBe(0)
   expect(namesIn(join(server.datadir, '.tmp'))).toEqual([])
   expect(namesIn(join(server.datadir, uuid))).toHaveLength(2)
@@ -75,9 +80,7 @@ test('connections on which nothing was asked do not delay the end', async () => 
   const words = ['', 'GET /pi', 'GET /ping HTTP/1.1\r\nHost: here\r\n\r\n']
   const sockets = await Promise.all(words.map(each => connectAndSay(server, each)))
   await new Promise(resolve => sockets[2]!.once('data', resolve))
-  const started = performance.now()
   expect(await server.stop()).toBe(0)
-  expect(performance.now() - started).toBeLessThan(5000)
   for (const socket of sockets) socket.destroy()
 })
 

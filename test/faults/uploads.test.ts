@@ -84,9 +84,9 @@ test('a client that vanishes is not in the way of the next one, not even for a m
 })
 
 test('a client that sends a byte now and then is waited for, longer than the timeout', async () => {
-  const server = await startServer({ config: { stallTimeout: 1 } })
+  const server = await startServer({ config: { stallTimeout: 2 } })
   const { uuid } = await create(server)
-  const content = bytes(8)
+  const content = bytes(12)
   const upload = startUpload(server, file(uuid), content.length)
   for (const byte of content) {
     await upload.send(Buffer.from([byte]))
@@ -103,13 +103,12 @@ test('a client that stalls is told why it is given up, and others may go on', as
   for (const length of [9_000_000, undefined]) {
     const upload = startUpload(server, file(uuid), length)
     await upload.send(bytes(5000))
-    const started = performance.now()
+    // The default is a minute.
     expect(await upload.answer).toMatchObject({
       status: 400,
       code: 'Upload',
       message: expect.stringContaining('no byte arrived for 1 seconds'),
     })
-    expect(performance.now() - started).toBeLessThan(5000)
     await leavesNothing(server, uuid, 0)
     upload.vanish()
   }

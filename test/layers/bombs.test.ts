@@ -15,6 +15,7 @@ import {
   zeros,
 } from '../support/bombs.ts'
 import { layerOf } from '../support/layers.ts'
+import { LONG_TEST_TIMEOUT, TEST_TIMEOUT } from '../support/patience.ts'
 import { isLinux, peakMemory, watchChildren } from '../support/process.ts'
 import { needsAll, type Test } from '../support/programs.ts'
 import { ScriptedRegistry } from '../support/scripted-registry.ts'
@@ -25,7 +26,7 @@ import { until } from '../support/until.ts'
 /** Small images that would take much: what they cost is bounded, and the server goes on. */
 
 const real = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools', zstd: 'zstd' })
-const test: Test = (name, body) => isLinux && real(name, body, 120_000)
+const test: Test = (name, body) => isLinux && real(name, body, LONG_TEST_TIMEOUT)
 
 /** MiB, of the server and of any process that it starts. */
 const MOST_SERVER = 250
@@ -100,7 +101,7 @@ test('a server with several bombs at once stays small and makes other images mea
   expect(await pull(gateway, 'good/image:1')).toMatchObject({ status: 'READY' })
   for (const tag of tags) {
     const status = async () => (await postPull(gateway, tag)).body.status
-    await until(`the end of ${tag}`, async () => (await status()) === 'FAILURE', 90_000)
+    await until(`the end of ${tag}`, async () => (await status()) === 'FAILURE', TEST_TIMEOUT)
   }
   expect(peakMemory(gateway.server.pid)).toBeLessThan(MOST_SERVER)
   expect(children.stop()).toBeLessThan(MOST_CHILD)

@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import { mergeLayers } from '../../src/layers/merge-layers.ts'
 import { type LayerEntry, tarOf } from '../support/layers.ts'
 import { unpackWithUmoci } from '../support/oci-layout.ts'
+import { LONG_TEST_TIMEOUT } from '../support/patience.ts'
 import { needsAll } from '../support/programs.ts'
 import { fc } from '../support/properties.ts'
 import { temporaryFolder } from '../support/server.ts'
@@ -48,18 +49,22 @@ async function unpack(tars: Buffer[]) {
   return describeTree(tree)
 }
 
-test('what umoci can unpack, becomes the same tree', async () => {
-  let unpacked = 0
-  await fc.assert(
-    fc.asyncProperty(layers, async made => {
-      const tars = made.map(tarOf)
-      const expected = unpackWithUmoci(tars)
-      // It does not take a file for a folder, nor make a link to a folder.
-      if (typeof expected === 'string') return
-      unpacked++
-      expect(await unpack(tars)).toEqual(expected)
-    }),
-    { numRuns: 150 },
-  )
-  expect(unpacked).toBeGreaterThan(40)
-}, 120_000)
+test(
+  'what umoci can unpack, becomes the same tree',
+  async () => {
+    let unpacked = 0
+    await fc.assert(
+      fc.asyncProperty(layers, async made => {
+        const tars = made.map(tarOf)
+        const expected = unpackWithUmoci(tars)
+        // It does not take a file for a folder, nor make a link to a folder.
+        if (typeof expected === 'string') return
+        unpacked++
+        expect(await unpack(tars)).toEqual(expected)
+      }),
+      { numRuns: 150 },
+    )
+    expect(unpacked).toBeGreaterThan(40)
+  },
+  LONG_TEST_TIMEOUT,
+)

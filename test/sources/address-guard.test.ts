@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import { isPrivateAddress, publicLookup, refusePrivateHost } from '../../src/sources/address-guard.ts'
+import { PATIENCE } from '../support/patience.ts'
 
 test.each([
   '127.0.0.1',
@@ -47,10 +48,10 @@ test.each([
 test('a name is judged again by what it resolves to when the connection is made', async () => {
   const answer = vi.fn()
   publicLookup('localhost', {}, answer)
-  await vi.waitFor(() => expect(answer).toHaveBeenCalled())
+  await vi.waitFor(() => expect(answer).toHaveBeenCalled(), { timeout: PATIENCE })
   expect(answer.mock.calls[0]?.[0]).toMatchObject({ name: 'PrivateAddressError' })
   const all = vi.fn()
   publicLookup('localhost', { all: true }, all)
-  await vi.waitFor(() => expect(all).toHaveBeenCalled())
+  await vi.waitFor(() => expect(all).toHaveBeenCalled(), { timeout: PATIENCE })
   expect(all.mock.calls[0]?.[0]).toMatchObject({ name: 'PrivateAddressError' })
 })

@@ -26,7 +26,7 @@ export async function finished(server: TestServer, job: string) {
     record = await jobOf(server, job)
     return record.execution !== 'queued' && record.execution !== 'running'
   }
-  await until(`the end of job ${job}`, isOver, 30_000)
+  await until(`the end of job ${job}`, isOver)
   return record
 }
 

@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { PATIENCE } from './patience.ts'
 import { type TestServer, temporaryFolder } from './server.ts'
 
 const HOOK = new URL('kill-point.mjs', import.meta.url).pathname
@@ -22,7 +23,7 @@ export class KillPoint {
       return await Promise.race([isKilled, work().then(() => false)])
     } catch (error) {
       // A connection that breaks off is noticed before the end of the process.
-      const timeout = new Promise<never>((_, reject) => setTimeout(reject, 10_000, error).unref())
+      const timeout = new Promise<never>((_, reject) => setTimeout(reject, PATIENCE, error).unref())
       return await Promise.race([isKilled, timeout])
     } finally {
       rmSync(this.#file, { force: true })

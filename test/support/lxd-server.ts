@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { PATIENCE } from './patience.ts'
 import { run } from './run.ts'
 import type { LxdFile } from './simplestreams.ts'
 import { startSource } from './source.ts'
@@ -43,9 +44,9 @@ export async function startLxdServer(): Promise<LxdServer> {
   }
   const stop = () => stopServer(child, folder)
   try {
-    const ready = await run('lxd', ['waitready', '--timeout=60'], {
+    const ready = await run('lxd', ['waitready', `--timeout=${PATIENCE / 1000}`], {
       env: { LXD_DIR: folder },
-      timeout: 70_000,
+      timeout: PATIENCE + 10_000,
     })
     expect(ready.code, ready.stderr).toBe(0)
     const address = `127.0.0.1:${await freePort()}`

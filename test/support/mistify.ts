@@ -53,7 +53,7 @@ export async function hasStatus(server: MistifyServer, id: string, status: strin
     body = (await ask(server, 'GET', `/images/${id}`)).body
     return body?.status === status
   }
-  await until(`${id} is ${status}`, look, 30_000)
+  await until(`${id} is ${status}`, look)
   return body!
 }
 

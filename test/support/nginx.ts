@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { PATIENCE } from './patience.ts'
 import { temporaryFolder } from './server.ts'
 
 /** A real nginx in front of a server, set up as the example config says; only its addresses are the test's. */
@@ -75,7 +76,7 @@ events {} http { access_log off; ${temporary.join(' ')} ${site} }`,
 }
 
 async function answers(child: ChildProcess, port: number, folder: string) {
-  for (const deadline = Date.now() + 10_000; !(await isReachable(port)); ) {
+  for (const deadline = Date.now() + PATIENCE; !(await isReachable(port)); ) {
     if (child.exitCode !== null || Date.now() > deadline) {
       throw new Error(`nginx does not run: ${readFileSync(join(folder, 'error.log'), 'utf8')}`)
     }

@@ -52,6 +52,6 @@ esac
   }
 
   async someoneWaits() {
-    await until('a program waits at the gate', () => existsSync(this.#waiting), 30_000)
+    await until('a program waits at the gate', () => existsSync(this.#waiting))
   }
 }

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { PATIENCE } from './patience.ts'
 import { AUTH } from './server.ts'
 
 export interface RawAnswer {
@@ -11,7 +12,7 @@ export interface RawAnswer {
  * Sends bytes as they are, for requests that no client would make, and resolves with the answer when the
  * server ends the connection or has sent all it promised.
  */
-export function sendRaw(port: number, bytes: string | Buffer, timeout = 10_000): Promise<RawAnswer> {
+export function sendRaw(port: number, bytes: string | Buffer, timeout = PATIENCE): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(bytes))
     let received = Buffer.alloc(0)

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { PATIENCE } from './patience.ts'
 
 /** A connection on which a test says, byte for byte, what it wants to say, and hears all that comes back. */
 export class RawConnection {
@@ -35,13 +36,13 @@ export class RawConnection {
   }
 
   /** Resolves to all that came, when the pattern is in it; rejects if the connection ends before. */
-  async until(pattern: RegExp, milliseconds = 10_000): Promise<string> {
+  async until(pattern: RegExp, milliseconds = PATIENCE): Promise<string> {
     await this.#waitFor(() => pattern.test(this.received), milliseconds, String(pattern))
     return this.received
   }
 
   /** Resolves to all that came, when the server has closed the connection. */
-  async closed(milliseconds = 10_000): Promise<string> {
+  async closed(milliseconds = PATIENCE): Promise<string> {
     await this.#waitFor(() => this.#isClosed, milliseconds, 'the end')
     return this.received
   }

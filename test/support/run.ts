@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { PATIENCE } from './patience.ts'
 import { PROGRAM } from './server.ts'
 
 export interface Outcome {
@@ -12,13 +13,13 @@ export interface RunOptions {
   input?: string
   cwd?: string
   env?: Record<string, string>
-  /** Milliseconds; default half a minute. */
+  /** Milliseconds; default `PATIENCE`. */
   timeout?: number
 }
 
 /** Runs a program to its end, and never for longer than the timeout. */
 export function run(program: string, args: string[], options: RunOptions = {}): Promise<Outcome> {
-  const { input = '', cwd, env, timeout = 30_000 } = options
+  const { input = '', cwd, env, timeout = PATIENCE } = options
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, timeout })
     let stdout = ''
@@ -41,9 +42,9 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
 export const imgapi = (args: string[], options?: RunOptions) =>
   run(process.execPath, [PROGRAM, ...args], options)
 
-/** Asks until there is an answer that is neither undefined nor false; fails after ten seconds. */
+/** Asks until there is an answer that is neither undefined nor false; fails after `PATIENCE`. */
 export async function eventually<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + PATIENCE
   for (;;) {
     const answer = await ask()
     if (answer !== undefined && answer !== false && answer !== null) return answer as NonNullable<T>

@@ -132,14 +132,10 @@ const POLLED = ['MISSING', 'INIT', 'PENDING', 'PULLING', 'EXAMINATION', 'CONVERS
 /** What the real client does: the same request again until the image is there or is not coming. */
 export async function pull(gateway: Pick<ShifterServer, 'url'>, tag: string, options: PullOptions = {}) {
   let record = (await postPull(gateway, tag, options)).body
-  await until(
-    `the end of the pull of ${tag}`,
-    async () => {
-      record = (await postPull(gateway, tag, options)).body
-      return !POLLED.includes(record.status)
-    },
-    30_000,
-  )
+  await until(`the end of the pull of ${tag}`, async () => {
+    record = (await postPull(gateway, tag, options)).body
+    return !POLLED.includes(record.status)
+  })
   return record
 }
 

@@ -43,7 +43,7 @@ const statusOf = async (gateway: ShifterServer, tag: string) => {
 }
 
 const isReady = (gateway: ShifterServer, tag: string, as: User = ALICE) =>
-  until(`${tag} is ready`, async () => (await lookup(gateway, tag, { as })).status === 200, 30_000)
+  until(`${tag} is ready`, async () => (await lookup(gateway, tag, { as })).status === 200)
 
 /** The two files of an image, and nothing half-made anywhere. */
 async function expectOnly(gateway: ShifterServer, imageDir: string, ids: string[]) {

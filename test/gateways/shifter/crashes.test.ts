@@ -15,7 +15,7 @@ import { until } from '../../support/until.ts'
 /** Work that ends the server, or its own process, is not done for ever. */
 
 const real = needsAll({ sqfstar: 'squashfs-tools', pgrep: 'procps' })
-const test: Test = (name, body) => isLinux && real(name, body, 60_000)
+const test: Test = (name, body) => isLinux && real(name, body)
 
 const TAG = 'team/demo:1'
 

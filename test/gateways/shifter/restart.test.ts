@@ -44,7 +44,7 @@ const queueOf = async (gateway: ShifterServer) =>
 
 async function isLookedUp(gateway: ShifterServer, tag: string, as = ALICE) {
   const find = () => lookup(gateway, tag, { as, type: 'custom' })
-  await until(`${tag} is there`, async () => (await find()).status === 200, 30_000)
+  await until(`${tag} is there`, async () => (await find()).status === 200)
   return (await find()).body
 }
 

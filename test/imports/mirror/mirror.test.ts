@@ -7,6 +7,7 @@ import { selfSigned } from '../../support/certificate.ts'
 import { writeImage } from '../../support/datadir.ts'
 import { namesIn } from '../../support/folders.ts'
 import { startGate } from '../../support/gate.ts'
+import { LONG_TEST_TIMEOUT, TEST_TIMEOUT } from '../../support/patience.ts'
 import { runProgram } from '../../support/program.ts'
 import { needs } from '../../support/programs.ts'
 import { startServer, type TestServer, temporaryFolder } from '../../support/server.ts'
@@ -74,54 +75,58 @@ function oneImage(
   }
 }
 
-test('three hundred images in chains, killed five times on the way, end exactly as they are at the source', async () => {
-  const folder = temporaryFolder()
-  const uuids: string[] = []
-  for (let index = 0; index < 300; index++) {
-    const uuid = `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`
-    const origin = index % 10 === 0 ? undefined : uuids.at(-1)
-    const published_at = new Date(Date.UTC(2024, 0, 1, 0, 300 - index)).toISOString()
-    writeImage(folder, uuid, {
-      published_at,
-      owner: uuid,
-      origin,
-      version: `1.${index}`,
-      futureField: [index],
+test(
+  'three hundred images in chains, killed five times on the way, end exactly as they are at the source',
+  async () => {
+    const folder = temporaryFolder()
+    const uuids: string[] = []
+    for (let index = 0; index < 300; index++) {
+      const uuid = `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`
+      const origin = index % 10 === 0 ? undefined : uuids.at(-1)
+      const published_at = new Date(Date.UTC(2024, 0, 1, 0, 300 - index)).toISOString()
+      writeImage(folder, uuid, {
+        published_at,
+        owner: uuid,
+        origin,
+        version: `1.${index}`,
+        futureField: [index],
+      })
+      uuids.push(uuid)
+    }
+    const source = await startServer({ folder })
+    const gate = await startGate(source)
+    const config = mirrorOf(gate)
+    const mirrorFolder = temporaryFolder()
+    let server = await startServer({ folder: mirrorFolder, config })
+    for (let kill = 1; kill <= 5; kill++) {
+      gate.open(45)
+      await until(`kill ${kill}`, () => gate.waiting() > 0)
+      await server.kill()
+      await until('nobody waits any more', () => gate.waiting() === 0)
+      server = await startServer({ folder: mirrorFolder, config })
+    }
+    const onTheWay = (await listOf(server)).filter(({ state }) => state === 'active').length
+    expect(onTheWay).toBeGreaterThan(100)
+    expect(onTheWay).toBeLessThanOrEqual(5 * 45)
+    gate.open(10_000)
+    await until('the end', async () => (await stateOf(server)).last_run?.state === 'succeeded', TEST_TIMEOUT)
+    expect(await listOf(server)).toEqual(await listOf(source))
+    for (const uuid of uuids) {
+      const file = await call(server, 'GET', `/images/${uuid}/file`)
+      expect(file.text).toBe(uuid)
+    }
+    const state = await stateOf(server)
+    expect(state).toMatchObject({ images: 300, removed: 0, last_run: { failed: 0, deleted: 0 } })
+    expect(await again(server)).toMatchObject({
+      last_run: { state: 'succeeded', imported: 0, updated: 0 },
+      actions: [],
     })
-    uuids.push(uuid)
-  }
-  const source = await startServer({ folder })
-  const gate = await startGate(source)
-  const config = mirrorOf(gate)
-  const mirrorFolder = temporaryFolder()
-  let server = await startServer({ folder: mirrorFolder, config })
-  for (let kill = 1; kill <= 5; kill++) {
-    gate.open(45)
-    await until(`kill ${kill}`, () => gate.waiting() > 0, 60_000)
-    await server.kill()
-    await until('nobody waits any more', () => gate.waiting() === 0)
-    server = await startServer({ folder: mirrorFolder, config })
-  }
-  const onTheWay = (await listOf(server)).filter(({ state }) => state === 'active').length
-  expect(onTheWay).toBeGreaterThan(100)
-  expect(onTheWay).toBeLessThanOrEqual(5 * 45)
-  gate.open(10_000)
-  await until('the end', async () => (await stateOf(server)).last_run?.state === 'succeeded', 60_000)
-  expect(await listOf(server)).toEqual(await listOf(source))
-  for (const uuid of uuids) {
-    const file = await call(server, 'GET', `/images/${uuid}/file`)
-    expect(file.text).toBe(uuid)
-  }
-  const state = await stateOf(server)
-  expect(state).toMatchObject({ images: 300, removed: 0, last_run: { failed: 0, deleted: 0 } })
-  expect(await again(server)).toMatchObject({
-    last_run: { state: 'succeeded', imported: 0, updated: 0 },
-    actions: [],
-  })
-  await server.stop()
-  const checked = await runProgram('check', '-c', server.configPath)
-  expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining('no problem found') })
-}, 200_000)
+    await server.stop()
+    const checked = await runProgram('check', '-c', server.configPath)
+    expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining('no problem found') })
+  },
+  LONG_TEST_TIMEOUT,
+)
 
 test('a file that was half here when the server was killed goes on from there, to the same bytes', async () => {
   const content = bytes(20_000_000)
