@@ -25,6 +25,8 @@ const ALONE = ['test/acceptance/memory.test.ts', 'test/layers/bombs.test.ts']
 const LONGEST = [
   ...[
     'readme',
+    'power-cut',
+    'sweep',
     'bench',
     'crash',
     'half-images',

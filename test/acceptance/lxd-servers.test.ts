@@ -11,13 +11,7 @@ import {
   startFront,
   startLxdServer,
 } from '../support/lxd-server.ts'
-import {
-  expectForbidden,
-  importStreamed,
-  type Message,
-  statusOf,
-  beginImport,
-} from '../support/messages.ts'
+import { beginImport, expectForbidden, importStreamed, type Message, statusOf } from '../support/messages.ts'
 import { needsAll, requires, type Test } from '../support/programs.ts'
 import { AUTH, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import {
