@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { type CommandDef, renderUsage } from 'citty'
 import { type Command, EXIT, FailedError, UsageError } from './commands/command.ts'
+import { configHelp } from './commands/config-help.ts'
 import { COMMANDS } from './commands/index.ts'
 import { ConfigError } from './config/config.ts'
 import { CONVERTER } from './layers/convert-layers.ts'
@@ -20,10 +21,12 @@ function fromPredecessor(argv: string[]): string[] {
   return ['serve', ...rest.map(word => word.replace(/^--?c(=|$)/, '--config$1'))]
 }
 
-const LIKE_PREDECESSOR = 'imgapi -s -c FILE is the same as imgapi serve -c FILE.'
+const HINTS = `imgapi help config lists the keys of the config file.
+imgapi -s -c FILE is the same as imgapi serve -c FILE.`
 
 async function usage(name: string | undefined): Promise<string> {
-  if (name === undefined) return `${await renderUsage(main)}\n\n${LIKE_PREDECESSOR}\n`
+  if (name === undefined) return `${await renderUsage(main)}\n\n${HINTS}\n`
+  if (name === 'config') return configHelp()
   const found = findCommand(name)
   const examples = found.examples.map(example => `  ${example}`).join('\n')
   return `${await renderUsage(found as CommandDef, main)}\nEXAMPLES\n\n${examples}\n`

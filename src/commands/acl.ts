@@ -5,11 +5,16 @@ import { readUuid, uuidArg } from './uuid-arg.ts'
 const ACTIONS = ['add', 'remove'] as const
 
 export const acl = clientCommand({
-  meta: { name: 'acl', description: 'Let accounts use a private image, or no longer' },
+  meta: { name: 'acl', description: 'Grant accounts access to a private image, or revoke it' },
   args: {
-    action: { type: 'positional', valueHint: 'add|remove', description: 'what to do', complete: ACTIONS },
+    action: {
+      type: 'positional',
+      valueHint: 'add|remove',
+      description: 'grant or revoke access',
+      complete: ACTIONS,
+    },
     uuid: uuidArg,
-    account: { type: 'positional', rest: true, valueHint: 'ACCOUNT', description: 'UUIDs of accounts' },
+    account: { type: 'positional', rest: true, valueHint: 'ACCOUNT', description: 'UUIDs of the accounts' },
   },
   examples: [
     'imgapi acl add 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b 930896af-bf8c-48d4-885c-6573a94b1853',

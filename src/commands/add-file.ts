@@ -6,17 +6,21 @@ import { UsageError } from './command.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
 export const addFile = clientCommand({
-  meta: { name: 'add-file', description: 'Give an image its file, before it is activated' },
+  meta: { name: 'add-file', description: 'Upload the file of an image that is not active yet' },
   args: {
     uuid: uuidArg,
-    file: { type: 'string', alias: 'f', valueHint: 'FILE', description: 'the file', complete: 'file' },
+    file: { type: 'string', alias: 'f', valueHint: 'FILE', description: 'the image file', complete: 'file' },
     compression: {
       type: 'string',
       valueHint: COMPRESSIONS.join('|'),
-      description: 'of the file (default: what its first bytes say)',
+      description: 'compression of the file (default: detected from its first bytes)',
       complete: COMPRESSIONS,
     },
-    index: { type: 'string', valueHint: 'N', description: '1 for the second file of an image of type lxd' },
+    index: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'which file: 1 is the second one of an image of type lxd (default: 0)',
+    },
   },
   examples: ['imgapi add-file 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b -f my-image-1.0.0.zfs.gz'],
   async run({ uuid, file: path, compression, index, json }, { client, progress, signal, print, say }) {

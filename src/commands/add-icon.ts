@@ -12,10 +12,10 @@ const KINDS: readonly (readonly [string, Buffer])[] = [
 ]
 
 export const addIcon = clientCommand({
-  meta: { name: 'add-icon', description: 'Give an image an icon: PNG, JPEG or GIF, 128 KiB at most' },
+  meta: { name: 'add-icon', description: 'Upload the icon of an image: PNG, JPEG or GIF, at most 128 KiB' },
   args: {
     uuid: uuidArg,
-    file: { type: 'string', alias: 'f', valueHint: 'FILE', description: 'the icon', complete: 'file' },
+    file: { type: 'string', alias: 'f', valueHint: 'FILE', description: 'the icon file', complete: 'file' },
   },
   examples: ['imgapi add-icon 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b -f icon.png'],
   async run({ uuid, file, json }, { client, print, say }) {

@@ -17,17 +17,27 @@ const ACTIONS = ['create', 'import'] as const
 export const bundle = clientCommand({
   meta: {
     name: 'bundle',
-    description: 'Put images and their origins into one file, or bring such a file to a server',
+    description: 'Write images and their origins to one file, or import such a file',
   },
   args: {
-    action: { type: 'positional', valueHint: 'create|import', description: 'what to do', complete: ACTIONS },
-    file: { type: 'positional', valueHint: 'FILE', description: 'the bundle, a tar', complete: 'file' },
+    action: {
+      type: 'positional',
+      valueHint: 'create|import',
+      description: 'write a bundle, or import one',
+      complete: ACTIONS,
+    },
+    file: {
+      type: 'positional',
+      valueHint: 'FILE',
+      description: 'the bundle, a tar archive',
+      complete: 'file',
+    },
     uuid: {
       type: 'positional',
       rest: true,
       required: false,
       valueHint: 'UUID',
-      description: 'UUIDs of images, for create; their origins come by themselves',
+      description: 'with create: UUIDs of the images; their origins are included',
     },
   },
   examples: [

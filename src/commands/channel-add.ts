@@ -2,9 +2,9 @@ import { clientCommand } from './client-command.ts'
 import { readUuid, uuidsArg } from './uuid-arg.ts'
 
 export const channelAdd = clientCommand({
-  meta: { name: 'channel-add', description: 'Put images of one channel (--channel) into another as well' },
+  meta: { name: 'channel-add', description: 'Add images of one channel (--channel) to another channel' },
   args: {
-    target: { type: 'positional', valueHint: 'CHANNEL', description: 'where to put them' },
+    target: { type: 'positional', valueHint: 'CHANNEL', description: 'channel to add them to' },
     uuid: uuidsArg,
   },
   examples: ['imgapi channel-add release 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b -C staging'],

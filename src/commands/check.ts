@@ -11,7 +11,10 @@ export const check = command({
   args: {
     config: configArg,
     json: { type: 'boolean', description: 'print the findings as JSON' },
-    repair: { type: 'boolean', description: 'move aside what nothing needs; the server must be stopped' },
+    repair: {
+      type: 'boolean',
+      description: 'move files that no manifest names aside; the server must be stopped',
+    },
   },
   examples: [
     'imgapi check -c config.json',

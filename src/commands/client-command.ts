@@ -17,18 +17,18 @@ export const GLOBAL_ARGS = {
     alias: 'u',
     valueHint: 'URL',
     description:
-      'server, with credentials or without (default: $IMGAPI_URL, else the server of the config file)',
+      'server, with or without credentials (default: $IMGAPI_URL, else the server of the config file)',
   },
   config: { ...configArg, complete: 'file' },
   channel: {
     type: 'string',
     alias: 'C',
     valueHint: 'NAME',
-    description: 'channel of the server; * is every one',
+    description: 'channel of the server; * means all channels',
   },
   json: { type: 'boolean', alias: 'j', description: 'print JSON' },
-  verbose: { type: 'boolean', alias: 'v', description: 'show the request id and the answer when it fails' },
-  quiet: { type: 'boolean', alias: 'q', description: 'no progress, no talk' },
+  verbose: { type: 'boolean', alias: 'v', description: 'on failure, show the request id and the response' },
+  quiet: { type: 'boolean', alias: 'q', description: 'suppress progress and status messages' },
 } as const satisfies Args
 
 export interface Context {

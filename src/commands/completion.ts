@@ -6,7 +6,7 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const
 
 export const completionFor = (commands: () => Record<string, Command>): Command =>
   command({
-    meta: { name: 'completion', description: 'Print what a shell needs to complete our commands and flags' },
+    meta: { name: 'completion', description: 'Print the shell code that completes commands and flags' },
     args: {
       shell: { type: 'positional', valueHint: SHELLS.join('|'), description: 'the shell', complete: SHELLS },
     },
@@ -61,6 +61,9 @@ const takesFiles = (own: Command) => positionalsOf(own).some(({ complete }) => c
 
 const spellings = ({ name, aliases }: Flag) => [...aliases.map(alias => `-${alias}`), `--${name}`]
 
+/** What may follow `imgapi help`. */
+const topicsOf = (names: readonly string[]) => [...names, 'config'].join(' ')
+
 /** For single quotes of a POSIX shell. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
@@ -99,7 +102,7 @@ _imgapi() {
     return
   fi
   case "\${COMP_WORDS[1]}" in
-    help) COMPREPLY=($(compgen -W ${quoted(names.join(' '))} -- "$cur")) ;;
+    help) COMPREPLY=($(compgen -W ${quoted(topicsOf(names))} -- "$cur")) ;;
 ${cases.join('\n')}
   esac
 }
@@ -149,7 +152,7 @@ ${described.join('\n')}
   shift words
   (( CURRENT-- ))
   case $name in
-    help) _describe command commands ;;
+    help) commands+=('config:The keys of the config file'); _describe command commands ;;
 ${cases.join('\n')}
   esac
 }
@@ -173,10 +176,10 @@ function fish(commands: Command[]): string {
       ...(takesFiles(own) ? [`${within} -F`] : []),
     ]
   })
-  const names = commands.map(({ meta }) => meta.name).join(' ')
+  const names = commands.map(({ meta }) => meta.name)
   return `# imgapi completion for fish: imgapi completion fish > ~/.config/fish/completions/imgapi.fish
 complete -c imgapi -f
 complete -c imgapi -n __fish_use_subcommand -a help -d 'Show help'
-complete -c imgapi -n '__fish_seen_subcommand_from help' -a ${quoted(names)}
+complete -c imgapi -n '__fish_seen_subcommand_from help' -a ${quoted(topicsOf(names))}
 ${lines.join('\n')}`
 }

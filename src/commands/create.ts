@@ -3,14 +3,14 @@ import { UsageError } from './command.ts'
 import { fieldsArg, parseFields, readJsonObject } from './fields.ts'
 
 export const create = clientCommand({
-  meta: { name: 'create', description: 'Make an image that waits for its file; the server gives it a UUID' },
+  meta: { name: 'create', description: 'Create an image without a file; the server chooses the UUID' },
   args: {
     field: fieldsArg,
     manifest: {
       type: 'string',
       alias: 'm',
       valueHint: 'FILE',
-      description: 'file with the fields, - for stdin; those on the command line win',
+      description: 'file with fields, - for stdin; fields on the command line take precedence',
       complete: 'file',
     },
   },

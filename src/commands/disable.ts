@@ -2,6 +2,6 @@ import { imageAction } from './image-action.ts'
 
 export const disable = imageAction({
   name: 'disable',
-  description: 'Hide an image from lists; hosts that need it still get it',
+  description: 'Hide an image from lists; it can still be fetched by its UUID',
   done: 'disabled',
 })

@@ -2,6 +2,6 @@ import { imageAction } from './image-action.ts'
 
 export const enable = imageAction({
   name: 'enable',
-  description: 'Show a disabled image again',
+  description: 'Show a disabled image in lists again',
   done: 'enabled',
 })

@@ -12,7 +12,7 @@ export const fieldsArg = {
   required: false,
   rest: true,
   valueHint: 'FIELD=VALUE',
-  description: 'fields of the manifest; tags.KEY=VALUE and requirements.KEY=VALUE for those within',
+  description: 'fields of the manifest; tags.KEY=VALUE and requirements.KEY=VALUE set a nested field',
 } as const
 
 export function parseFields(words: readonly string[]): Record<string, unknown> {

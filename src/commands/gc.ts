@@ -12,15 +12,15 @@ import { terminalWidth } from './terminal.ts'
 const DAY = 24 * 3600 * 1000
 
 export const gc = command({
-  meta: { name: 'gc', description: 'List what a data directory could do without, or delete it' },
+  meta: { name: 'gc', description: 'List unneeded files and images of a data directory, or delete them' },
   args: {
     config: configArg,
     days: {
       type: 'string',
       valueHint: 'N',
-      description: 'days after which an image that was never activated is garbage (default: 30)',
+      description: 'days after which an image that was never activated is not needed (default: 30)',
     },
-    delete: { type: 'boolean', description: 'delete it; the server must be stopped' },
+    delete: { type: 'boolean', description: 'delete them; the server must be stopped' },
     json: { type: 'boolean', description: 'print the findings as JSON' },
   },
   examples: [

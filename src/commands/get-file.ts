@@ -11,14 +11,17 @@ import { readUuid, uuidsArg } from './uuid-arg.ts'
 const RETRY = { retries: 5, firstDelay: 1000, longestDelay: 15_000 }
 
 export const getFile = clientCommand({
-  meta: { name: 'get-file', description: 'Fetch the files of images; run it again to go on after a failure' },
+  meta: {
+    name: 'get-file',
+    description: 'Download the files of images; run it again to resume after a failure',
+  },
   args: {
     uuid: uuidsArg,
     output: {
       type: 'string',
       alias: 'o',
       valueHint: 'PATH',
-      description: 'file, or folder to put it into (default: NAME-VERSION.zfs.gz here)',
+      description: 'file or folder to write to (default: NAME-VERSION.zfs.gz in this folder)',
       complete: 'file',
     },
     index: {
@@ -26,7 +29,7 @@ export const getFile = clientCommand({
       valueHint: 'N',
       description: 'which file of an image that has two (default: 0)',
     },
-    force: { type: 'boolean', alias: 'f', description: 'replace a file that is there and is another' },
+    force: { type: 'boolean', alias: 'f', description: 'replace an existing file that has other content' },
   },
   examples: [
     'imgapi get-file 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b',

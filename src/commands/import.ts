@@ -14,14 +14,14 @@ export const importCommand = clientCommand({
     image: {
       type: 'positional',
       valueHint: 'UUID|NAME[@VERSION]',
-      description: 'which image of the other server',
+      description: 'the image on the other server',
     },
     from: {
       type: 'string',
       valueHint: 'URL',
       description: 'the other server, with credentials or ?channel= if it needs them',
     },
-    latest: { type: 'boolean', description: 'of several with that name, the one published last' },
+    latest: { type: 'boolean', description: 'if several images match, import the one published last' },
   },
   examples: [
     'imgapi import 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b --from https://images.smartos.org',

@@ -10,7 +10,7 @@ import { readUuid } from './uuid-arg.ts'
 const ACTIONS = ['list', 'show', 'cancel'] as const
 
 export const jobs = clientCommand({
-  meta: { name: 'jobs', description: 'Look at the imports of a server, wait for them, cancel them' },
+  meta: { name: 'jobs', description: 'List the imports of a server, wait for them or cancel them' },
   args: {
     action: {
       type: 'positional',
@@ -25,11 +25,11 @@ export const jobs = clientCommand({
       valueHint: 'JOB',
       description: 'UUID of the job, for show and cancel',
     },
-    wait: { type: 'boolean', alias: 'w', description: 'with show: show its progress until it is over' },
+    wait: { type: 'boolean', alias: 'w', description: 'with show: show the progress until the job ends' },
     state: {
       type: 'string',
       valueHint: 'STATE',
-      description: 'with list: only jobs that are queued, running, ...',
+      description: 'with list: only jobs in this state, such as queued or running',
     },
   },
   examples: [

@@ -9,7 +9,7 @@ import { dim, green, red, yellow } from './terminal.ts'
 export const lint = command({
   meta: {
     name: 'lint',
-    description: 'Check manifests without a server: what is wrong, and what to write instead',
+    description: 'Check manifests without a server, and suggest corrections',
   },
   args: {
     file: {

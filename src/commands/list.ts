@@ -12,14 +12,16 @@ export const list = clientCommand({
       required: false,
       rest: true,
       valueHint: 'FILTER',
-      description: 'field=value, field=~part, field!=value; without state= active images only',
+      description:
+        'filter such as os=smartos, name=~base or type!=zvol; only active images unless state= is given',
     },
-    latest: { type: 'boolean', description: 'only the newest of each owner and name' },
+    latest: { type: 'boolean', description: 'only the newest image of each owner and name' },
     columns: {
       type: 'string',
       alias: 'o',
       valueHint: 'COLUMN,...',
-      description: `columns to show, of ${COLUMNS.slice(0, 7).join(', ')} and every other field, size, sha1, tags.KEY`,
+      description:
+        'columns to show: size, sha1, tags.KEY or any field (default: uuid,name,version,os,type,published)',
       complete: COLUMNS,
     },
     sort: {
@@ -27,10 +29,10 @@ export const list = clientCommand({
       alias: 's',
       valueHint: 'COLUMN,...',
       dash: true,
-      description: 'sort by these; -COLUMN is the other way round (default: published)',
+      description: 'columns to sort by; -COLUMN reverses the order (default: published)',
       complete: COLUMNS,
     },
-    'no-heading': { type: 'boolean', alias: 'H', description: 'leave out the heading' },
+    'no-heading': { type: 'boolean', alias: 'H', description: 'omit the heading' },
   },
   examples: [
     'imgapi list os=smartos name=~base',

@@ -12,13 +12,13 @@ import { table } from './table.ts'
 import { terminalWidth } from './terminal.ts'
 
 export const mirror = command({
-  meta: { name: 'mirror', description: 'Bring the images of the mirrored servers here, once and now' },
+  meta: { name: 'mirror', description: 'Run the mirrors of the config now, once' },
   args: {
-    'dry-run': { type: 'boolean', alias: 'n', description: 'only say what would be done' },
+    'dry-run': { type: 'boolean', alias: 'n', description: 'show what would be done, and change nothing' },
     source: {
       type: 'string',
       valueHint: 'URL',
-      description: 'this mirror alone (default: all of the config)',
+      description: 'run only this mirror (default: all mirrors of the config)',
     },
     ...GLOBAL_ARGS,
   },

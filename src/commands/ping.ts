@@ -1,7 +1,7 @@
 import { clientCommand } from './client-command.ts'
 
 export const ping = clientCommand({
-  meta: { name: 'ping', description: 'Ask a server whether it is there' },
+  meta: { name: 'ping', description: 'Check whether a server answers' },
   args: {},
   examples: ['imgapi ping', 'imgapi ping -u http://images.example.com:8080'],
   async run({ json }, { client, print, say }) {

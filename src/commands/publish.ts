@@ -12,13 +12,13 @@ import { explain } from './explain.ts'
 const AT_ONCE = 3
 
 export const publish = clientCommand({
-  meta: { name: 'publish', description: 'Import, upload and activate: an image, or every one of a folder' },
+  meta: { name: 'publish', description: 'Import, upload and activate an image, or every image of a folder' },
   args: {
     folder: {
       type: 'positional',
       required: false,
       valueHint: 'FOLDER',
-      description: 'manifests with their files beside them: NAME.imgmanifest and NAME.zfs.gz, and the like',
+      description: 'folder with pairs of manifest and file, such as NAME.imgmanifest and NAME.zfs.gz',
       complete: 'file',
     },
     manifest: {

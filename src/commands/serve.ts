@@ -24,7 +24,7 @@ import { createDropFolder, createImages, createMirrors } from './compose.ts'
 import { createConnectionLimit, openFilesLimit } from './descriptors.ts'
 
 export const serve = command({
-  meta: { name: 'serve', description: 'Serve the images of a data directory' },
+  meta: { name: 'serve', description: 'Run the server' },
   args: { config: configArg },
   examples: ['imgapi serve -c /opt/local/etc/imgapid/configuration.json', 'imgapi -s -c config.json'],
   run: ({ config }) => runServer(config),

@@ -7,7 +7,7 @@ import { bold, dim } from './terminal.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
 export const tree = clientCommand({
-  meta: { name: 'tree', description: 'Show an image with its origins and children, or every image so' },
+  meta: { name: 'tree', description: 'Show an image with its origins and children, or all images as trees' },
   args: { uuid: { ...uuidArg, required: false } },
   examples: ['imgapi tree 6de01e97-d7ec-4906-bd8b-cb4eafdb7c8b', 'imgapi tree'],
   async run({ uuid, json }, { client, print }) {

@@ -4,15 +4,18 @@ import { fieldsArg, parseFields, readJsonObject } from './fields.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
 export const update = clientCommand({
-  meta: { name: 'update', description: 'Change fields of an image; objects such as tags are replaced whole' },
+  meta: {
+    name: 'update',
+    description: 'Change fields of an image; an object such as tags is replaced as a whole',
+  },
   args: {
     uuid: uuidArg,
-    field: { ...fieldsArg, description: 'what to change; an empty value takes the field away' },
+    field: { ...fieldsArg, description: 'fields to change; an empty value removes the field' },
     manifest: {
       type: 'string',
       alias: 'm',
       valueHint: 'FILE',
-      description: 'file with the changes, - for stdin; those on the command line win',
+      description: 'file with fields, - for stdin; fields on the command line take precedence',
       complete: 'file',
     },
   },

@@ -1,8 +1,8 @@
 import { UUID } from '../images/fields.ts'
 import { UsageError } from './command.ts'
 
-export const uuidArg = { type: 'positional', valueHint: 'UUID', description: 'the image' } as const
-export const uuidsArg = { ...uuidArg, rest: true, description: 'one or more images' } as const
+export const uuidArg = { type: 'positional', valueHint: 'UUID', description: 'UUID of the image' } as const
+export const uuidsArg = { ...uuidArg, rest: true, description: 'UUIDs of one or more images' } as const
 
 /** Before a request is made of it. Upper case is what people copy from other tools. */
 export function readUuid(given: string, what = 'the UUID of an image'): string {

@@ -20,7 +20,7 @@ const User = z.strictObject(
   {
     // A colon would end the name in an HTTP Basic header.
     name: text.regex(/^[^:]+$/, { error: 'a name without a colon' }).describe('login name'),
-    password: text.describe('in clear, or as `imgapi passwd` prints it'),
+    password: text.describe('the password in plain text, or its hash as `imgapi passwd` prints it'),
   },
   { error: 'an object {"name": ..., "password": ...}' },
 )
@@ -29,33 +29,33 @@ const Channel = z.strictObject(
   {
     name: text
       .regex(/^[a-z][a-z0-9_-]*$/, { error: 'lower-case letters, digits, "_" and "-", a letter first' })
-      .describe('as clients name it'),
-    description: z.string({ error: 'text' }).default('').describe('shown to clients'),
-    default: flag.optional().describe('used by requests that name no channel'),
+      .describe('name of the channel'),
+    description: z.string({ error: 'text' }).default('').describe('description for clients'),
+    default: flag.optional().describe('whether requests that name no channel use this one'),
   },
   { error: 'an object {"name": ..., "description": ..., "default": true}' },
 )
 
 const Source = z.strictObject(
   {
-    url: url.describe('the sources whose URLs begin so'),
-    ca: text.optional().describe('file with the certificate of the authority to trust, PEM'),
-    insecure: flag.optional().describe('trust any certificate'),
+    url: url.describe('the settings apply to sources whose URL begins with this'),
+    ca: text.optional().describe('PEM file with the certificate authority to trust'),
+    insecure: flag.optional().describe('accept any certificate'),
   },
   { error: 'an object {"url": ..., "ca": FILE, "insecure": false}' },
 )
 
 const Imports = z.strictObject(
   {
-    concurrency: whole(1, 64).default(3).describe('imports at once'),
+    concurrency: whole(1, 64).default(3).describe('number of imports that run at the same time'),
     minimumRate,
-    retries: whole(0, 100).default(8).describe('times that a failed fetch is tried again'),
+    retries: whole(0, 100).default(8).describe('how often a failed fetch is retried'),
     firstDelay: whole(1, 3600_000, ' (milliseconds)')
       .default(1000)
-      .describe('milliseconds before the first retry; then doubled'),
+      .describe('milliseconds before the first retry; doubled for each further retry'),
     longestDelay: whole(1, 3600_000, ' (milliseconds)')
       .default(60_000)
-      .describe('milliseconds between two retries at most'),
+      .describe('maximum of milliseconds between two retries'),
   },
   { error: 'an object {"concurrency": ..., "retries": ...}' },
 )
@@ -65,16 +65,16 @@ const Accel = z.strictObject(
     header: text
       .regex(/^[A-Za-z0-9-]+$/, { error: 'the name of a header' })
       .default('X-Accel-Redirect')
-      .describe('header that tells the front which file to send'),
-    prefix: pathPrefix.describe('where the front has the data directory, for itself alone'),
+      .describe('header that names the file for nginx to send'),
+    prefix: pathPrefix.describe('internal location of nginx that maps to the data directory'),
   },
   { error: 'an object {"header": ..., "prefix": ...}' },
 )
 
 const Tls = z.strictObject(
   {
-    cert: text.describe('file with the certificate and its chain, PEM'),
-    key: text.describe('file with the private key, PEM'),
+    cert: text.describe('PEM file with the certificate and its chain'),
+    key: text.describe('PEM file with the private key'),
   },
   { error: 'an object {"cert": FILE, "key": FILE}' },
 )
@@ -89,30 +89,32 @@ const Gateways = z.strictObject(
 
 export const Schema = z.strictObject(
   {
-    datadir: text.describe('directory where the images are kept; made if it is missing'),
-    port: whole(0, 65535).default(8080).describe('TCP port to listen on; 0 takes a free one'),
-    host: text.default('127.0.0.1').describe('name by which clients reach the server'),
+    datadir: text.describe('directory for the images; created if it does not exist'),
+    port: whole(0, 65535).default(8080).describe('TCP port to listen on; 0 selects a free port'),
+    host: text.default('127.0.0.1').describe('host name or address that clients use'),
     address: text
       .optional()
-      .describe('address to listen on; default: `host` if it is an address of this machine, else all'),
+      .describe(
+        'address to listen on; default: `host` if it is an address of this machine, else all addresses',
+      ),
     userdb: z
       .array(User, { error: 'a list of {"name": ..., "password": ...}' })
       .default([])
-      .describe('who may change anything'),
+      .describe('users; every user has write access'),
     mode: choice('standalone', 'public', 'private', 'dc')
       .default('standalone')
       .describe(
-        'rules of the reference server to follow; `standalone` serves public and private images side by side',
+        'which rules of the reference server apply; `standalone` serves public and private images together',
       ),
     anonymous: choice('all', 'public', 'none')
       .default('all')
       .describe(
-        'what may be read without credentials: every active image, those with `public: true`, or nothing',
+        'what can be read without credentials: all active images, images with `public: true`, or nothing',
       ),
     authType: choice('any', 'basic', 'signature', 'none')
       .default('any')
       .describe(
-        'credentials that count: HTTP Basic, HTTP signatures, or both; `none` lets everyone do everything',
+        'accepted credentials: HTTP Basic, HTTP signatures, or both; with `none` every request has write access',
       ),
     authKeys: z
       .record(text, z.array(text, { error: 'a list of SSH public keys' }), {
@@ -120,7 +122,7 @@ export const Schema = z.strictObject(
       })
       .default({})
       .describe(
-        'SSH public keys of users for HTTP signatures; more in `<datadir>/etc/authkeys/local/<user>.keys`',
+        'SSH public keys of users for HTTP signatures; `<datadir>/etc/authkeys/local/<user>.keys` may hold more',
       ),
     channels: z
       .array(Channel, { error: 'a list of {"name": ..., "description": ...}' })
@@ -131,58 +133,54 @@ export const Schema = z.strictObject(
         error: 'a list with one default at most',
       })
       .default([])
-      .describe('release channels; without any, `?channel=` is ignored'),
+      .describe('release channels; without channels, `?channel=` is ignored'),
     adminUuid: text
       .regex(UUID, { error: 'a UUID in lower case' })
       .optional()
-      .describe('account that owns the images of nobody in mode dc'),
+      .describe('in mode `dc`, the account that owns images without an owner'),
     serverName: text.optional().describe('value of the `Server` header; default: imgapi/VERSION'),
     logLevel: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
       .default('info')
-      .describe('least level that is logged'),
-    tls: Tls.optional().describe('serve HTTPS; the files are read again on SIGHUP'),
-    publicUrl: url.optional().describe('URL by which clients reach the server; default: as the request says'),
+      .describe('lowest level that is logged'),
+    tls: Tls.optional().describe('serve HTTPS; the files are reloaded on SIGHUP'),
+    publicUrl: url.optional().describe('URL that clients use; default: derived from each request'),
     accel: Accel.optional().describe(
-      'let the nginx through which every request comes send the bytes of files: support-files/nginx-accel.conf',
+      'let nginx, as the only way to the server, send image files: support-files/nginx-accel.conf',
     ),
     allowPrivateSources: flag
       .default(false)
-      .describe('let imports fetch from loopback, link-local and private addresses'),
+      .describe('allow imports from loopback, link-local and private addresses'),
     sources: z
       .array(Source, { error: 'a list of {"url": ..., "ca": FILE, "insecure": false}' })
       .default([])
-      .describe(
-        'TLS settings of places that imports fetch from; certificates are verified unless `insecure`',
-      ),
-    imports: Imports.prefault({}).describe(
-      'how imports run: how many at once, and how often a failure is retried',
-    ),
-    mirrors: MirrorList.default([]).describe('other servers whose images are kept here too, and how'),
+      .describe('TLS settings for the servers that imports fetch from'),
+    imports: Imports.prefault({}).describe('limits and retries of imports'),
+    mirrors: MirrorList.default([]).describe('other servers whose images are copied to this one'),
     incoming: text
       .optional()
       .describe(
-        'drop folder: images that are put there are published; default: `<datadir>/incoming`, if it is there',
+        'drop folder: images that are copied there are published; default: `<datadir>/incoming`, if it exists',
       ),
     gateways: Gateways.prefault({}).describe(
-      'other protocols over the same images; off unless they are named here',
+      'other protocols for the same images; a gateway that is not named is off',
     ),
     datacenterName: text.optional().describe('name of this datacenter'),
     imgapiUrlFromDatacenter: z
       .record(text, url, { error: 'an object {DATACENTER: URL}' })
       .default({})
-      .describe('where import-from-datacenter finds the other datacenters'),
+      .describe('URLs of the image servers of other datacenters, for import-from-datacenter'),
     lxdRegistries: LxdRegistries.describe(
       'LXD image servers by name: URLs (simplestreams), or `{"url": ..., "protocol": "lxd"}`; default: `images` and `ubuntu`, as in LXD',
     ),
     maxImageSize: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes)')
       .optional()
-      .describe('largest image file to take, in bytes; default: what the disk holds'),
+      .describe('size limit of an image file, in bytes; default: no limit'),
     stallTimeout: whole(1, 86_400, ' (seconds)')
       .default(60)
-      .describe('seconds without a byte after which a transfer is ended'),
+      .describe('seconds without data after which a transfer is aborted'),
     shutdownTimeout: whole(0, 86_400, ' (seconds)')
       .default(300)
-      .describe('seconds that transfers under way get to finish when the server is stopped'),
+      .describe('seconds that running transfers may take to finish when the server stops'),
   },
   { error: 'an object' },
 )

@@ -17,7 +17,9 @@ export const url = text.refine(value => URL.canParse(value) && /^https?:/.test(v
 /** Of other servers. */
 export const minimumRate = whole(0, Number.MAX_SAFE_INTEGER, ' (bytes)')
   .default(4096)
-  .describe('bytes a second that another server must send, on average over `stallTimeout`; 0: any rate')
+  .describe(
+    'bytes per second that another server must send, on average over `stallTimeout`; 0 means any rate',
+  )
 
 export const flag = z.boolean({ error: 'true or false' })
 

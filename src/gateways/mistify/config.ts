@@ -5,16 +5,22 @@ import { choice, flag, pathPrefix, text, whole } from '../../config/rules.ts'
 export const MistifyConfig = z
   .strictObject(
     {
-      port: whole(0, 65535).optional().describe('TCP port of its own; 0 takes a free one'),
-      prefix: pathPrefix.optional().describe("or the path on the server's port below which its own are"),
-      address: text.optional().describe('address to listen on at its own port; default: that of the server'),
-      tls: flag.default(false).describe("HTTPS at its own port, with the server's certificate"),
+      port: whole(0, 65535).optional().describe('separate TCP port; 0 selects a free port'),
+      prefix: pathPrefix
+        .optional()
+        .describe('path prefix on the port of the server, instead of a separate port'),
+      address: text
+        .optional()
+        .describe('address to listen on with a separate port; default: that of the server'),
+      tls: flag.default(false).describe("HTTPS on the separate port, with the server's certificate"),
       credentials: choice('changes', 'all', 'none')
         .default('changes')
-        .describe('what needs a user of the `userdb`; with `none` everybody may add and delete images here'),
+        .describe(
+          'which requests need a user of the `userdb`; with `none` every client can add and delete images',
+        ),
       fetchTimeout: whole(1, 604_800, ' (seconds)')
         .default(86_400)
-        .describe('seconds after which a fetch that is not complete has failed'),
+        .describe('seconds after which an incomplete fetch fails'),
     },
     { error: 'an object {"port": ...} or {"prefix": ...}' },
   )

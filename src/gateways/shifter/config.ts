@@ -7,30 +7,34 @@ export const ShifterConfig = z
     {
       config: z
         .union([text, z.looseObject({})], { error: 'the path of imagemanager.json, or its content' })
-        .describe('`imagemanager.json` of the Shifter Image Gateway: its path, or its content'),
-      port: whole(0, 65535).default(5000).describe('TCP port to listen on; 0 takes a free one'),
+        .describe('`imagemanager.json` of the Shifter Image Gateway: its path or its content'),
+      port: whole(0, 65535).default(5000).describe('TCP port to listen on; 0 selects a free port'),
       address: text
         .optional()
-        .describe('address to listen on; default: that of the server, with mock authentication `127.0.0.1`'),
+        .describe(
+          'address to listen on; default: that of the server, or `127.0.0.1` with mock authentication',
+        ),
       tls: flag.default(false).describe("HTTPS, with the server's certificate"),
       cacheSize: whole(0, Number.MAX_SAFE_INTEGER, ' (bytes)')
         .default(20 * 1024 ** 3)
-        .describe('bytes of layers to keep for later pulls'),
+        .describe('size limit in bytes of the layers that are cached for later pulls'),
       retryAfter: whole(1, 300, ' (seconds)')
         .default(10)
-        .describe('seconds after which the same request for a pull that has failed tries again'),
+        .describe('seconds after a failed pull until the same request tries it again'),
       labels: flag
         .optional()
-        .describe('show the labels of images; default: whether the environment has `ENABLE_LABELS`'),
+        .describe(
+          'whether lists show the labels of images; default: true if `ENABLE_LABELS` is in the environment',
+        ),
       writeAcl: flag
         .optional()
         .describe(
-          'write whom an image is for into its `.meta` file; default: unless the environment has `DISABLE_ACL_METADATA`',
+          'whether the `.meta` file of an image names its users and groups; default: false if `DISABLE_ACL_METADATA` is in the environment',
         ),
       minimumRate,
       pullTimeout: whole(1, 7 * 86_400, ' (seconds)')
         .default(6 * 3600)
-        .describe('seconds that the download of an image, or what is made of it, may take'),
+        .describe('seconds that the download or the conversion of an image may take'),
     },
     { error: 'an object {"port": ..., "config": FILE}' },
   )

@@ -5,7 +5,7 @@ import { OSES, TYPES } from '../../images/fields.ts'
 /** Which images of a source are mirrored, and what becomes of them: the part of the config file that says so. */
 
 const filter = {
-  name: text.optional().describe('name of the image; `*` stands for any text'),
+  name: text.optional().describe('name of the image; `*` matches any text'),
   os: choice(...OSES)
     .optional()
     .describe('operating system of the image'),
@@ -17,7 +17,7 @@ const filter = {
       error: 'a date such as "2024-12-31"',
     })
     .optional()
-    .describe('date: images that were published later'),
+    .describe('date; matches images that were published later'),
 }
 
 const Include = z.strictObject(
@@ -25,7 +25,7 @@ const Include = z.strictObject(
     ...filter,
     newest: whole(1, 1_000_000)
       .optional()
-      .describe('so many active images of each name, the last published; disabled ones are left out'),
+      .describe('only this many active images of each name, the newest ones'),
   },
   { error: 'an object {"name": ..., "os": ..., "type": ..., "newest": ..., "publishedAfter": ...}' },
 )
@@ -36,25 +36,25 @@ const Exclude = z.strictObject(filter, {
 
 const Mirror = z.strictObject(
   {
-    source: url.describe('URL of the Image API, which may have credentials and `?channel=`'),
+    source: url.describe('URL of the image server; may contain credentials and `?channel=`'),
     include: z
       .array(Include, { error: 'a list of {"name": ..., "os": ..., "type": ..., "newest": ...}' })
       .default([])
-      .describe('images to take: those that match one of these; default: all. Their origins come too'),
+      .describe('which images to copy, with their origins: those that match one of these; default: all'),
     exclude: z
       .array(Exclude, { error: 'a list of {"name": ..., "os": ..., "type": ..., "publishedAfter": ...}' })
       .default([])
-      .describe('images not to take; an origin that is needed comes all the same'),
-    channel: text.optional().describe('channel here that the images go into; default: the default one'),
+      .describe('which images not to copy; needed origins are copied nevertheless'),
+    channel: text.optional().describe('channel of this server for the images; default: the default channel'),
     interval: whole(1, 2_000_000, ' (seconds)')
       .default(3600)
-      .describe('seconds from the end of a run to the next'),
+      .describe('seconds from the end of a run to the start of the next'),
     onDelete: choice('keep', 'disable', 'delete')
       .default('keep')
-      .describe('what becomes of images that the source has deleted'),
+      .describe('what to do with images that the source has deleted'),
     rateLimit: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes per second)')
       .optional()
-      .describe('bytes per second, all transfers of this mirror together'),
+      .describe('limit in bytes per second for all transfers of this mirror together'),
   },
   { error: 'an object {"source": URL, ...}' },
 )
