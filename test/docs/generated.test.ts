@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/commands/index.ts'
-import { listConfigKeys } from '../../src/config/reference.ts'
 import { parseConfig } from '../../src/config/config.ts'
+import { listConfigKeys } from '../../src/config/reference.ts'
 import { ROOT, read } from '../support/documents.ts'
 import { needs } from '../support/programs.ts'
 import { imgapi, run } from '../support/run.ts'
