@@ -2,9 +2,10 @@ import httpSignature from 'http-signature'
 import sshpk from 'sshpk'
 import { type Credentials, TargetError } from './target.ts'
 
-/** The headers that say who asks. A signature is of its moment, so they are made for each request. */
+/** Returns the authentication headers of one request. Call it for each request: a signature covers the current date. */
 export type Authorize = () => Record<string, string>
 
+/** Returns the function that makes the headers; without credentials they are empty. Throws TargetError. */
 export function authorizer(credentials: Credentials | undefined): Authorize {
   if (!credentials) return () => ({})
   if (credentials.type === 'basic') {
@@ -18,7 +19,7 @@ export function authorizer(credentials: Credentials | undefined): Authorize {
 function signer({ user, key }: Extract<Credentials, { type: 'signature' }>): Authorize {
   checkKey(key)
   return () => {
-    // The library sets the header on a request, of which it asks no more than this.
+    // The library expects a request of Node; these are the members that it uses.
     const headers: Record<string, string> = { date: new Date().toUTCString() }
     const request = {
       method: 'GET',
@@ -34,7 +35,7 @@ function signer({ user, key }: Extract<Credentials, { type: 'signature' }>): Aut
   }
 }
 
-/** Throws TargetError. */
+/** Checks that the key is a private key without a passphrase. Throws TargetError. */
 function checkKey(key: string) {
   try {
     sshpk.parsePrivateKey(key, 'auto')

@@ -2,7 +2,7 @@ import type { FieldError } from '../images/errors.ts'
 
 export interface Failure {
   message: string
-  /** As the server named it, or as the system does: `ECONNREFUSED`. */
+  /** The code of the server, or of the system: `ECONNREFUSED`. */
   code: string
   /** Absent if there was no answer at all. */
   status?: number | undefined
@@ -11,11 +11,11 @@ export interface Failure {
   method: string
   /** Without credentials. */
   url: string
-  /** The answer as it came, for those who want to see it. */
+  /** The raw response body, for `--verbose`. */
   body?: string | undefined
 }
 
-/** A request to a server that did not do what was asked: what it answered, or why there is no answer. */
+/** A request failed: the server answered with an error, or could not be reached. */
 export class ClientError extends Error {
   override readonly name = 'ClientError'
   readonly code: string
@@ -42,44 +42,44 @@ export class ClientError extends Error {
   }
 }
 
-export interface Asked {
+export interface RequestInfo {
   method: string
   url: string
 }
 
-interface Answered {
+interface ResponseInfo {
   status: number
   headers: Record<string, string | string[] | undefined>
   body: string
 }
 
-/** From an answer that is no success. A server that is none of ours may answer with anything. */
-export function answerError(asked: Asked, { status, headers, body }: Answered): ClientError {
-  const said = parseError(body)
+/** Makes an error of a response without success. Any body is accepted: the server may not be an image server. */
+export function answerError(info: RequestInfo, { status, headers, body }: ResponseInfo): ClientError {
+  const parsed = parseError(body)
   const { location } = headers
   const redirect = status >= 300 && status < 400 && typeof location === 'string' ? ` to ${location}` : ''
   return new ClientError({
-    ...asked,
+    ...info,
     status,
     body,
-    code: said.code ?? (redirect ? 'Redirect' : 'HttpError'),
-    message: said.message ?? `the server answered with status ${status}${redirect}`,
-    errors: said.errors,
+    code: parsed.code ?? (redirect ? 'Redirect' : 'HttpError'),
+    message: parsed.message ?? `the server answered with status ${status}${redirect}`,
+    errors: parsed.errors,
     requestId: headerText(headers['x-request-id']),
   })
 }
 
-/** From a connection that failed, was refused, or broke off. */
-export function connectionError(asked: Asked, error: unknown): ClientError {
+/** Makes an error of a connection that failed, was refused, or broke off. */
+export function connectionError(info: RequestInfo, error: unknown): ClientError {
   if (error instanceof ClientError) return error
   const { code, message, cause, errors } = error as NodeJS.ErrnoException & {
     cause?: NodeJS.ErrnoException
     errors?: NodeJS.ErrnoException[]
   }
-  // Where a name has several addresses, the reasons are in a list, and the message is empty.
+  // For a name with several addresses the message is empty, and the causes are in `errors`.
   const root = [error as NodeJS.ErrnoException, cause, errors?.[0]].find(one => one?.message)
   return new ClientError(
-    { ...asked, code: code ?? cause?.code ?? 'ConnectionError', message: root?.message ?? message },
+    { ...info, code: code ?? cause?.code ?? 'ConnectionError', message: root?.message ?? message },
     error,
   )
 }

@@ -7,19 +7,19 @@ import { answerError, connectionError } from './client-error.ts'
 import type { Target } from './target.ts'
 import type { Channel, JobRecord, MirrorPlan, MirrorRecord, Pong, RemoteImage } from './types.ts'
 
-/** The Image API, as functions. Everything that goes wrong is a ClientError. */
+/** A client of the Image API. Its methods throw ClientError, and the reason of the signal once that is aborted. */
 
 export interface ClientOptions {
   userAgent: string
-  /** Ends every request. */
+  /** Aborts every request. */
   signal?: AbortSignal | undefined
-  /** Milliseconds without a byte. */
+  /** Milliseconds without a byte after which a response fails. */
   stallTimeout?: number
 }
 
 export type Query = Record<string, string | undefined>
 
-interface Asking {
+interface RequestOptions {
   query?: Query
   body?: unknown
   headers?: Record<string, string>
@@ -27,7 +27,7 @@ interface Asking {
 }
 
 const CONNECT_TIMEOUT = 15_000
-/** A server may have to bring gigabytes to its disk before it can answer to an upload. */
+/** A server may have to sync gigabytes to its disk before it answers an upload. */
 const ANSWER_TIMEOUT = 10 * 60_000
 
 export class ImgapiClient {
@@ -57,7 +57,7 @@ export class ImgapiClient {
     return this.#json<Pong>('GET', '/ping')
   }
 
-  /** Every image that the filters of ListImages leave, a page at a time. */
+  /** Yields the images that match the filters of ListImages, a page at a time. */
   listPages(filters: Query = {}): AsyncGenerator<RemoteImage[]> {
     return listPages(page => this.#json('GET', '/images', { query: { ...filters, ...page } }))
   }
@@ -72,7 +72,7 @@ export class ImgapiClient {
     return this.#json<RemoteImage>('GET', `/images/${uuid}`)
   }
 
-  /** Undefined if there is none. */
+  /** Returns undefined if the image does not exist. */
   async findImage(uuid: string): Promise<RemoteImage | undefined> {
     try {
       return await this.getImage(uuid)
@@ -98,7 +98,7 @@ export class ImgapiClient {
     return this.#json<RemoteImage>('POST', `/images/${uuid}`, { query: { action, ...query }, body })
   }
 
-  /** Starts a job of the server, which fetches the image and its origins from a source. */
+  /** Starts a job on the server that imports the image and its origins from a source. */
   importRemote(uuid: string, source: string) {
     return this.#json<{ image_uuid: string; job_uuid: string }>('POST', `/images/${uuid}`, {
       query: { action: 'import-remote', source },
@@ -114,7 +114,7 @@ export class ImgapiClient {
     return this.#json<RemoteImage>('POST', `/images/${uuid}/acl`, { query: { action }, body: accounts })
   }
 
-  /** The body must be as long as `size` says. */
+  /** Uploads a file; the stream must have exactly `size` bytes. */
   addFile(
     uuid: string,
     stream: Readable,
@@ -154,29 +154,29 @@ export class ImgapiClient {
     return this.#json<JobRecord>('DELETE', `/jobs/${uuid}`)
   }
 
-  /** `actions`: with what the last run did, or the one under way. */
+  /** Lists the mirrors; with `actions`, also what the current or last run did. */
   listMirrors({ source, actions = false }: { source?: string | undefined; actions?: boolean } = {}) {
     const query = { source, actions: actions ? 'true' : undefined }
     return this.#json<MirrorRecord[]>('GET', '/mirrors', { query })
   }
 
-  /** Starts a run of each mirror, or of that source; what is running goes on. */
+  /** Starts a run of each mirror, or of one source; a run under way continues. */
   runMirrors(source?: string) {
     return this.#json<MirrorRecord[]>('POST', '/mirrors', { query: { action: 'run', source } })
   }
 
-  /** What a run would do. */
+  /** Returns what a run would do. */
   planMirrors(source?: string) {
     const query = { action: 'run', dry_run: 'true', source }
     return this.#json<MirrorPlan[]>('POST', '/mirrors', { query })
   }
 
-  /** Where an image's file is. */
+  /** Returns the URL of a file of an image. */
   fileUrl(uuid: string, index = 0): URL {
     return this.#at(`/images/${uuid}/file`, { index: index === 0 ? undefined : String(index) })
   }
 
-  /** An answer of any status, its body not yet read; what a download that goes on after failures is made of. */
+  /** Returns a response of any status with its body unread, for a resumable download. */
   async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
     const answer = await this.#send('GET', url, { headers }, signal)
     const { statusCode: status, headers: found } = answer
@@ -193,35 +193,35 @@ export class ImgapiClient {
     return url
   }
 
-  async #json<T>(method: Dispatcher.HttpMethod, path: string, asking: Asking = {}): Promise<T> {
-    const { asked, answer, body } = await this.#text(method, path, asking)
+  async #json<T>(method: Dispatcher.HttpMethod, path: string, options: RequestOptions = {}): Promise<T> {
+    const { info, answer, body } = await this.#text(method, path, options)
     try {
       return JSON.parse(body) as T
     } catch {
       const message = 'the answer is not JSON: is this an image server?'
-      const failure = answerError(asked, { status: answer.statusCode, headers: answer.headers, body })
+      const failure = answerError(info, { status: answer.statusCode, headers: answer.headers, body })
       failure.message = message
       throw failure
     }
   }
 
-  async #text(method: Dispatcher.HttpMethod, path: string, asking: Asking = {}) {
-    const url = this.#at(path, asking.query)
-    const asked = { method, url: url.href }
+  async #text(method: Dispatcher.HttpMethod, path: string, options: RequestOptions = {}) {
+    const url = this.#at(path, options.query)
+    const info = { method, url: url.href }
     try {
-      const answer = await this.#send(method, url, asking, this.#options.signal)
+      const answer = await this.#send(method, url, options, this.#options.signal)
       const body = await answer.body.text()
       const { statusCode: status, headers } = answer
-      if (status >= 300) throw answerError(asked, { status, headers, body })
-      return { asked, answer, body }
+      if (status >= 300) throw answerError(info, { status, headers, body })
+      return { info, answer, body }
     } catch (error) {
       this.#options.signal?.throwIfAborted()
-      throw connectionError(asked, error)
+      throw connectionError(info, error)
     }
   }
 
-  #send(method: Dispatcher.HttpMethod, url: URL, asking: Asking, signal: AbortSignal | undefined) {
-    const { body, stream, headers } = asking
+  #send(method: Dispatcher.HttpMethod, url: URL, options: RequestOptions, signal: AbortSignal | undefined) {
+    const { body, stream, headers } = options
     const isBytes = Buffer.isBuffer(body)
     const isJson = body !== undefined && !isBytes
     return request(url.href, {

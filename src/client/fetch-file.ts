@@ -6,7 +6,7 @@ import { download, type Getter, type RetryPolicy } from '../sources/resumable.ts
 import { hashFile, type Progress } from './hash-file.ts'
 import type { RemoteFile } from './types.ts'
 
-/** An image's file, brought to a path: whole and right, or not at all. */
+/** Fetches a file of an image to a path, which appears only when the file is complete and verified. */
 
 export interface FetchOptions {
   url: URL
@@ -14,27 +14,28 @@ export interface FetchOptions {
   expected: Pick<RemoteFile, 'sha1' | 'size'>
   retry: RetryPolicy
   signal: AbortSignal
-  /** SourceFileInfo how many bytes are here, those of an earlier attempt included. */
+  /** Reports how many bytes are stored, including those of an earlier attempt. */
   onProgress?: Progress | undefined
   onRetry?(error: Error): void
 }
 
-/** What has arrived is not what the manifest says. */
+/** The bytes received are not those of the manifest. */
 export class WrongFileError extends Error {
   override readonly name = 'WrongFileError'
 }
 
+/** Returns the path of an unfinished download. */
 export const partialPath = (path: string) => `${path}.partial`
 
-/** Whether the path has just those bytes; false if there is nothing. */
+/** Returns whether the file at the path has this size and SHA-1; false if it does not exist. */
 export async function hasFile(path: string, { sha1, size }: FetchOptions['expected'], signal?: AbortSignal) {
   const found = await stat(path).catch(() => undefined)
   return found?.size === size && (await hashFile(path, { signal })) === sha1
 }
 
 /**
- * Goes on where an earlier attempt ended, whatever ended it: what it had is in `FILE.partial`. Bytes that turn
- * out to be of something else are fetched anew, once. Throws WrongFileError and SourceError.
+ * Fetches the file, resuming from `FILE.partial` of an earlier attempt. If the resumed file is not the expected one, it is
+ * fetched again from the start, once. Throws WrongFileError and SourceError.
  */
 export async function fetchFile(client: Getter, options: FetchOptions): Promise<void> {
   const { path, expected } = options
@@ -50,8 +51,8 @@ export async function fetchFile(client: Getter, options: FetchOptions): Promise<
   if (!isSame(found, expected)) {
     await rm(partial)
     const what = found.size === expected.size ? `SHA-1 ${found.sha1}` : `${found.size} bytes`
-    const wanted = found.size === expected.size ? expected.sha1 : expected.size
-    throw new WrongFileError(`the server sent a file of ${what}; the manifest says ${wanted}`)
+    const stated = found.size === expected.size ? expected.sha1 : expected.size
+    throw new WrongFileError(`the server sent a file of ${what}; the manifest says ${stated}`)
   }
   await renameDurably(partial, path)
 }
@@ -64,13 +65,13 @@ async function fetchRest(client: Getter, options: FetchOptions, offset: number):
   const { url, path, expected, retry, signal, onProgress, onRetry } = options
   const partial = partialPath(path)
   const hash = createHash('sha1')
-  await addPart(hash, partial, offset)
+  await hashPrefix(hash, partial, offset)
   onProgress?.(offset)
   const stream = download(client, url, {
     offset,
     expectedSize: expected.size,
     isVerified: true,
-    // The servers that know ranges have the file's SHA-1 for its ETag.
+    // Servers that support ranges use the file's SHA-1 as its ETag.
     validator: `"${expected.sha1}"`,
     signal,
     retry,
@@ -93,12 +94,12 @@ async function fetchRest(client: Getter, options: FetchOptions, offset: number):
   return { size, sha1: hash.digest('hex') }
 }
 
-async function addPart(hash: Hash, path: string, size: number) {
+async function hashPrefix(hash: Hash, path: string, size: number) {
   if (size === 0) return
   for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk)
 }
 
-/** The folder is opened first: whatever cannot be opened is known before anything has changed. */
+/** Renames a file and syncs its folder. Opens the folder first, so that a failure to open it changes nothing. */
 export async function renameDurably(from: string, to: string) {
   const folder = await open(dirname(to), 'r')
   try {

@@ -9,7 +9,7 @@ interface HashOptions {
   signal?: AbortSignal | undefined
 }
 
-/** The SHA-1 of a file in lower-case hex. */
+/** Resolves to the SHA-1 of a file in lower-case hex. */
 export async function hashFile(path: string, { onProgress, signal }: HashOptions = {}): Promise<string> {
   const hash = createHash('sha1')
   let bytes = 0
@@ -21,7 +21,7 @@ export async function hashFile(path: string, { onProgress, signal }: HashOptions
   return hash.digest('hex')
 }
 
-/** A file on its way out, counted. */
+/** Returns a stream of the file that reports the bytes read so far. */
 export function readWithProgress(path: string, onProgress: Progress) {
   let bytes = 0
   const counter = new Transform({

@@ -1,7 +1,7 @@
-/** A bundle that cannot be made or read, in a sentence for the operator. */
+/** A bundle cannot be written or read; the message is for the operator. */
 export class BundleError extends Error {
   override readonly name = 'BundleError'
-  /** What was asked for is not there. */
+  /** An image that was requested does not exist. */
   readonly isNotFound: boolean
 
   constructor(message: string, { isNotFound = false } = {}) {

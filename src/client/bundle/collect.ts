@@ -3,7 +3,10 @@ import type { ImgapiClient } from '../client.ts'
 import type { RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
 
-/** Each image once, with all its origins, origins first. Throws BundleError for what is not there. */
+/**
+ * Fetches the manifests of images and of all their origins: each once, origins first. Throws BundleError for an image that
+ * does not exist or cannot be installed, and ClientError.
+ */
 export async function collect(client: ImgapiClient, uuids: readonly string[]): Promise<RemoteImage[]> {
   const found = new Map<string, RemoteImage>()
   for (const uuid of uuids) {
@@ -15,10 +18,10 @@ export async function collect(client: ImgapiClient, uuids: readonly string[]): P
         throw new BundleError(`${client.url.href} has no image ${next}${whose}`, { isNotFound: true })
       }
       if (image.state !== undefined && image.state !== 'active' && image.state !== 'disabled') {
-        throw new BundleError(`image ${next} is not activated: nobody could install it`)
+        throw new BundleError(`image ${next} is not activated and could not be installed`)
       }
       if (chain.some(other => other.uuid === image.uuid)) {
-        throw new BundleError(`the origins of image ${uuid} are a circle: nobody could install it`)
+        throw new BundleError(`the origins of image ${uuid} form a cycle; it could not be installed`)
       }
       if (chain.push(image) > LONGEST_CHAIN) throw new BundleError(`image ${uuid} has too many origins`)
       next = image.origin

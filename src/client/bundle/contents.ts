@@ -2,14 +2,14 @@ import { EXTENSION } from '../../images/compression.ts'
 import type { RemoteFile, RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
 
-/** What is in a bundle, under which names, and in which order: README, sums and manifests first, then the files. */
+/** The layout of a bundle: README, sums and manifests first, then the files, so that an import can check before it uploads. */
 
 export const README = 'README.txt'
 export const SUMS = 'SHA1SUMS'
 export const MANIFEST_ENDING = '.imgmanifest'
 
 export interface BundledFile extends RemoteFile {
-  /** In the bundle. */
+  /** Its name in the bundle. */
   name: string
   uuid: string
   index: number
@@ -21,12 +21,15 @@ export interface BundledImage {
   files: BundledFile[]
 }
 
-/** A tar header has room for a hundred bytes; with the endings and a UUID this stays below. */
+/** A tar header has room for a name of 100 bytes; this leaves enough for a UUID and the endings. */
 const LONGEST_STEM = 50
 
-/** Names for images that have their origins before them; people have to tell them apart. Throws BundleError. */
+/**
+ * Names the entries of each image after its name and version; the UUID makes them unique. Expects origins before the
+ * images based on them. Throws BundleError.
+ */
 export function nameContents(manifests: readonly RemoteImage[]): BundledImage[] {
-  const taken = new Set<string>()
+  const used = new Set<string>()
   return manifests.map(manifest => {
     const { uuid } = manifest
     const stem = `${manifest.name}-${manifest.version}`
@@ -34,8 +37,8 @@ export function nameContents(manifests: readonly RemoteImage[]): BundledImage[] 
       .replace(/^[.-]+/, '')
       .slice(0, LONGEST_STEM)
     const short = `${stem}-${uuid.slice(0, 8)}`
-    const base = taken.has(short) ? `${stem}-${uuid}` : short
-    taken.add(base)
+    const base = used.has(short) ? `${stem}-${uuid}` : short
+    used.add(base)
     const files = filesOf(manifest).map((file, index) => {
       const kind = index === 0 ? '.zfs' : `.file${index}`
       return { ...file, uuid, index, name: `${base}${kind}${EXTENSION[file.compression] ?? ''}` }
@@ -44,19 +47,21 @@ export function nameContents(manifests: readonly RemoteImage[]): BundledImage[] 
   })
 }
 
-/** What a manifest says of its files, in a form that can be relied on. Throws BundleError. */
+/** Returns the files of a manifest, each with a valid size and SHA-1. Throws BundleError if one has none. */
 export function filesOf({ uuid, files }: RemoteImage): RemoteFile[] {
   if (!Array.isArray(files) || files.length === 0) throw new BundleError(`image ${uuid} has no file`)
   return files.map(file => {
     const size = Number(file.size)
     if (Number.isSafeInteger(size) && size > 0 && /^[0-9a-f]{40}$/.test(file.sha1)) return { ...file, size }
-    throw new BundleError(`the manifest of image ${uuid} does not tell the size and SHA-1 of its file`)
+    throw new BundleError(`the manifest of image ${uuid} lacks a valid size or SHA-1 of its file`)
   })
 }
 
+/** Returns the text of SHA1SUMS, as `sha1sum -c` reads it. */
 export const sumsOf = (images: readonly BundledImage[]) =>
   images.flatMap(({ files }) => files.map(({ sha1, name }) => `${sha1}  ${name}\n`)).join('')
 
+/** Returns the text of README.txt: the images, and how to install them with and without a server. */
 export function readmeOf(images: readonly BundledImage[], source: string, file: string): string {
   const list = images.map(({ manifest, files }) => {
     const size = files.reduce((sum, one) => sum + one.size, 0)
@@ -70,7 +75,7 @@ Origins come before the images that are made from them.
 
 ${list.join('\n')}
 
-Bring them all to an image server:
+Import all of them into an image server:
 
   imgapi bundle import ${file} -u http://USER@images.example.com:8080
 

@@ -11,20 +11,20 @@ export type Imported = 'imported' | 'completed' | 'already there'
 
 export interface ImportHooks {
   signal: AbortSignal
-  /** SourceFileInfo how many bytes of a file have been read, and whether they go to the server. */
+  /** Reports how many bytes of a file have been read, and whether they are uploaded or only verified. */
   onProgress(file: BundledFile, bytes: number, isSent: boolean): void
   onDone(file: BundledFile): void
 }
 
-/** One image on its way from a bundle to a server. */
+/** Imports one image of a bundle: start, addFile for each of its files, finish. */
 export class ImageImport {
   readonly image: RemoteImage
   readonly #client: ImgapiClient
   readonly #hooks: ImportHooks
   readonly #count: number
-  /** What the server had of it before. */
+  /** The image as the server had it before the import. */
   readonly #before: RemoteImage | undefined
-  #taken = 0
+  #filesDone = 0
 
   private constructor(
     client: ImgapiClient,
@@ -39,43 +39,46 @@ export class ImageImport {
     this.#hooks = hooks
   }
 
-  /** Has the image on the server, at least unactivated and without its file. Throws BundleError. */
-  static async begin(client: ImgapiClient, image: RemoteImage, hooks: ImportHooks): Promise<ImageImport> {
+  /**
+   * Creates the image on the server, unless it exists. Throws BundleError if the server has another image of this UUID, and
+   * ClientError.
+   */
+  static async start(client: ImgapiClient, image: RemoteImage, hooks: ImportHooks): Promise<ImageImport> {
     const { uuid } = image
     const before = await client.findImage(uuid)
-    const started = new ImageImport(client, image, before, hooks)
-    const hasFiles = filesOf(image).every(({ sha1 }, index) => started.#has(index, sha1))
+    const result = new ImageImport(client, image, before, hooks)
+    const hasFiles = filesOf(image).every(({ sha1 }, index) => result.#has(index, sha1))
     if (before && isActivated(before) && !hasFiles) {
-      throw new BundleError(`image ${uuid} is on the server with another file than in the bundle`)
+      throw new BundleError(`image ${uuid} exists on the server with another file than in the bundle`)
     }
     const different = before && !isActivated(before) ? differences(image, before) : []
     if (different.length > 0) {
       const fields = different.join(', ')
-      throw new BundleError(`an unfinished image ${uuid} is on the server, and differs in ${fields}`)
+      throw new BundleError(`an unfinished image ${uuid} exists on the server and differs in ${fields}`)
     }
     if (!before) await client.importImage(uuid, image)
-    return started
+    return result
   }
 
   get isComplete() {
-    return this.#taken === this.#count
+    return this.#filesDone === this.#count
   }
 
-  /** Uploads a file, if the server does not have it, and checks it in any case. */
-  async take(file: BundledFile, content: Readable, size: number | undefined) {
+  /** Verifies a file, and uploads it unless the server has it. Throws BundleError if it is damaged, and ClientError. */
+  async addFile(file: BundledFile, content: Readable, size: number | undefined) {
     const { name, uuid, index, sha1, compression, dataset_guid } = file
-    const isThere = this.#has(index, sha1)
+    const isStored = this.#has(index, sha1)
     let damage: Error | undefined
     const fail = (problem: string) => {
       damage = new BundleError(`the bundle is damaged: ${name} ${problem}`)
       return damage
     }
-    const onBytes = (bytes: number) => this.#hooks.onProgress(file, bytes, !isThere)
+    const onBytes = (bytes: number) => this.#hooks.onProgress(file, bytes, !isStored)
     const check = verifier(file, { fail, onBytes })
     try {
       if (size !== file.size) throw fail(`has ${size} bytes, not ${file.size}`)
-      const passing = pipeline(content, check, { signal: this.#hooks.signal })
-      passing.catch(() => {})
+      const verified = pipeline(content, check, { signal: this.#hooks.signal })
+      verified.catch(() => {})
       const query = {
         size: file.size,
         sha1,
@@ -83,17 +86,18 @@ export class ImageImport {
         dataset_guid,
         index: index === 0 ? undefined : String(index),
       }
-      const taking = isThere ? pipeline(check, nowhere()) : this.#client.addFile(uuid, check, query)
-      await Promise.all([taking, passing])
+      const uploaded = isStored ? pipeline(check, discard()) : this.#client.addFile(uuid, check, query)
+      await Promise.all([uploaded, verified])
     } catch (error) {
-      // What is only interrupted can go on; nothing good comes of what is damaged.
+      // An interrupted upload can be resumed later; a damaged one never succeeds, so its image is deleted.
       if (damage && !this.#before) await this.#client.deleteImage(uuid).catch(() => {})
       throw damage ?? error
     }
-    this.#taken++
+    this.#filesDone++
     this.#hooks.onDone(file)
   }
 
+  /** Activates the image, unless it is active. Throws ClientError. */
   async finish(): Promise<Imported> {
     if (this.#before && isActivated(this.#before)) return 'already there'
     await this.#client.act(this.image.uuid, 'activate')
@@ -107,4 +111,4 @@ export class ImageImport {
 
 const isActivated = ({ state }: RemoteImage) => state === 'active' || state === 'disabled'
 
-const nowhere = () => new Writable({ write: (_chunk, _encoding, done) => done() })
+const discard = () => new Writable({ write: (_chunk, _encoding, done) => done() })

@@ -11,7 +11,7 @@ import { BundleError } from './bundle-error.ts'
 import { type BundledFile, filesOf, MANIFEST_ENDING, README, SUMS } from './contents.ts'
 import { ImageImport, type Imported, type ImportHooks } from './image-import.ts'
 
-/** A manifest is a few kilobytes. */
+/** Bytes; a manifest has a few kilobytes. */
 const LARGEST_TEXT = 10 * 1024 * 1024
 
 export interface ReadHooks extends ImportHooks {
@@ -19,12 +19,12 @@ export interface ReadHooks extends ImportHooks {
 }
 
 /**
- * Brings what is in a bundle to a server. What is there already and the same is passed over, so an import
- * that was interrupted goes on when it is run again. Throws BundleError or ClientError.
+ * Imports the images of a bundle into a server. Images and files that the server already has are skipped, so an
+ * interrupted import resumes when it is run again. Throws BundleError and ClientError.
  */
 export async function importBundle(client: ImgapiClient, bundle: Readable, hooks: ReadHooks) {
   const extract = newExtract()
-  // Entries that wait for their turn are not told when the rest of the tar does not come.
+  // tar-stream does not end the current entry when the tar breaks off; this signal does.
   const broken = new AbortController()
   const feeding = pipeline(bundle, extract)
   feeding.catch(error => broken.abort(error))
@@ -35,12 +35,12 @@ export async function importBundle(client: ImgapiClient, bundle: Readable, hooks
   try {
     for await (const entry of extract as AsyncIterable<Entry>) {
       const { name } = entry.header
-      const file = expected.take(name)
+      const file = expected.claim(name)
       if (name.endsWith(MANIFEST_ENDING)) expected.add(name, await readText(entry))
       else if (file) {
         if (file.index === 0)
-          current = await ImageImport.begin(client, expected.imageOf(file), { ...hooks, signal })
-        await current!.take(file, entry, entry.header.size)
+          current = await ImageImport.start(client, expected.imageOf(file), { ...hooks, signal })
+        await current!.addFile(file, entry, entry.header.size)
         if (current!.isComplete) hooks.onImage(current!.image, await current!.finish())
       } else await ignore(entry)
       last = name
@@ -50,22 +50,24 @@ export async function importBundle(client: ImgapiClient, bundle: Readable, hooks
     bundle.destroy()
     const cause = broken.signal.aborted ? broken.signal.reason : error
     const { message } = cause as Error
-    // The words of the library that reads it.
+    // tar-stream has no error codes, only these messages.
     if (!/^(Unexpected end of data|Invalid tar header)/.test(message)) throw cause
-    throw new BundleError(`the bundle is cut short or no bundle: ${message.toLowerCase()}, after ${last}`)
+    throw new BundleError(
+      `the bundle is truncated or not a tar file: ${message.toLowerCase()}, after ${last}`,
+    )
   }
-  expected.requireAllTaken()
+  expected.requireComplete()
 }
 
-/** The files that the manifests at the beginning of a bundle announce. */
+/** The files that the manifests at the start of a bundle announce. */
 class Expected {
   readonly #images = new Map<string, RemoteImage>()
   readonly #files = new Map<string, BundledFile>()
-  #taken = 0
+  #claimed = 0
 
-  /** Throws BundleError. */
+  /** Adds the files of a manifest. Throws BundleError. */
   add(name: string, json: string) {
-    if (this.#taken > 0) throw new BundleError(`the bundle is damaged: ${name} comes after the first file`)
+    if (this.#claimed > 0) throw new BundleError(`the bundle is damaged: ${name} comes after the first file`)
     const manifest = readManifest(name, json)
     const { uuid } = manifest
     const base = name.slice(0, -MANIFEST_ENDING.length)
@@ -76,14 +78,14 @@ class Expected {
     }
   }
 
-  /** The file of that name, once. */
-  take(name: string): BundledFile | undefined {
+  /** Returns the file of that name on the first call, then undefined. */
+  claim(name: string): BundledFile | undefined {
     const match = /^(.+)\.(?:zfs|file(\d+))(?:\.(?:gz|bz2|xz))?$/.exec(name)
     const key = `${match?.[1]} ${match?.[2] ?? 0}`
     const file = this.#files.get(key)
     if (!file) return undefined
     this.#files.delete(key)
-    this.#taken++
+    this.#claimed++
     return { ...file, name }
   }
 
@@ -91,20 +93,21 @@ class Expected {
     return this.#images.get(uuid)!
   }
 
-  requireAllTaken() {
-    if (this.#images.size === 0) throw new BundleError('this is no bundle: there is no image in it')
+  /** Throws BundleError unless each announced file has been claimed. */
+  requireComplete() {
+    if (this.#images.size === 0) throw new BundleError('not a bundle: it contains no image')
     const [missing] = this.#files.values()
-    if (missing) throw new BundleError(`the bundle is cut short: the file of ${missing.name} is not in it`)
+    if (missing) throw new BundleError(`the bundle is truncated: the file of ${missing.name} is missing`)
   }
 }
 
 async function readText(entry: Entry): Promise<string> {
   const { name, size = 0 } = entry.header
-  if (size > LARGEST_TEXT) throw new BundleError(`${name} is too large to be what it says`)
+  if (size > LARGEST_TEXT) throw new BundleError(`${name} is too large for a manifest`)
   return text(Readable.from(entry))
 }
 
-/** What is there for people. Anything else is nothing of ours: this is another tar, or an altered one. */
+/** Skips README and sums. Throws BundleError for any other file: the tar is not a bundle, or was altered. */
 async function ignore(entry: Entry) {
   const { name, type } = entry.header
   const isText = name === README || name === SUMS
@@ -113,7 +116,7 @@ async function ignore(entry: Entry) {
   for await (const _ of entry);
 }
 
-/** Throws BundleError. */
+/** Parses a manifest and checks its UUID. Throws BundleError. */
 function readManifest(name: string, json: string): RemoteImage {
   let manifest: unknown
   try {

@@ -2,14 +2,14 @@ import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 import { type Headers, pack as newPack } from 'tar-stream'
 
-/** Pieces of a tar, so that one that was begun can be completed: the same contents give the same bytes. */
+/** Parts of a tar file, byte for byte reproducible, so that a partly written one can be resumed. */
 
 const BLOCK = 512
 
-/** What follows the last entry. */
+/** The end-of-archive marker. */
 export const END = Buffer.alloc(2 * BLOCK)
 
-/** Entries in full. */
+/** Returns the headers, contents and padding of text entries, without the end-of-archive marker. */
 export async function entriesOf(texts: readonly { name: string; text: string }[]): Promise<Buffer> {
   const pack = newPack()
   for (const { name, text } of texts) pack.entry({ name, mtime: new Date(0) }, text)
@@ -18,16 +18,16 @@ export async function entriesOf(texts: readonly { name: string; text: string }[]
   return tar.subarray(0, tar.length - END.length)
 }
 
-/** What comes before the bytes of a file. */
+/** Returns the header of a file, which the caller writes before its content. */
 export async function headerOf(header: Pick<Headers, 'name' | 'mtime'> & { size: number }): Promise<Buffer> {
   const pack = newPack()
   const entry = pack.entry(header)
   const [first] = await once(pack, 'data')
-  // The rest comes from elsewhere.
+  // Only the header is needed: the caller writes the content.
   for (const stream of [pack, entry]) stream.on('error', () => {})
   pack.destroy()
   return first
 }
 
-/** What follows the bytes of a file. */
+/** Returns the zeros that fill the last block of a file. */
 export const paddingOf = (size: number): Buffer => Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK)

@@ -6,7 +6,7 @@ export interface Expected {
   sha1: string
 }
 
-/** Passes bytes on, and fails, at their end, if they are not those that were promised. */
+/** Returns a transform that passes bytes through and fails at the end if size or SHA-1 are not as expected. */
 export function verifier(
   { size, sha1 }: Expected,
   hooks: { fail(problem: string): Error; onBytes(count: number): void },

@@ -22,16 +22,16 @@ export interface WriteOptions {
   path: string
   retry: RetryPolicy
   signal: AbortSignal
-  /** SourceFileInfo how many bytes of a file are there, those of an earlier attempt included. */
+  /** Reports how many bytes of a file are written, including those of an earlier attempt. */
   onProgress(file: BundledFile, bytes: number): void
   onDone(file: BundledFile): void
   onRetry(error: Error): void
 }
 
 /**
- * Writes a bundle of images that have their origins before them: one tar. It has its name when it is complete
- * and safe; until then it is `FILE.partial`, and the same command goes on with that, whatever ended it. Throws
- * BundleError for a file that is not what its manifest says, and SourceError.
+ * Writes a bundle, one tar file, and returns its contents. Expects origins before the images based on them. The file is
+ * `FILE.partial` until it is complete and synced; a second call resumes it. Throws BundleError for a file that differs
+ * from its manifest, and SourceError.
  */
 export async function writeBundle(
   client: ImgapiClient,
@@ -44,10 +44,10 @@ export async function writeBundle(
   const partial = `${path}.partial`
   const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o644)
   try {
-    let position = await takeUp(handle, head)
+    let position = await writeHead(handle, head)
     for (const { manifest, files } of images) {
       const mtime = dateOf(manifest)
-      for (const file of files) position = await addFile(client, handle, position, file, mtime, options)
+      for (const file of files) position = await writeEntry(client, handle, position, file, mtime, options)
     }
     await writeAll(handle, END, position)
     await handle.truncate(position + END.length)
@@ -59,7 +59,7 @@ export async function writeBundle(
   return images
 }
 
-/** What people read, and what an import has to know before the first file. */
+/** Returns the start of the bundle: the texts, and the manifests that an import needs before the first file. */
 const headOf = (images: readonly BundledImage[], source: string, file: string) =>
   entriesOf([
     { name: README, text: readmeOf(images, source, file) },
@@ -75,8 +75,8 @@ function dateOf({ published_at }: RemoteImage): Date {
   return new Date(Math.max(time, 0))
 }
 
-/** A file that begins with other contents is of another bundle: nothing of it is kept. */
-async function takeUp(handle: FileHandle, head: Buffer): Promise<number> {
+/** Prepares the file: keeps one that starts with the same contents, and truncates any other. Resolves to the end of the head. */
+async function writeHead(handle: FileHandle, head: Buffer): Promise<number> {
   const found = Buffer.alloc(head.length)
   await handle.read(found, 0, head.length, 0)
   if (!found.equals(head)) {
@@ -86,8 +86,8 @@ async function takeUp(handle: FileHandle, head: Buffer): Promise<number> {
   return head.length
 }
 
-/** Resolves to where the next entry begins. */
-async function addFile(
+/** Writes or resumes one entry. Resolves to the position of the next. Throws BundleError and SourceError. */
+async function writeEntry(
   client: ImgapiClient,
   handle: FileHandle,
   position: number,
@@ -101,9 +101,9 @@ async function addFile(
   const start = position + header.length
   const kept = Math.min(size, Math.max(0, length - start))
   await writeAll(handle, header, position)
-  let found = await addBytes(client, handle, start, file, kept, options)
-  // A machine that lost power tears files.
-  if (found !== sha1 && kept > 0) found = await addBytes(client, handle, start, file, 0, options)
+  let found = await writeContent(client, handle, start, file, kept, options)
+  // After a power loss the kept bytes may be wrong: fetch the file again, once.
+  if (found !== sha1 && kept > 0) found = await writeContent(client, handle, start, file, 0, options)
   if (found !== sha1) {
     await handle.truncate(position)
     throw new BundleError(
@@ -116,8 +116,8 @@ async function addFile(
   return start + size + padding.length
 }
 
-/** Fetches what comes after the bytes that are there. Resolves to the SHA-1 of all. */
-async function addBytes(
+/** Fetches the bytes after the first `kept` ones. Resolves to the SHA-1 of the whole file. */
+async function writeContent(
   client: ImgapiClient,
   handle: FileHandle,
   start: number,
@@ -127,7 +127,7 @@ async function addBytes(
 ): Promise<string> {
   const { uuid, index, size } = file
   const hash = createHash('sha1')
-  await hashKept(hash, handle, start, kept, signal)
+  await hashPrefix(hash, handle, start, kept, signal)
   onProgress(file, kept)
   const url = client.fileUrl(uuid, index)
   let at = kept
@@ -142,7 +142,7 @@ async function addBytes(
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     if (at + chunk.length > size) {
       throw new BundleError(
-        `the server sent more than the ${size} bytes that the manifest of image ${uuid} says`,
+        `the server sent more than the ${size} bytes that the manifest of image ${uuid} states`,
       )
     }
     await writeAll(handle, chunk, start + at)
@@ -155,7 +155,13 @@ async function addBytes(
 
 const PIECE = 1024 * 1024
 
-async function hashKept(hash: Hash, handle: FileHandle, start: number, length: number, signal: AbortSignal) {
+async function hashPrefix(
+  hash: Hash,
+  handle: FileHandle,
+  start: number,
+  length: number,
+  signal: AbortSignal,
+) {
   const piece = Buffer.alloc(Math.min(PIECE, length))
   for (let at = 0; at < length; ) {
     signal.throwIfAborted()
@@ -166,7 +172,7 @@ async function hashKept(hash: Hash, handle: FileHandle, start: number, length: n
   }
 }
 
-/** A write may take fewer bytes than it was given. */
+/** Repeats short writes until all bytes are written. */
 async function writeAll(handle: FileHandle, bytes: Buffer, position: number) {
   for (let written = 0; written < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, written, bytes.length - written, position + written)
