@@ -2,7 +2,7 @@ import httpSignature from 'http-signature'
 import sshpk from 'sshpk'
 import { type Credentials, TargetError } from './target.ts'
 
-/** Returns the authentication headers of one request. Call it for each request: a signature covers the current date. */
+/** Returns the authentication headers of one request; a signature covers the current date. */
 export type Authorize = () => Record<string, string>
 
 /** Returns the function that makes the headers; without credentials they are empty. Throws TargetError. */

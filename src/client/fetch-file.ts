@@ -34,8 +34,8 @@ export async function hasFile(path: string, { sha1, size }: FetchOptions['expect
 }
 
 /**
- * Fetches the file, resuming from `FILE.partial` of an earlier attempt. If the resumed file is not the expected one, it is
- * fetched again from the start, once. Throws WrongFileError and SourceError.
+ * Fetches the file, resuming from `FILE.partial` of an earlier attempt. If the resumed file is not the expected one,
+ * it is fetched again from the start, once. Throws WrongFileError and SourceError.
  */
 export async function fetchFile(client: Getter, options: FetchOptions): Promise<void> {
   const { path, expected } = options

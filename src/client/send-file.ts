@@ -6,13 +6,13 @@ import { WrongFileError } from './fetch-file.ts'
 import { hashFile, type Progress, readWithProgress } from './hash-file.ts'
 import type { RemoteImage } from './types.ts'
 
-/** An image's file on its way to a server. */
+/** Uploads a local file to an image on a server. */
 
 export interface LocalFile {
   path: string
   size: number
   sha1: string
-  /** As its first bytes say. */
+  /** Detected from its first bytes. */
   compression: Compression
 }
 
@@ -21,14 +21,14 @@ interface Options {
   signal?: AbortSignal | undefined
 }
 
-/** Reads the file once, for its size, digest and compression. */
+/** Reads the whole file. Resolves to its size, SHA-1 and compression. */
 export async function inspectFile(path: string, options: Options = {}): Promise<LocalFile> {
-  const { size, compression } = await lookAt(path)
+  const { size, compression } = await describeFile(path)
   return { path, size, compression, sha1: await hashFile(path, options) }
 }
 
-/** What can be said of a file without reading all of it. */
-export async function lookAt(path: string): Promise<Omit<LocalFile, 'sha1'>> {
+/** Resolves to the size and compression of a file, from its first bytes. */
+export async function describeFile(path: string): Promise<Omit<LocalFile, 'sha1'>> {
   const file = await open(path, 'r')
   try {
     const head = Buffer.alloc(6)
@@ -40,7 +40,7 @@ export async function lookAt(path: string): Promise<Omit<LocalFile, 'sha1'>> {
   }
 }
 
-/** Throws ClientError, or WrongFileError if the server then has something else. */
+/** Uploads the file. Throws ClientError, and WrongFileError if the server stored other bytes. */
 export async function sendFile(
   client: ImgapiClient,
   uuid: string,
@@ -55,5 +55,5 @@ export async function sendFile(
   })
   const stored = image.files?.[Number(index ?? 0)]
   if (stored?.sha1 === sha1 && Number(stored.size) === size) return image
-  throw new WrongFileError(`${path}: the server has stored something else than was sent`)
+  throw new WrongFileError(`${path}: the server stored other bytes than were sent`)
 }

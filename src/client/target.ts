@@ -1,22 +1,22 @@
-/** Which server is meant and who we are there. Flags win over the environment, that over the config file. */
+/** Finds the server and the credentials: flags win over the environment, the environment over the config file. */
 
 export type Credentials =
   | { type: 'basic'; user: string; password: string }
-  /** `key` is a private key as OpenSSH keeps it. */
+  /** `key` is a private key in a format of OpenSSH. */
   | { type: 'signature'; user: string; key: string }
 
 export interface Target {
   /** Without credentials, without `?channel=`, and without a slash at the end. */
   url: URL
   credentials?: Credentials | undefined
-  /** A user whose password is not known. */
+  /** The user whose password is missing; the caller asks for it. */
   userToAsk?: string | undefined
   channel?: string | undefined
   /** Trust any certificate. */
   insecure: boolean
 }
 
-/** What of a config file says where its server is. */
+/** The settings of a config file that locate its server. */
 export interface ServerConfig {
   host: string
   port: number
@@ -29,18 +29,19 @@ export interface TargetOptions {
   url?: string | undefined
   channel?: string | undefined
   env: Record<string, string | undefined>
-  /** Called only if nothing else says which server it is. */
+  /** Called only if neither flag nor environment names a server. */
   readConfig(): ServerConfig
   readFile(path: string): string
-  /** Whether a password of the config is a hash, which opens nothing. */
+  /** Returns whether a password of the config is a hash, with which a client cannot log in. */
   isHashed(password: string): boolean
 }
 
-/** A server that cannot be told from what was given. The message names no password. */
+/** The server or the credentials cannot be determined. The message contains no password. */
 export class TargetError extends Error {
   override readonly name = 'TargetError'
 }
 
+/** Returns the server to use and the credentials for it. Throws TargetError, and what `readConfig` throws. */
 export function resolveTarget(options: TargetOptions): Target {
   const { env } = options
   const given = options.url ?? (env.IMGAPI_URL || undefined)
@@ -63,7 +64,10 @@ export function resolveTarget(options: TargetOptions): Target {
   return { url: urlOf(config), ...(isNamed ? fromEnvironment : { credentials: fromConfig }), ...common }
 }
 
-/** A URL as people give it: with credentials, a base path, `?channel=`, or without `http://`. */
+/**
+ * Parses the URL of a server, which may have credentials, a base path and `?channel=`, and may lack `http://`. `where`
+ * names its source in messages. Throws TargetError.
+ */
 export function parseServerUrl(given: string, where: string) {
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(given)
   const parsed = tryParse(hasScheme ? given : `http://${given}`)
@@ -95,7 +99,7 @@ function tryParse(text: string): URL | undefined {
   }
 }
 
-/** Who we are: the URL says it whole, or the environment completes it. */
+/** Returns the credentials of the URL, completed from the environment. Throws TargetError. */
 function identify(
   { env, readFile }: TargetOptions,
   userOfUrl?: string,
@@ -107,7 +111,7 @@ function identify(
     if (alone) throw new TargetError(`${alone} is set: set IMGAPI_USER too`)
     return {}
   }
-  if (user.includes(':')) throw new TargetError('the name of a user cannot have a colon')
+  if (user.includes(':')) throw new TargetError('the name of a user cannot contain a colon')
   if (passwordOfUrl !== undefined) return { credentials: { type: 'basic', user, password: passwordOfUrl } }
   if (env.IMGAPI_IDENTITY) {
     return { credentials: { type: 'signature', user, key: readIdentity(env.IMGAPI_IDENTITY, readFile) } }
@@ -124,11 +128,11 @@ function readIdentity(path: string, readFile: (path: string) => string): string 
   }
 }
 
-/** A server that listens on all addresses is reached at the one that is always there. */
-const HERE: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+/** A server that listens on all addresses is reached at the loopback address. */
+const LOOPBACK: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 function urlOf({ host, port, tls }: ServerConfig): URL {
   if (port === 0) throw new TargetError('the config has port 0: name the server with --url')
-  const name = HERE[host] ?? host
+  const name = LOOPBACK[host] ?? host
   return new URL(`${tls ? 'https' : 'http'}://${name.includes(':') ? `[${name}]` : name}:${port}`)
 }

@@ -1,6 +1,6 @@
 import type { Compression } from '../images/image.ts'
 
-/** What servers answer with. Other servers leave out what ours always sends. */
+/** The responses of servers. Optional fields are those that other implementations omit. */
 
 export interface RemoteFile {
   sha1: string
@@ -61,13 +61,13 @@ export interface JobRecord {
   images: JobStep[]
 }
 
-/** Something that a run of a mirror does, would do, or has done. */
+/** One step of a mirror run, planned or done. */
 export interface MirrorAction {
   action: 'import' | 'update' | 'disable' | 'delete' | 'skip'
   uuid: string
   name: string
   version: string
-  /** Bytes of its files, of an import. */
+  /** Bytes of its files, for an import. */
   size?: number
   /** The fields that change. */
   fields?: string[]
@@ -102,11 +102,12 @@ export interface MirrorRecord {
     done: number
     bytes_expected: number
     bytes_done: number
-    /** What is arriving at the moment. */
+    /** The images being fetched. */
     images: { uuid: string; name: string; bytes_done: number; bytes_expected: number }[]
   }
   last_run?: MirrorRun
   actions?: MirrorAction[]
 }
 
+/** Returns whether the job has ended, with success or without. */
 export const isOver = ({ state }: JobRecord) => state !== 'queued' && state !== 'running'

@@ -1,4 +1,4 @@
-import { inspectFile, lookAt, sendFile } from '../client/send-file.ts'
+import { describeFile, inspectFile, sendFile } from '../client/send-file.ts'
 import { COMPRESSIONS } from '../images/fields.ts'
 import type { Compression } from '../images/image.ts'
 import { clientCommand } from './client-command.ts'
@@ -28,7 +28,7 @@ export const addFile = clientCommand({
     if (compression !== undefined && !(COMPRESSIONS as readonly string[]).includes(compression)) {
       throw new UsageError(`--compression: expected one of ${COMPRESSIONS.join(', ')}`)
     }
-    const { size } = await lookAt(path)
+    const { size } = await describeFile(path)
     // Whether we may, and whether it is there, before gigabytes are sent.
     const { uuid: id, name, version } = await client.getImage(readUuid(uuid))
     const reading = progress.start(path, 'reading', size)

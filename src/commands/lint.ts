@@ -42,8 +42,8 @@ export const lint = command({
 /** A folder stands for the manifests in it; not for other JSON, such as a package.json. */
 function manifestsAt(path: string): string[] {
   if (path === '-' || !statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path]
-  const { pairs, lonelyManifests } = pairNames(readdirSync(path))
-  const names = [...pairs.map(({ manifest }) => manifest), ...lonelyManifests].sort()
+  const { pairs, unpairedManifests } = pairNames(readdirSync(path))
+  const names = [...pairs.map(({ manifest }) => manifest), ...unpairedManifests].sort()
   if (names.length === 0) throw new FailedError(`${path}: there is no manifest in it`)
   return names.map(name => join(path, name))
 }

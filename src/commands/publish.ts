@@ -147,9 +147,9 @@ async function publishFolder(context: Context, folder: string, verbose: boolean)
 async function plansOf(folder: string, fail: (manifest: string, error: unknown) => void): Promise<Plan[]> {
   if (!statSync(folder).isDirectory())
     throw new UsageError(`${folder}: not a folder; name a manifest with -m`)
-  const { pairs, lonelyManifests } = pairNames(readdirSync(folder))
+  const { pairs, unpairedManifests } = pairNames(readdirSync(folder))
   const plans: Plan[] = []
-  for (const { manifest } of [...pairs, ...lonelyManifests.map(manifest => ({ manifest }))]) {
+  for (const { manifest } of [...pairs, ...unpairedManifests.map(manifest => ({ manifest }))]) {
     const path = join(folder, manifest)
     await plan(path)
       .then(found => {
@@ -159,7 +159,7 @@ async function plansOf(folder: string, fail: (manifest: string, error: unknown) 
       })
       .catch(error => fail(path, error))
   }
-  if (pairs.length + lonelyManifests.length === 0) {
+  if (pairs.length + unpairedManifests.length === 0) {
     throw new FailedError(`${folder}: there is no manifest with a file beside it`, EXIT.notFound)
   }
   return plans

@@ -208,10 +208,10 @@ test('a bundle that is cut short brings what is whole in it and says that it is 
   const content = readFileSync(file)
   const secondHeader = content.lastIndexOf(`top-image-2.0-b-${top.uuid.slice(0, 8)}.zfs`)
   const cases = [
-    { length: 100_000, message: 'cut short', active: 0 },
-    { length: secondHeader, message: 'cut short', active: 1 },
+    { length: 100_000, message: 'truncated', active: 0 },
+    { length: secondHeader, message: 'truncated', active: 1 },
     // A tar ends with two blocks of nothing.
-    { length: content.length - 1024 - 2500, message: 'cut short', active: 1 },
+    { length: content.length - 1024 - 2500, message: 'truncated', active: 1 },
   ]
   for (const { length, message, active } of cases) {
     const cut = `${file}.${length}`
@@ -227,7 +227,7 @@ test('a bundle that is cut short brings what is whole in it and says that it is 
   writeFileSync(`${file}.no`, bytes(2000))
   expect(await importInto(server, `${file}.no`)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('no bundle'),
+    stderr: expect.stringContaining('not a tar file'),
   })
 })
 

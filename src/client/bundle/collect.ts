@@ -4,8 +4,8 @@ import type { RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
 
 /**
- * Fetches the manifests of images and of all their origins: each once, origins first. Throws BundleError for an image that
- * does not exist or cannot be installed, and ClientError.
+ * Fetches the manifests of images and of all their origins: each once, origins first. Throws BundleError for an
+ * image that does not exist or cannot be installed, and ClientError.
  */
 export async function collect(client: ImgapiClient, uuids: readonly string[]): Promise<RemoteImage[]> {
   const found = new Map<string, RemoteImage>()

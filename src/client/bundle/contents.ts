@@ -2,7 +2,7 @@ import { EXTENSION } from '../../images/compression.ts'
 import type { RemoteFile, RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
 
-/** The layout of a bundle: README, sums and manifests first, then the files, so that an import can check before it uploads. */
+/** The layout of a bundle: README, sums and manifests, which an import needs first, and then the files. */
 
 export const README = 'README.txt'
 export const SUMS = 'SHA1SUMS'

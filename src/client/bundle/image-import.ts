@@ -40,8 +40,8 @@ export class ImageImport {
   }
 
   /**
-   * Creates the image on the server, unless it exists. Throws BundleError if the server has another image of this UUID, and
-   * ClientError.
+   * Creates the image on the server, unless it exists. Throws BundleError if the server has another image of this
+   * UUID, and ClientError.
    */
   static async start(client: ImgapiClient, image: RemoteImage, hooks: ImportHooks): Promise<ImageImport> {
     const { uuid } = image

@@ -75,7 +75,7 @@ function dateOf({ published_at }: RemoteImage): Date {
   return new Date(Math.max(time, 0))
 }
 
-/** Prepares the file: keeps one that starts with the same contents, and truncates any other. Resolves to the end of the head. */
+/** Writes the start of the file, and truncates a file that starts otherwise. Resolves to the end of the head. */
 async function writeHead(handle: FileHandle, head: Buffer): Promise<number> {
   const found = Buffer.alloc(head.length)
   await handle.read(found, 0, head.length, 0)

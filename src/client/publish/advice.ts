@@ -4,11 +4,11 @@ import { isVersionOne } from '../../images/upgrade.ts'
 import { error, type Finding, warning } from './finding.ts'
 import { similarField } from './fixes.ts'
 
-/** What servers let pass and somebody stumbles over later: hosts, other clients, or the one who wrote it. */
+/** Finds what servers accept in a manifest but hosts, other clients or its author will have trouble with. */
 
 type Manifest = Record<string, unknown>
 
-/** `given` is what the text says, `manifest` what it means. */
+/** Returns the findings for a manifest: `given` as parsed, `manifest` as a server would read it. */
 export function adviceOn(given: Manifest, manifest: Manifest): Finding[] {
   return [
     ...onWhole(given, manifest),
@@ -40,14 +40,14 @@ function onWhole(given: Manifest, manifest: Manifest): Finding[] {
   return findings
 }
 
-/** What servers write for themselves. */
+/** Fields that servers add; an import ignores them. */
 const IGNORED = new Set(['activated', 'expires_at', '_imgapi'])
 
 function unknownField(key: string): Finding {
   const meant = similarField(key)
   return meant
-    ? error(key, `is no field of a manifest; "${meant}" is`, `rename it to "${meant}"`)
-    : warning(key, 'is no field of a manifest', `remove it, or put it under "tags"`)
+    ? error(key, `is not a manifest field; "${meant}" is`, `rename it to "${meant}"`)
+    : warning(key, 'is not a manifest field', 'remove it, or put it under "tags"')
 }
 
 function onNumbers(given: Manifest): Finding[] {
@@ -62,7 +62,7 @@ function onNumbers(given: Manifest): Finding[] {
       ? [
           warning(
             field,
-            'is text, not a number; older servers and hosts stumble',
+            'is text, not a number; older servers and hosts reject it',
             `write ${value} without quotes`,
           ),
         ]
@@ -70,7 +70,7 @@ function onNumbers(given: Manifest): Finding[] {
   )
 }
 
-/** What a text field becomes when it is not written as text. */
+/** Warns of text fields with another type, which servers convert differently. */
 function onTexts(given: Manifest, manifest: Manifest): Finding[] {
   return TEXT_FIELDS.flatMap(field => {
     const type = typeof given[field]
@@ -90,17 +90,15 @@ function onFields(given: Manifest, manifest: Manifest): Finding[] {
     }
   }
   if (state !== undefined && !(STATES as readonly unknown[]).includes(state)) {
-    findings.push(warning('state', `is "${state}", which is no state; an import ignores it`, 'remove it'))
+    findings.push(warning('state', `is "${state}", which is not a state; an import ignores it`, 'remove it'))
   }
   if (disabled === true) {
     findings.push(
-      warning('disabled', 'is true: nobody will see the image', 'remove it, or run `imgapi enable`'),
+      warning('disabled', 'is true: the image will not be listed', 'remove it, or run `imgapi enable`'),
     )
   }
   if (owner === undefined) {
-    findings.push(
-      warning('owner', 'is missing: the image will belong to nobody', 'add the UUID of its owner'),
-    )
+    findings.push(warning('owner', 'is missing: the image will have no owner', 'add the UUID of its owner'))
   }
   if (type === 'docker' && !(isObject(tags) && tags['docker:id'])) {
     const problem = 'has no "docker:id", without which `imgadm avail` fails for every image of the server'
@@ -123,7 +121,7 @@ function onFiles({ files, type }: Manifest): Finding[] {
     return [error('files', 'is not a list', 'write [{"sha1": ..., "size": ..., ...}]')]
   const findings = files.flatMap((file, index) => onFile(file, `files[${index}]`))
   if (files.length > (type === 'lxd' ? 2 : 1)) {
-    findings.push(error('files', `has ${files.length} entries`, 'keep the one of the image'))
+    findings.push(error('files', `has ${files.length} entries`, 'keep only the file of the image'))
   }
   return findings
 }
@@ -134,19 +132,21 @@ function onFile(file: unknown, at: string): Finding[] {
   const findings: Finding[] = []
   if (sha1 === undefined) {
     findings.push(
-      warning(`${at}.sha1`, 'is missing: nothing says if the file is whole', 'add what `sha1sum` prints'),
+      warning(`${at}.sha1`, 'is missing: the file cannot be verified', 'add what `sha1sum` prints'),
     )
   } else if (typeof sha1 !== 'string' || !/^[0-9a-f]{40}$/i.test(sha1)) {
-    findings.push(error(`${at}.sha1`, 'is no SHA-1, 40 digits 0-9a-f', 'write what `sha1sum` prints'))
+    findings.push(error(`${at}.sha1`, 'must be 40 hexadecimal digits', 'write what `sha1sum` prints'))
   } else if (sha1 !== sha1.toLowerCase()) {
-    findings.push(warning(`${at}.sha1`, 'has capitals, which hosts refuse', `write "${sha1.toLowerCase()}"`))
+    findings.push(
+      warning(`${at}.sha1`, 'has capital letters, which hosts refuse', `write "${sha1.toLowerCase()}"`),
+    )
   }
   const bytes = typeof size === 'string' && /^\d+$/.test(size) ? Number(size) : size
   if (size === undefined) {
     findings.push(warning(`${at}.size`, 'is missing', 'add the number of bytes of the file'))
   } else if (!Number.isSafeInteger(bytes) || (bytes as number) <= 0) {
     findings.push(
-      error(`${at}.size`, 'is not a number of bytes above 0', 'write the size of the file in bytes'),
+      error(`${at}.size`, 'is not a positive number of bytes', 'write the size of the file in bytes'),
     )
   }
   if (compression === undefined) {
@@ -161,7 +161,7 @@ function compressionFix(value: unknown): string {
   const known: Record<string, string> = { gz: 'gzip', bz2: 'bzip2', bzip: 'bzip2', lzma: 'xz' }
   const meant = typeof value === 'string' ? known[value.toLowerCase()] : undefined
   if (meant) return `write "${meant}"`
-  return `write one of ${COMPRESSIONS.join(', ')}; hosts know no other`
+  return `write one of ${COMPRESSIONS.join(', ')}; hosts support no other`
 }
 
 function onRequirements({ requirements, type }: Manifest): Finding[] {

@@ -1,12 +1,12 @@
 export interface Finding {
-  /** An error keeps a server from taking the manifest, or hosts from installing it; a warning does not. */
+  /** With an error servers refuse the manifest, or hosts cannot install the image. */
   level: 'error' | 'warning'
   field: string
   problem: string
   fix: string
 }
 
-/** In one line: `warning: owner: is missing: add the UUID of its owner`. */
+/** Formats a finding as one line: `warning: owner: is missing: add the UUID of its owner`. */
 export const inWords = ({ level, field, problem, fix }: Finding) => `${level}: ${field}: ${problem}: ${fix}`
 
 export const error = (field: string, problem: string, fix: string): Finding => ({

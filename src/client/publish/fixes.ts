@@ -1,7 +1,7 @@
 import type { FieldError } from '../../images/errors.ts'
 import { FIELD_NAMES, OSES, TYPES } from '../../images/fields.ts'
 
-/** What to do about a field that a server would refuse. */
+/** Says how to correct a field that a server would refuse. */
 
 type Manifest = Record<string, unknown>
 
@@ -30,8 +30,9 @@ const MISSING: Record<string, string> = {
 const INVALID: Record<string, (value: unknown, manifest: Manifest) => string> = {
   v: () => 'write "v": 2',
   uuid: uuidFix,
-  owner: value => (value === '' ? 'remove "owner": the image then belongs to nobody' : uuidFix(value)),
-  origin: value => (value === '' ? 'remove "origin": an image that needs no other has none' : uuidFix(value)),
+  owner: value => (value === '' ? 'remove "owner": the image then has no owner' : uuidFix(value)),
+  origin: value =>
+    value === '' ? 'remove "origin": an image without an origin has no such field' : uuidFix(value),
   name: value => fixWords('name', value, /[^A-Za-z0-9._/ -]+/g, 1024),
   version: value => fixWords('version', value, /[^A-Za-z0-9._/+-]+/g, 512),
   type: fixType,
@@ -66,6 +67,7 @@ const INVALID: Record<string, (value: unknown, manifest: Manifest) => string> = 
       : 'set "brand" to "bhyve" in "requirements", or remove "bootrom"',
 }
 
+/** Returns the instruction for a field with this error. */
 export function fixFor(field: string, code: FieldError['code'], manifest: Manifest): string {
   if (code === 'MissingParameter') return MISSING[field] ?? `add "${field}"`
   const isVolumeField = ['nic_driver', 'disk_driver', 'cpu_type', 'image_size'].includes(field)
@@ -79,14 +81,16 @@ export function fixFor(field: string, code: FieldError['code'], manifest: Manife
   return isRequirement ? `remove "${field}" from "requirements"` : `correct or remove "${field}"`
 }
 
-/** The known field that an unknown one may be a slip of the pen for. */
+/** Returns the known field of which an unknown one may be a misspelling. */
 export function similarField(name: string): string | undefined {
-  const bare = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '')
-  const wanted = bare(name)
-  return FIELD_NAMES.find(field => bare(field) === wanted || distance(bare(field), wanted) === 1)
+  const normalize = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '')
+  const normalized = normalize(name)
+  return FIELD_NAMES.find(
+    field => normalize(field) === normalized || distance(normalize(field), normalized) === 1,
+  )
 }
 
-/** 0, 1, or 2 for more: one letter more, less, another, or two that are swapped. */
+/** Returns the edit distance, 2 for any above 1: an insertion, deletion, substitution or swap counts 1. */
 function distance(a: string, b: string): number {
   if (a === b) return 0
   if (a.length < 4 || Math.abs(a.length - b.length) > 1) return 2
@@ -138,7 +142,7 @@ function flagFix(): string {
   return 'write true or false, without quotes'
 }
 
-/** Anything that is a date says which one it is. */
+/** Suggests the same date in ISO 8601, or an example for what is not a date. */
 function fixDate(value: unknown): string {
   const time = isText(value) ? Date.parse(value) : Number.NaN
   const example = Number.isNaN(time) ? '2024-01-31T12:00:00.000Z' : new Date(time).toISOString()

@@ -1,5 +1,6 @@
 import { type ParseError, parse as parseLeniently, printParseErrorCode, visit } from 'jsonc-parser'
 import { ImgapiError, problemOf } from '../../images/errors.ts'
+import { NO_OWNER } from '../../images/fields.ts'
 import { readManifest, sortFields } from '../../images/intake.ts'
 import { isObject } from '../../images/rules.ts'
 import { validateManifest } from '../../images/validate.ts'
@@ -8,36 +9,37 @@ import { adviceOn } from './advice.ts'
 import { error, type Finding, warning } from './finding.ts'
 import { fixFor } from './fixes.ts'
 
-/** What is wrong with a manifest, each thing with its remedy, without a server. */
+/** Checks a manifest without a server; each finding says how to correct it. */
 
 export interface Linted {
   findings: Finding[]
-  /** What the text says, if it says anything that can be a manifest: without nulls, version 1 upgraded. */
+  /** The manifest, if the text is a JSON object: without nulls, version 1 upgraded. */
   manifest?: Record<string, unknown>
 }
 
 export const hasErrors = ({ findings }: Linted) => findings.some(({ level }) => level === 'error')
 
+/** Returns the findings for the text of a manifest. */
 export function lint(text: string): Linted {
   const findings: Finding[] = []
-  const bare = text.replace(/^\uFEFF/, '')
-  if (bare !== text) {
+  const content = text.replace(/^\uFEFF/, '')
+  if (content !== text) {
     findings.push(warning('the file', 'begins with a byte order mark', 'save it as UTF-8 without one'))
   }
-  const value = parse(bare, findings)
+  const value = parse(content, findings)
   if (value === undefined) return { findings }
   if (!isObject(value)) {
     const problem = `is ${Array.isArray(value) ? 'a list' : JSON.stringify(value)}, not a JSON object`
     const fix = Array.isArray(value) ? 'put one manifest into each file' : 'write {"v": 2, "uuid": ..., ...}'
     return { findings: [...findings, error('the manifest', problem, fix)] }
   }
-  findings.push(...duplicates(bare))
-  const manifest = readManifest(withWrittenText(value, bare))
+  findings.push(...duplicates(content))
+  const manifest = readManifest(withWrittenText(value, content))
   findings.push(...checkFields(manifest), ...adviceOn(value, manifest))
-  return { findings: withoutDoubles(findings), manifest }
+  return { findings: deduplicate(findings), manifest }
 }
 
-/** Undefined, and a finding, if it is no JSON. */
+/** Parses the text. Adds a finding and returns undefined if it is not JSON. */
 function parse(text: string, findings: Finding[]): unknown {
   if (text.trim() === '') {
     findings.push(error('the file', 'is empty', 'copy the manifest again'))
@@ -52,13 +54,13 @@ function parse(text: string, findings: Finding[]): unknown {
     const offset = first?.offset ?? 0
     const lines = text.slice(0, offset).split('\n')
     const where = `line ${lines.length}, column ${lines.at(-1)!.length + 1}`
-    const what = first ? printParseErrorCode(first.error) : 'a character that must not be there'
+    const what = first ? printParseErrorCode(first.error) : 'unexpected character'
     findings.push(error('the file', `is not valid JSON: ${where}: ${words(what)}`, jsonFix(what)))
     return undefined
   }
 }
 
-/** `ValueExpected` as words. */
+/** Turns `ValueExpected` into `value expected`. */
 const words = (code: string) => code.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase()
 
 function jsonFix(code: string): string {
@@ -66,10 +68,10 @@ function jsonFix(code: string): string {
   if (/^(PropertyNameExpected|ValueExpected)$/.test(code)) {
     return 'write a value there, or remove the comma before it'
   }
-  return 'correct it there; `jq . FILE` shows whether it is right'
+  return 'correct it there; check the result with `jq . FILE`'
 }
 
-/** The last of two counts, which is rarely what was meant. */
+/** Warns of keys that are given twice: JSON.parse silently uses the last value. */
 function duplicates(text: string): Finding[] {
   const open: Set<string>[] = []
   const findings: Finding[] = []
@@ -82,15 +84,14 @@ function duplicates(text: string): Finding[] {
     },
     onObjectProperty: name => {
       const names = open.at(-1)!
-      if (names.has(name))
-        findings.push(warning(name, 'stands there twice; the last one counts', 'remove one'))
+      if (names.has(name)) findings.push(warning(name, 'is given twice; the last one wins', 'remove one'))
       names.add(name)
     },
   })
   return findings
 }
 
-/** By the rules that a server has for imports. */
+/** Applies the rules of a server for imports. */
 function checkFields(manifest: Record<string, unknown>): Finding[] {
   const findings: Finding[] = []
   const collect = (run: () => void) => {
@@ -108,19 +109,18 @@ function checkFields(manifest: Record<string, unknown>): Finding[] {
   collect(() => sortFields(manifest, 'import'))
   collect(() =>
     validateManifest(
-      // What a server sets itself, or what it ignores in an import.
-      { disabled: false, public: false, owner: NOBODY, ...manifest, state: 'unactivated', ...IGNORED },
+      // Fields that the server sets itself or ignores in an import.
+      { disabled: false, public: false, owner: NO_OWNER, ...manifest, state: 'unactivated', ...IGNORED },
       { mode: 'standalone', channels: false },
     ),
   )
   return findings
 }
 
-const NOBODY = '00000000-0000-0000-0000-000000000000'
 const IGNORED = { files: undefined, icon: undefined, error: undefined, channels: undefined }
 
-/** A field of one type on an image of another is found by two rules. */
-function withoutDoubles(findings: Finding[]): Finding[] {
+/** Removes findings that two rules report for the same field. */
+function deduplicate(findings: Finding[]): Finding[] {
   const seen = new Set<string>()
   return findings.filter(({ field, level, fix }) => {
     const key = JSON.stringify([level, field, fix])

@@ -2,13 +2,13 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /**
- * Which file belongs to which manifest, by their names: what is before the ending is the same. The endings are
- * those of `imgadm create` and of the builders that people use.
+ * Pairs manifests and image files by name: the part before the ending is the same. The endings are those of
+ * `imgadm create` and of common builders.
  */
 
 const MANIFEST_ENDINGS = ['.imgmanifest', '.dsmanifest', '.manifest', '.json']
 
-/** Those of file systems and volumes, as they are and compressed, and other payloads. */
+/** Endings of file systems and volumes, plain and compressed, and of other payloads. */
 const FILE_ENDINGS = [
   ...['.zfs', '.zvol', '.tar'].flatMap(kind => ['.gz', '.bz2', '.xz', ''].map(packed => kind + packed)),
   '.tgz',
@@ -21,7 +21,7 @@ const endingOf = (name: string, endings: string[]) =>
 export const isManifestName = (name: string) => endingOf(name, MANIFEST_ENDINGS) !== undefined
 export const isImageFileName = (name: string) => endingOf(name, FILE_ENDINGS) !== undefined
 
-/** `my-image-1.0.0` of `my-image-1.0.0.zfs.gz`; undefined for a name that is of neither kind. */
+/** Returns `my-image-1.0.0` for `my-image-1.0.0.zfs.gz`, undefined for a name without a known ending. */
 export function stemOf(name: string): string | undefined {
   const ending = endingOf(name, [...MANIFEST_ENDINGS, ...FILE_ENDINGS])
   return ending && name.slice(0, -ending.length)
@@ -29,18 +29,18 @@ export function stemOf(name: string): string | undefined {
 
 export interface NamedPair {
   manifest: string
-  /** In most cases one; which it is of several, its size tells. */
+  /** Usually one; chooseFile selects among several. */
   files: string[]
 }
 
 export interface Paired {
   pairs: NamedPair[]
-  /** Manifests without a file. Other things are JSON too: a lone `.json` is none of ours. */
-  lonelyManifests: string[]
-  lonelyFiles: string[]
+  /** Manifests without a file; not those that end in `.json`, which may be other JSON files. */
+  unpairedManifests: string[]
+  unpairedFiles: string[]
 }
 
-/** The names of a folder, sorted out. */
+/** Sorts the names of a folder into pairs and the rest. */
 export function pairNames(names: readonly string[]): Paired {
   const files = new Map<string, string[]>()
   for (const name of names.filter(isImageFileName)) {
@@ -49,17 +49,17 @@ export function pairNames(names: readonly string[]): Paired {
   }
   const manifests = names.filter(isManifestName).sort()
   const pairs = manifests.map(manifest => ({ manifest, files: files.get(stemOf(manifest)!) ?? [] }))
-  const taken = new Set(manifests.map(stemOf))
+  const matched = new Set(manifests.map(stemOf))
   return {
     pairs: pairs.filter(pair => pair.files.length > 0),
-    lonelyManifests: pairs
+    unpairedManifests: pairs
       .filter(pair => pair.files.length === 0 && !pair.manifest.endsWith('.json'))
       .map(pair => pair.manifest),
-    lonelyFiles: [...files].filter(([stem]) => !taken.has(stem)).flatMap(([, found]) => found),
+    unpairedFiles: [...files].filter(([stem]) => !matched.has(stem)).flatMap(([, found]) => found),
   }
 }
 
-/** The files beside a manifest that may be its own, with their sizes. */
+/** Resolves to the files in the folder of a manifest that match its name, with their sizes. */
 export async function findFilesFor(manifestPath: string): Promise<{ path: string; size: number }[]> {
   const folder = dirname(manifestPath)
   const stem = stemOf(basename(manifestPath)) ?? basename(manifestPath)
@@ -72,7 +72,7 @@ export async function findFilesFor(manifestPath: string): Promise<{ path: string
   )
 }
 
-/** The one file of several that is as large as the manifest says; without that, the only one. */
+/** Returns the only file, or of several the only one that has the size of the manifest; otherwise undefined. */
 export function chooseFile<T extends { size: number }>(files: readonly T[], size: unknown): T | undefined {
   if (files.length === 1) return files[0]
   const fitting = files.filter(file => file.size === Number(size))

@@ -6,8 +6,8 @@ import { type Plan, PublishError } from './plan.ts'
 import { differences } from './same-image.ts'
 
 /**
- * Import, upload, activate. It can be asked for again at any time: what is done is not done again, what an
- * attempt that was killed left behind is completed. A step that fails takes back what this attempt began.
+ * Publishes an image: import, upload, activate. Idempotent: completed steps are skipped, and an image that an
+ * interrupted attempt left is completed. If a step fails, the image that this attempt created is deleted.
  */
 
 export type Outcome = 'published' | 'completed' | 'already there'
@@ -17,6 +17,7 @@ export interface PublishHooks {
   onProgress?(bytes: number): void
 }
 
+/** Publishes the image of a plan. Throws PublishError, ClientError and WrongFileError. */
 export async function publish(
   client: ImgapiClient,
   plan: Plan,
@@ -32,13 +33,13 @@ export async function publish(
     await client.act(uuid, 'activate')
     return 'published'
   } catch (error) {
-    // Who interrupts will go on later. The signal has ended the client's requests, too.
+    // After an interrupt the image stays, to be completed later; the signal has aborted the client anyway.
     if (!hooks.signal.aborted) await undo(client, uuid, error)
     throw error
   }
 }
 
-/** What is there is this image, or an error. */
+/** Completes an image that the server has. Throws PublishError if it is another image. */
 async function complete(
   client: ImgapiClient,
   plan: Plan,
@@ -56,12 +57,12 @@ async function complete(
       ? `imgapi delete ${uuid}, then publish again`
       : `imgapi update ${uuid}, or publish under another UUID`
     throw new PublishError(
-      `image ${uuid} is there and differs in ${different.join(', ')}: \`imgapi get ${uuid}\` shows it; ${then}`,
+      `image ${uuid} exists and differs in ${different.join(', ')}: \`imgapi get ${uuid}\` shows it; ${then}`,
     )
   }
   if (!isWaiting) {
     if (hasFile) return 'already there'
-    throw new PublishError(`image ${uuid} is there with another file: publish under another UUID`)
+    throw new PublishError(`image ${uuid} exists with another file: publish under another UUID`)
   }
   if (!hasFile || stored.compression !== file.compression) await sendFile(client, uuid, file, hooks)
   await client.act(uuid, 'activate')

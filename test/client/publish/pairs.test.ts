@@ -16,8 +16,8 @@ describe('what imgadm and the builders write belongs together', () => {
   ])('%s and %s', (manifest, file) => {
     expect(pairNames([file, 'README.md', manifest])).toEqual({
       pairs: [{ manifest, files: [file] }],
-      lonelyManifests: [],
-      lonelyFiles: [],
+      unpairedManifests: [],
+      unpairedFiles: [],
     })
   })
 })
@@ -26,8 +26,8 @@ test('what has no partner is named; other JSON, partial files and hidden endings
   const names = ['a.imgmanifest', 'b.zfs.gz', 'package.json', 'c.zfs.gz.partial', '.zfs', '.json', 'notes']
   expect(pairNames(names)).toEqual({
     pairs: [],
-    lonelyManifests: ['a.imgmanifest'],
-    lonelyFiles: ['b.zfs.gz'],
+    unpairedManifests: ['a.imgmanifest'],
+    unpairedFiles: ['b.zfs.gz'],
   })
   expect(stemOf('notes')).toBeUndefined()
 })
