@@ -26,7 +26,7 @@ export const acl = clientCommand({
     const ids = accounts.map(account => readUuid(account, 'the UUID of an account'))
     const image = await client.changeAcl(readUuid(uuid), verb, ids)
     if (json) return print(image)
-    const list = Array.isArray(image.acl) ? image.acl.join(', ') : 'nobody'
+    const list = Array.isArray(image.acl) ? image.acl.join(', ') : 'no account'
     say(`${image.uuid} (${image.name} ${image.version}) is shared with ${list}`)
   },
 })

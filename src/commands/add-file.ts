@@ -29,7 +29,7 @@ export const addFile = clientCommand({
       throw new UsageError(`--compression: expected one of ${COMPRESSIONS.join(', ')}`)
     }
     const { size } = await describeFile(path)
-    // Whether we may, and whether it is there, before gigabytes are sent.
+    // Fail early, before gigabytes are sent, if the image does not exist or may not be changed.
     const { uuid: id, name, version } = await client.getImage(readUuid(uuid))
     const reading = progress.start(path, 'reading', size)
     const file = await inspectFile(path, { onProgress: reading.update, signal })

@@ -4,7 +4,7 @@ import { clientCommand } from './client-command.ts'
 import { FailedError, UsageError } from './command.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
-/** By what the first bytes are: names of files lie. */
+/** Content types by their first bytes; the extension of a file may be wrong. */
 const KINDS: readonly (readonly [string, Buffer])[] = [
   ['image/png', Buffer.from([0x89, 0x50, 0x4e, 0x47])],
   ['image/jpeg', Buffer.from([0xff, 0xd8, 0xff])],

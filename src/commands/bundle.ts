@@ -9,7 +9,7 @@ import { EXIT, FailedError, UsageError } from './command.ts'
 import type { Transfer } from './progress.ts'
 import { readUuid } from './uuid-arg.ts'
 
-/** Failures in a row, each a little longer after the one before: half a minute in all. */
+/** Five retries with growing delays: half a minute in all. */
 const RETRY = { retries: 5, firstDelay: 1000, longestDelay: 15_000 }
 
 const ACTIONS = ['create', 'import'] as const
@@ -47,13 +47,13 @@ export const bundle = clientCommand({
   ],
   async run({ action, file, uuid: given, json }, context) {
     const uuids = (given ?? []).map(uuid => readUuid(uuid))
-    const hint = `\`imgapi bundle ${action}\` goes on when it is run again`
+    const hint = `run \`imgapi bundle ${action}\` again to resume`
     if (action === 'create') {
       if (uuids.length === 0) throw new UsageError('name the UUID of at least one image')
-      await explained(context, file, hint, () => create(context, file, uuids, json))
+      await withFileName(context, file, hint, () => create(context, file, uuids, json))
     } else if (action === 'import') {
       if (uuids.length > 0) throw new UsageError(`unexpected argument: ${uuids[0]}`)
-      await explained(context, file, hint, () => importFile(context, file, json))
+      await withFileName(context, file, hint, () => importFile(context, file, json))
     } else throw new UsageError(`${action}: expected create or import`)
   },
 })
@@ -67,7 +67,7 @@ async function create(context: Context, path: string, uuids: string[], json: boo
     signal,
     onProgress: (file, bytes) => transfers.update(file, bytes, 'fetching'),
     onDone: file => transfers.finish(file, 'fetched'),
-    onRetry: error => progress.note(`${error.message}; trying again`),
+    onRetry: error => progress.note(`${error.message}; retrying`),
   }).catch(transfers.failed)
   const { size } = statSync(path)
   if (json) {
@@ -101,7 +101,7 @@ async function importFile(context: Context, path: string, json: boolean) {
   if (json) print({ file: path, images: results })
 }
 
-/** The bars of the files, each of which begins with its first bytes. */
+/** The progress of the files; a bar appears with the first bytes of its file. */
 class Transfers {
   readonly #context: Context
   readonly #running = new Map<string, Transfer>()
@@ -124,13 +124,15 @@ class Transfers {
     this.#running.delete(name)
   }
 
+  /** Marks the running transfers as failed and throws the error. */
   readonly failed = (error: unknown): never => {
     for (const transfer of this.#running.values()) transfer.fail()
     throw error
   }
 }
 
-async function explained(context: Context, path: string, hint: string, run: () => Promise<unknown>) {
+/** Adds the name of the bundle to errors, and a hint after an interrupt. Throws FailedError. */
+async function withFileName(context: Context, path: string, hint: string, run: () => Promise<unknown>) {
   try {
     await run()
   } catch (error) {

@@ -9,7 +9,7 @@ export const channels = clientCommand({
   examples: ['imgapi channels'],
   async run({ json }, { client, print, say }) {
     const found = await client.listChannels().catch(error => {
-      // A server without channels does not have the question either.
+      // A server without channels does not have this endpoint.
       if (error instanceof ClientError && error.isNotFound) return []
       throw error
     })

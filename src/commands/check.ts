@@ -23,7 +23,7 @@ export const check = command({
   ],
   async run({ config: path, json, repair }) {
     const { datadir, mode, channels } = readConfig(path)
-    if (!existsSync(datadir)) throw new FailedError(`${datadir}: there is no such directory`)
+    if (!existsSync(datadir)) throw new FailedError(`${datadir}: no such directory`)
     const rules = { mode, channels: channels.length > 0 }
     const lock = repair
       ? await lockDatadir(layoutOf(datadir).lock).catch(error => {
@@ -66,7 +66,7 @@ function print({ images, bytes, problems }: Inspection, json: boolean, movedTo: 
       ),
     )
   }
-  if (movedTo) console.log(`moved what nothing needs to ${movedTo}`)
+  if (movedTo) console.log(`moved unused files to ${movedTo}`)
   const verdict = problems.length === 0 ? 'no problem found' : `${problems.length} problem(s) found`
   console.log(`${images} images, ${bytes} bytes of files read: ${verdict}`)
 }

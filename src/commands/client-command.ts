@@ -9,7 +9,7 @@ import { type Args, type Command, command, configArg, UsageError, type Values } 
 import { explain } from './explain.ts'
 import { Progress } from './progress.ts'
 
-/** What the commands that talk to a server have in common: which server, who we are, and how errors read. */
+/** Commands that use a server: they share the flags for server and credentials, progress, and readable errors. */
 
 export const GLOBAL_ARGS = {
   url: {
@@ -34,12 +34,13 @@ export const GLOBAL_ARGS = {
 export interface Context {
   client: ImgapiClient
   progress: Progress
-  /** Aborted by Ctrl-C. */
+  /** Aborted by SIGINT and SIGTERM. */
   signal: AbortSignal
-  /** For people, unless they want quiet or JSON: says what was done. */
+  /** Prints a line for the user; nothing with `--quiet` or `--json`. */
   say(line: string): void
+  /** Prints a value as JSON. */
   print(value: unknown): void
-  /** A client like this one for another server. */
+  /** Returns a client for another server; it is closed when the command ends. */
   connect(target: Omit<Target, 'userToAsk'>): ImgapiClient
 }
 
@@ -50,6 +51,7 @@ interface Definition<T extends Args> {
   run(args: Values<T & typeof GLOBAL_ARGS>, context: Context): Promise<unknown>
 }
 
+/** Makes a command that has the global flags and a client. */
 export function clientCommand<const T extends Args>({ meta, args, examples, run }: Definition<T>): Command {
   return command({
     meta,
@@ -64,15 +66,16 @@ const withContext = (values: GlobalValues, run: (context: Context) => Promise<un
     run({ ...context, client: context.connect(await findTarget(values)) }),
   )
 
-/** What a command has that may do without a server. */
+/** The context of a command that may not need a server. */
 export type Terminal = Omit<Context, 'client'>
 
 export type GlobalValues = Values<typeof GLOBAL_ARGS>
 
+/** Runs a command with progress, interrupts and clients, which end with it. Throws the errors of `explain`. */
 export async function withTerminal(values: GlobalValues, run: (context: Terminal) => Promise<unknown>) {
   const controller = new AbortController()
   const interrupt = () => controller.abort()
-  // A second one is not caught: it ends the program at once.
+  // A second signal is not caught: it ends the program at once.
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
   process.stdout.on('error', endQuietly)
@@ -103,13 +106,13 @@ export async function withTerminal(values: GlobalValues, run: (context: Terminal
   }
 }
 
-/** Who reads our output has seen enough: `imgapi list | head`. */
+/** Ends without an error when the reader closes the pipe: `imgapi list | head`. */
 function endQuietly(error: NodeJS.ErrnoException) {
   if (error.code !== 'EPIPE') throw error
   process.exit(0)
 }
 
-/** The server that flags, environment or config name. Throws UsageError. */
+/** Resolves to the server that flags, environment or config name. Asks for a missing password. Throws UsageError. */
 export async function findTarget({ url, config, channel }: GlobalValues): Promise<Target> {
   try {
     const target = resolveTarget({
@@ -124,11 +127,11 @@ export async function findTarget({ url, config, channel }: GlobalValues): Promis
   } catch (error) {
     if (error instanceof TargetError) throw new UsageError(error.message)
     if (!(error instanceof ConfigError)) throw error
-    throw new UsageError(`${error.message}\nwhich server? Name it with --url URL or in IMGAPI_URL`)
+    throw new UsageError(`${error.message}\nname the server with --url URL or in IMGAPI_URL`)
   }
 }
 
-/** Asked for where somebody is there to answer, so that it need not be written anywhere. */
+/** Asks for a missing password if there is a terminal, so that it need not be stored. Throws TargetError. */
 async function withPassword(target: Target): Promise<Target> {
   const { userToAsk: user } = target
   if (user === undefined) return target

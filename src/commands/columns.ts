@@ -2,7 +2,7 @@ import type { RemoteImage } from '../client/types.ts'
 import { FIELD_NAMES } from '../images/fields.ts'
 import { UsageError } from './command.ts'
 
-/** What of an image stands in a column, by the names of imgadm where it has one. */
+/** The columns of lists of images, named as in imgadm where it has them. */
 
 const DERIVED: Record<string, (image: RemoteImage) => unknown> = {
   published: ({ published_at }) => published_at?.slice(0, 10),
@@ -15,11 +15,12 @@ const DERIVED: Record<string, (image: RemoteImage) => unknown> = {
 export const DEFAULT_COLUMNS = ['uuid', 'name', 'version', 'os', 'type', 'published']
 export const COLUMNS = [...FIELD_NAMES, ...Object.keys(DERIVED)]
 
-/** Fields of objects have a dot: `requirements.brand`, `tags.role`. */
+/** Prefixes of nested fields: `requirements.brand`, `tags.role`. */
 const OBJECTS = /^(requirements|tags|tag|traits)\./
 
 export const isColumn = (name: string) => COLUMNS.includes(name) || OBJECTS.test(name)
 
+/** Parses `uuid,name`. Throws UsageError. */
 export function parseColumns(given: string | undefined): string[] {
   if (given === undefined) return DEFAULT_COLUMNS
   const names = given.split(',').map(name => name.trim())
@@ -29,29 +30,30 @@ export function parseColumns(given: string | undefined): string[] {
 
 function checkColumn(name: string) {
   if (isColumn(name)) return
-  throw new UsageError(`${name}: there is no such column; the columns are ${COLUMNS.join(', ')}, tags.KEY`)
+  throw new UsageError(`${name}: no such column; the columns are ${COLUMNS.join(', ')}, tags.KEY`)
 }
 
+/** Returns the value of a column, undefined if the image has none. */
 export function fieldOf(image: RemoteImage, column: string): unknown {
   const derived = Object.hasOwn(DERIVED, column) ? DERIVED[column] : undefined
   if (derived) return derived(image)
   const [, object, key] = /^(\w+)\.(.+)$/.exec(column) ?? []
   if (object === undefined || key === undefined) return image[column]
   const values = image[object === 'tag' ? 'tags' : object]
-  const isThere = typeof values === 'object' && values !== null && Object.hasOwn(values, key)
-  return isThere ? (values as Record<string, unknown>)[key] : undefined
+  const hasKey = typeof values === 'object' && values !== null && Object.hasOwn(values, key)
+  return hasKey ? (values as Record<string, unknown>)[key] : undefined
 }
 
-/** On one line, and a dash for nothing, so that rows can be cut into words. */
+/** Formats a value on one line, a missing one as a dash, so that scripts can split rows into words. */
 export function cellOf(image: RemoteImage, column: string): string {
   const value = fieldOf(image, column)
   if (value === undefined || value === null || value === '') return '-'
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
-  // Text of others must not steer the terminal.
+  // Text from a server must not contain control sequences of the terminal.
   return text.replace(/\p{Cc}+/gu, ' ')
 }
 
-/** `-published,name`: newest first, and by name where that ties. */
+/** Parses `-published,name`: newest first, then by name. Throws UsageError. */
 export function comparatorFor(given: string): (a: RemoteImage, b: RemoteImage) => number {
   const keys = given.split(',').map(word => {
     const name = word.trim().replace(/^[-+]/, '')
@@ -76,7 +78,7 @@ function compare(a: unknown, b: unknown): number {
   return left < right ? -1 : left > right ? 1 : 0
 }
 
-/** Of each owner's images of a name the one that was published last. */
+/** Keeps the last published image of each owner and name. */
 export function latestOf(images: readonly RemoteImage[]): RemoteImage[] {
   const latest = new Map<string, RemoteImage>()
   for (const image of images) {

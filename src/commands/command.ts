@@ -2,14 +2,14 @@ import { parseArgs } from 'node:util'
 import type { ArgDef, CommandDef } from 'citty'
 import { defaultConfigPath } from '../config/config.ts'
 
-/** What our commands have in common: strict arguments, examples, and errors that say how to go on. */
+/** The base of all commands: strict arguments, examples, and errors that say what to do. */
 
-/** Wrong words on the command line: exit code 2. */
+/** The command line is wrong: exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** It did not work, for a reason that the operator can read: exit code 1, unless it is one of the others. */
+/** The command failed; the message is for the user. Exit code 1 by default. */
 export class FailedError extends Error {
   override readonly name = 'FailedError'
   readonly exitCode: number
@@ -20,7 +20,7 @@ export class FailedError extends Error {
   }
 }
 
-/** `interrupted` is what shells expect of a program that SIGINT has ended. */
+/** Exit codes; `interrupted` is 128 + SIGINT, as shells expect. */
 export const EXIT = { failed: 1, usage: 2, notFound: 3, interrupted: 130 } as const
 
 export const configArg = {
@@ -30,13 +30,13 @@ export const configArg = {
   description: 'config file (default: $HOME/.imgapi.json)',
 } as const
 
-/** An argument of citty's, and what citty cannot say. */
+/** An argument of citty, with properties that citty lacks. */
 export type Arg = ArgDef & {
-  /** The last positional: takes all words that are left. */
+  /** For the last positional: takes all remaining words. */
   rest?: boolean
   /** For a flag whose value may begin with a dash. */
   dash?: boolean
-  /** What may stand there, for completion. */
+  /** The possible values, for completion. */
   complete?: 'file' | readonly string[]
 }
 
@@ -52,7 +52,7 @@ type Value<A extends Arg> = A extends { type: 'boolean' }
         : string
       : string | undefined
 
-/** The path of the config has a default; of everything else the commands know themselves. */
+/** The parsed arguments. `config` has a default; the commands handle other missing values. */
 export type Values<T extends Args> = { [Name in keyof T]: Name extends 'config' ? string : Value<T[Name]> }
 
 interface Definition<T extends Args> {
@@ -69,7 +69,7 @@ export interface Command extends Omit<CommandDef, 'args' | 'meta' | 'run'> {
   run(context: { rawArgs: string[] }): Promise<unknown>
 }
 
-/** A citty command that, unlike citty's own, refuses flags and words that it does not know. */
+/** Makes a citty command that, unlike citty's own, refuses unknown flags and words. */
 export function command<const T extends Args>({ meta, args, examples, run }: Definition<T>): Command {
   return {
     meta,
@@ -79,7 +79,7 @@ export function command<const T extends Args>({ meta, args, examples, run }: Def
   }
 }
 
-/** Throws UsageError for the first word that means nothing, or that is missing. */
+/** Parses the command line. Throws UsageError for the first word that is unknown or missing. */
 function readArguments<T extends Args>(rawArgs: string[], args: T): Values<T> {
   const entries = Object.entries(args)
   const flags = entries.filter(([, { type }]) => type !== 'positional')
@@ -115,10 +115,11 @@ function readPositionals(words: string[], definitions: [string, Arg][]): Record<
   return values
 }
 
+/** Returns the short forms of a flag. */
 export const aliasesOf = ({ alias }: Arg & { alias?: string | string[] }): string[] =>
   alias === undefined ? [] : Array.isArray(alias) ? alias : [alias]
 
-/** `-s -published` as `--sort=-published`, which is what the parser of Node understands. */
+/** Rewrites `-s -published` as `--sort=-published`: Node's parser takes `-published` for a flag. */
 function joinDashed(words: string[], flags: [string, Arg][]): string[] {
   const dashed = flags.find(([, { dash }]) => dash)
   if (!dashed) return words

@@ -1,6 +1,6 @@
 import { type Arg, aliasesOf, type Command, command, UsageError } from './command.ts'
 
-/** Completion for shells, made of the commands as they are, so that it cannot fall behind. */
+/** Generates shell completion from the command definitions, so that it is always complete. */
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const
 
@@ -54,17 +54,17 @@ const flagsOf = ({ args }: Command): Flag[] => [
 
 const positionalsOf = ({ args }: Command) => Object.values(args).filter(({ type }) => type === 'positional')
 
-/** What may stand where no flag is: words of ours, or files. */
+/** Returns the words that a command accepts as positionals. */
 const wordsOf = (own: Command) =>
   positionalsOf(own).flatMap(({ complete }) => (Array.isArray(complete) ? complete : []))
 const takesFiles = (own: Command) => positionalsOf(own).some(({ complete }) => complete === 'file')
 
 const spellings = ({ name, aliases }: Flag) => [...aliases.map(alias => `-${alias}`), `--${name}`]
 
-/** What may follow `imgapi help`. */
+/** Returns what may follow `imgapi help`. */
 const topicsOf = (names: readonly string[]) => [...names, 'config'].join(' ')
 
-/** For single quotes of a POSIX shell. */
+/** Quotes text for a POSIX shell. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 function bash(commands: Command[]): string {
@@ -109,7 +109,7 @@ ${cases.join('\n')}
 complete -F _imgapi imgapi`
 }
 
-/** Within a specification of zsh's _arguments, brackets and colons mean something. */
+/** Escapes brackets and colons, which are special in specifications of zsh's _arguments. */
 const forZsh = (text: string) => text.replace(/([[\]:\\])/g, '\\$1')
 
 function zsh(commands: Command[]): string {

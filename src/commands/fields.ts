@@ -5,7 +5,7 @@ import { isObject } from '../images/rules.ts'
 import { parseManifest } from '../images/written-text.ts'
 import { FailedError, UsageError } from './command.ts'
 
-/** Fields of a manifest as words: `name=base os=smartos tags.role=os requirements.min_ram=512`. */
+/** Parses fields of a manifest from words: `name=base os=smartos tags.role=os requirements.min_ram=512`. */
 
 export const fieldsArg = {
   type: 'positional',
@@ -15,6 +15,7 @@ export const fieldsArg = {
   description: 'fields of the manifest; tags.KEY=VALUE and requirements.KEY=VALUE set a nested field',
 } as const
 
+/** Throws UsageError for a word that is not a field. */
 export function parseFields(words: readonly string[]): Record<string, unknown> {
   const fields: Record<string, unknown> = {}
   for (const word of words) {
@@ -29,19 +30,19 @@ function setField(fields: Record<string, unknown>, name: string, text: string) {
   const [, object, key] = /^(tags|requirements|traits)\.(.+)$/.exec(name) ?? []
   if (object !== undefined && key !== undefined) {
     const values = fields[object] ?? {}
-    if (!isObject(values)) throw new UsageError(`${name}: ${object} is given as a whole already`)
+    if (!isObject(values)) throw new UsageError(`${name}: ${object} is already given as a whole`)
     fields[object] = { ...values, [key]: parseValue(text) }
     return
   }
   if (!isFieldName(name)) {
     const meant = similarField(name)
-    throw new UsageError(`${name}: there is no such field${meant ? `; is it ${meant}?` : ''}`)
+    throw new UsageError(`${name}: no such field${meant ? `; is it ${meant}?` : ''}`)
   }
-  // An empty value takes the field away.
+  // An empty value removes the field.
   fields[name] = text === '' ? null : TEXT_FIELDS.includes(name) ? text : parseValue(text)
 }
 
-/** JSON where it is some, else text. */
+/** Parses JSON values; any other text is returned as it is. */
 function parseValue(text: string): unknown {
   if (!/^(true|false|null|-?\d+|[[{"].*)$/s.test(text)) return text
   try {
@@ -51,14 +52,14 @@ function parseValue(text: string): unknown {
   }
 }
 
-/** A JSON object from a file, or from stdin for `-`. */
+/** Reads a JSON object from a file, or from stdin for `-`. Throws FailedError. */
 export function readJsonObject(path: string): Record<string, unknown> {
   const value = parseJson(readText(path), path)
   if (!isObject(value)) throw new FailedError(`${path}: expected a JSON object`)
   return value
 }
 
-/** `-` is stdin. */
+/** Reads a text file, or stdin for `-`. */
 export const readText = (path: string): string => readFileSync(path === '-' ? 0 : path, 'utf8')
 
 function parseJson(text: string, path: string): unknown {

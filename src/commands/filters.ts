@@ -3,7 +3,7 @@ import type { RemoteImage } from '../client/types.ts'
 import { cellOf, isColumn } from './columns.ts'
 import { UsageError } from './command.ts'
 
-/** `os=linux name=~debian`: what the server can choose it chooses, the rest is chosen here. */
+/** Parses `os=linux name=~debian`. The server applies the filters of ListImages, the client the others. */
 
 export interface Filters {
   query: Query
@@ -16,21 +16,22 @@ interface Filter {
   operator: '=' | '=~' | '!='
 }
 
+/** Throws UsageError for a word that is not a filter. */
 export function parseFilters(words: readonly string[]): Filters {
   const filters = words.map(parseFilter)
   const query: Query = {}
-  const here: Filter[] = []
+  const local: Filter[] = []
   for (const filter of filters) {
     const { key } = filter
     const parameter = toParameter(filter)
     if (parameter === undefined && !isColumn(key)) {
-      throw new UsageError(`${key}: there is no such field; \`imgapi help list\` names some`)
+      throw new UsageError(`${key}: no such field; \`imgapi help list\` names some`)
     }
-    // A parameter counts once: the second filter on a field is applied here.
-    if (parameter === undefined || Object.hasOwn(query, key)) here.push(filter)
+    // The server uses one value per parameter: a second filter on a field is applied locally.
+    if (parameter === undefined || Object.hasOwn(query, key)) local.push(filter)
     else query[key] = parameter
   }
-  return { query, matches: image => here.every(filter => isMatch(image, filter)) }
+  return { query, matches: image => local.every(filter => isMatch(image, filter)) }
 }
 
 function parseFilter(word: string): Filter {
@@ -43,12 +44,12 @@ function parseFilter(word: string): Filter {
 
 const EXACT = ['state', 'os', 'owner', 'public', 'account', 'billing_tag', 'channel']
 
-/** As ListImages takes it; undefined if it does not. */
+/** Returns the value of the parameter of ListImages, undefined if it has no equivalent. */
 function toParameter({ key, value, operator }: Filter): string | undefined {
   if (value === '') return undefined
   if (key === 'name' || key === 'version') {
     if (operator === '=~') return `~${value}`
-    // It would be taken for the operator.
+    // A leading ~ would be taken for the operator.
     return operator === '=' && !value.startsWith('~') ? value : undefined
   }
   if (key === 'type') return operator === '=' ? value : operator === '!=' ? `!${value}` : undefined

@@ -3,7 +3,7 @@ import type { ImgapiClient } from '../client/client.ts'
 import { isOver, type JobRecord } from '../client/types.ts'
 import type { Progress, Transfer } from './progress.ts'
 
-/** Milliseconds between two looks at a job. */
+/** Milliseconds between two polls of a job. */
 const INTERVAL = 500
 
 interface Options {
@@ -12,7 +12,7 @@ interface Options {
   signal: AbortSignal
 }
 
-/** Shows how far a job of the server is, until it is over; one bar for each image that it brings. */
+/** Shows the progress of a job, a bar for each image, and resolves to the job when it has ended. Throws ClientError. */
 export async function followJob(uuid: string, { client, progress, signal }: Options): Promise<JobRecord> {
   const transfers = new Map<string, Transfer>()
   let noted: string | undefined
@@ -22,7 +22,7 @@ export async function followJob(uuid: string, { client, progress, signal }: Opti
     const isRetrying = !isOver(job) && job.error !== undefined && job.error.message !== noted
     if (isRetrying) {
       noted = job.error!.message
-      progress.note(`the server says: ${noted}; it tries again`)
+      progress.note(`the server reports: ${noted}; it retries`)
     }
     if (isOver(job)) {
       for (const transfer of transfers.values()) transfer.fail()

@@ -1,7 +1,8 @@
-/** Quantities for people. */
+/** Formats quantities for the user. */
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB']
 
+/** Formats a number of bytes: `1.50 GiB`. */
 export function bytes(count: number): string {
   if (count < 1024) return `${Math.round(count)} B`
   let value = count
@@ -15,7 +16,7 @@ export function bytes(count: number): string {
 
 export const rate = (bytesPerSecond: number) => `${bytes(Math.max(0, bytesPerSecond))}/s`
 
-/** `7 s`, `2:05`, `1:02:05`. */
+/** Formats seconds: `7.0 s`, `2:05`, `1:02:05`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?'
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`

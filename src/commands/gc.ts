@@ -28,21 +28,21 @@ export const gc = command({
     'imgapi gc -c config.json --days 7 --json',
     'imgapi gc -c config.json --delete',
   ],
-  async run({ config: path, days: given = '30', delete: isForReal, json }) {
+  async run({ config: path, days: given = '30', delete: shouldDelete, json }) {
     const days = Number(given)
     if (!/^\d+$/.test(given) || !Number.isSafeInteger(days)) {
       throw new UsageError('--days must be a whole number')
     }
     const { datadir } = readConfig(path)
-    if (!existsSync(datadir)) throw new FailedError(`${datadir}: there is no such directory`)
+    if (!existsSync(datadir)) throw new FailedError(`${datadir}: no such directory`)
     const layout = layoutOf(datadir)
     const deadline = new Date(Date.now() - days * DAY)
-    if (!isForReal) return print(findGarbage(layout, deadline), json, false)
+    if (!shouldDelete) return print(findGarbage(layout, deadline), json, false)
     const lock = await lockDatadir(layout.lock).catch(error => {
       throw new FailedError((error as Error).message)
     })
     try {
-      // Nobody else is here: what uploads left behind goes too.
+      // The lock is ours: no upload is running, so all temporary files are leftovers.
       emptyFolder(layout.tmp)
       const garbage = findGarbage(layout, deadline)
       await removeGarbage(layout, garbage)
@@ -63,6 +63,6 @@ function print(garbage: readonly Garbage[], json: boolean, isDeleted: boolean) {
     const rows = garbage.map(one => [one.path, one.kind, bytes(one.bytes), one.message])
     console.log(table(['PATH', 'KIND', 'SIZE', 'WHY'], rows, { width: terminalWidth() }))
   }
-  const hint = isDeleted || garbage.length === 0 ? '' : '; --delete deletes this'
+  const hint = isDeleted || garbage.length === 0 ? '' : '; --delete deletes them'
   console.log(`${isDeleted ? 'deleted' : 'found'} ${garbage.length} thing(s), ${bytes(total)}${hint}`)
 }

@@ -7,7 +7,7 @@ import { type Context, clientCommand } from './client-command.ts'
 import { EXIT, FailedError, UsageError } from './command.ts'
 import { readUuid, uuidsArg } from './uuid-arg.ts'
 
-/** Failures in a row, each a little longer after the one before: half a minute in all. */
+/** Five retries with growing delays: half a minute in all. */
 const RETRY = { retries: 5, firstDelay: 1000, longestDelay: 15_000 }
 
 export const getFile = clientCommand({
@@ -53,7 +53,7 @@ export const getFile = clientCommand({
 const isFolder = (path: string) =>
   path.endsWith('/') || statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
-/** A name may have slashes and spaces; one of a file must not. */
+/** Returns a file name for an image, without the slashes and spaces that its name may have. */
 export const fileNameOf = ({ name, version, files }: RemoteImage) =>
   `${`${name}-${version}`.replace(/[^A-Za-z0-9._+-]/g, '_')}.zfs${EXTENSION[files?.[0]?.compression ?? 'none'] ?? ''}`
 
@@ -69,7 +69,7 @@ async function fetchOne(context: Context, image: RemoteImage, index: number, pat
   const file = fileOf(image, index)
   if (await hasFile(path, file, signal)) return say(`${path}: already there and identical`)
   if (!force && statSync(path, { throwIfNoEntry: false })) {
-    throw new FailedError(`${path}: there is another file of that name; use --force to replace it`)
+    throw new FailedError(`${path}: another file of that name exists; use --force to replace it`)
   }
   let transfer: ReturnType<typeof progress.start> | undefined
   try {
@@ -83,14 +83,14 @@ async function fetchOne(context: Context, image: RemoteImage, index: number, pat
         transfer ??= progress.start(path, 'fetching', file.size, done)
         transfer.update(done)
       },
-      onRetry: error => progress.note(`${path}: ${error.message}; trying again`),
+      onRetry: error => progress.note(`${path}: ${error.message}; retrying`),
     })
     transfer?.finish('fetched')
     say(`${path}: ${file.size} bytes, SHA-1 ${file.sha1}`)
   } catch (error) {
     transfer?.fail()
     if (!signal.aborted) throw error
-    throw new FailedError(`${path}: interrupted; run it again to go on`, EXIT.interrupted)
+    throw new FailedError(`${path}: interrupted; run it again to resume`, EXIT.interrupted)
   }
 }
 

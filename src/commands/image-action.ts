@@ -9,7 +9,7 @@ interface Action {
   done: string
 }
 
-/** A command that does one thing to each image it is given. */
+/** Makes a command that applies one action to each image. */
 export const imageAction = ({ name, description, done }: Action): Command =>
   clientCommand({
     meta: { name, description },

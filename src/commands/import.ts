@@ -42,7 +42,7 @@ export const importCommand = clientCommand({
     }
     const job = await followJob(jobUuid, context).catch(error => {
       if (!signal.aborted) throw error
-      const message = `interrupted; the server goes on: imgapi jobs show ${jobUuid} --wait`
+      const message = `interrupted; the server continues: imgapi jobs show ${jobUuid} --wait`
       throw new FailedError(message, EXIT.interrupted)
     })
     if (json) print(job)
@@ -50,16 +50,17 @@ export const importCommand = clientCommand({
       return say(`imported ${job.images.map(step => step.uuid).join(', ') || uuid}`)
     }
     const reason = job.error && job.error.message !== job.state ? `: ${job.error.message}` : ''
-    throw new FailedError(`the import of ${uuid} ${job.state}${reason}; import it again to go on`)
+    throw new FailedError(`the import of ${uuid} ${job.state}${reason}; import it again to resume`)
   },
 })
 
-/** The server at the other end needs a whole URL; people write the name of a host. */
+/** Completes a host name to a URL, which import-remote requires. Throws TargetError. */
 function withScheme(given: string): string {
   parseServerUrl(given, '--from')
   return /^https?:\/\//i.test(given) ? given : `http://${given}`
 }
 
+/** Finds the image by name on the source. Throws FailedError unless exactly one matches. */
 async function findByName(
   { connect }: Context,
   image: string,
@@ -85,18 +86,18 @@ async function findByName(
 
 const byDate = (a: RemoteImage, b: RemoteImage) => ((a.published_at ?? '') < (b.published_at ?? '') ? -1 : 1)
 
-/** Undefined if there is nothing to do. */
+/** Starts the job. Resolves to undefined if the image exists already. Throws ClientError and FailedError. */
 async function startJob(client: ImgapiClient, uuid: string, source: string): Promise<string | undefined> {
   try {
     return (await client.importRemote(uuid, source)).job_uuid
   } catch (error) {
     if (!(error instanceof ClientError) || error.code !== 'ImageUuidAlreadyExists') throw error
-    const here = await client.findImage(uuid)
-    if (here?.state === 'active') return undefined
-    if (here?.state === 'disabled')
-      throw new FailedError(`${uuid} is there and disabled: imgapi enable ${uuid}`)
+    const existing = await client.findImage(uuid)
+    if (existing?.state === 'active') return undefined
+    if (existing?.state === 'disabled')
+      throw new FailedError(`${uuid} exists but is disabled: imgapi enable ${uuid}`)
     throw new FailedError(
-      `${uuid} is there and was never finished: imgapi delete ${uuid}, then import it again`,
+      `${uuid} exists but was never completed: imgapi delete ${uuid}, then import it again`,
     )
   }
 }

@@ -27,7 +27,7 @@ import { serve } from './serve.ts'
 import { tree } from './tree.ts'
 import { update } from './update.ts'
 
-/** The command tree, in the order in which help shows it. */
+/** The commands, in the order in which help lists them. */
 const ALL: readonly Command[] = [
   serve,
   check,

@@ -79,5 +79,5 @@ async function cancelJob({ client, print, say }: Context, uuid: string, json: bo
   const wasOver = isOver(await client.getJob(uuid))
   const job = await client.cancelJob(uuid)
   if (json) return print(job)
-  say(wasOver ? `${uuid} was over (${job.state}): its record is removed` : `${uuid}: ${job.state}`)
+  say(wasOver ? `${uuid} had ended (${job.state}): its record is removed` : `${uuid}: ${job.state}`)
 }

@@ -39,12 +39,12 @@ export const lint = command({
   },
 })
 
-/** A folder stands for the manifests in it; not for other JSON, such as a package.json. */
+/** Expands a folder to the manifests in it, without other JSON files such as package.json. Throws FailedError. */
 function manifestsAt(path: string): string[] {
   if (path === '-' || !statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path]
   const { pairs, unpairedManifests } = pairNames(readdirSync(path))
   const names = [...pairs.map(({ manifest }) => manifest), ...unpairedManifests].sort()
-  if (names.length === 0) throw new FailedError(`${path}: there is no manifest in it`)
+  if (names.length === 0) throw new FailedError(`${path}: contains no manifest`)
   return names.map(name => join(path, name))
 }
 

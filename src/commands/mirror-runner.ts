@@ -7,45 +7,46 @@ import { openDatadir } from '../storage/local/datadir.ts'
 import { FailedError } from './command.ts'
 import { createImages, createMirrors } from './compose.ts'
 
-/** Who runs mirrors for a command: a server, or the command itself in a data directory that no server uses. */
+/** Runs mirrors for a command: on a server, or in the process itself on a data directory that no server uses. */
 export interface MirrorRunner {
   plan(): Promise<MirrorPlan[]>
   /** Starts a run, if none is under way. */
   start(): Promise<unknown>
-  /** How they are doing, with what they have done. */
-  look(): Promise<MirrorRecord[]>
-  /** What becomes of the run when the command is interrupted. */
+  /** Resolves to the state of the mirrors, with the actions of their run. */
+  status(): Promise<MirrorRecord[]>
+  /** What happens to the run when the command is interrupted. */
   readonly whenInterrupted: string
   close(): Promise<void>
 }
 
+/** Runs mirrors on a server. */
 export const onServer = (client: ImgapiClient, source: string | undefined): MirrorRunner => ({
   plan: () => client.planMirrors(source),
   start: () => client.runMirrors(source),
-  look: () => client.listMirrors({ source, actions: true }),
-  whenInterrupted: 'the server goes on',
+  status: () => client.listMirrors({ source, actions: true }),
+  whenInterrupted: 'the server continues',
   close: async () => {},
 })
 
-/** Throws FailedError. */
+/** Opens the data directory and runs mirrors in this process. Throws FailedError. */
 export async function inDatadir(config: Config, source: string | undefined): Promise<MirrorRunner> {
-  if (!existsSync(config.datadir)) throw new FailedError(`${config.datadir}: there is no such directory`)
+  if (!existsSync(config.datadir)) throw new FailedError(`${config.datadir}: no such directory`)
   const asFailure = (error: unknown) => {
     throw new FailedError((error as Error).message)
   }
   const datadir = await openDatadir(config.datadir).catch(asFailure)
-  // What happens is in the report of the command.
+  // The command reports what happens.
   const log = pino({ level: 'silent' })
   const mirrors = createMirrors(config, datadir, createImages(config, datadir), log)
-  const look = async () => mirrors.describe({ actions: true, source }) as unknown as MirrorRecord[]
+  const status = async () => mirrors.describe({ actions: true, source }) as unknown as MirrorRecord[]
   const close = async () => {
     await mirrors.close()
     await datadir.close()
   }
   try {
     await mirrors.load()
-    // For a source that is none.
-    await look()
+    // Throws for a source that is not configured.
+    await status()
   } catch (error) {
     await close()
     throw asFailure(error)
@@ -55,8 +56,8 @@ export async function inDatadir(config: Config, source: string | undefined): Pro
     start: async () => {
       void mirrors.run(source)
     },
-    look,
-    whenInterrupted: 'run it again to go on',
+    status,
+    whenInterrupted: 'run it again to resume',
     close,
   }
 }

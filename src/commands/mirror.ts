@@ -39,12 +39,12 @@ export const mirror = command({
     }),
 })
 
-/** A server does it, if one is named or has the data directory of the config; otherwise we do. */
+/** Uses the server that is named, or the one that locks the data directory of the config; without one, this process. */
 async function findRunner(values: GlobalValues & { source: string | undefined }, { connect }: Terminal) {
   const { url, config: path, source } = values
   if (url === undefined && !process.env.IMGAPI_URL) {
     const config = readConfig(path)
-    if (config.mirrors.length === 0) throw new FailedError(`${path}: it names no mirrors`)
+    if (config.mirrors.length === 0) throw new FailedError(`${path}: names no mirrors`)
     if (!(await isLocked(layoutOf(config.datadir).lock))) return inDatadir(config, source)
   }
   return onServer(connect(await findTarget(values)), source)
@@ -77,15 +77,15 @@ async function runToTheEnd(runner: MirrorRunner, json: boolean, context: Termina
   if (failures.length > 0) throw new FailedError(failures.join('\n'))
 }
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two polls. */
 const INTERVAL = 200
 
-/** Shows a bar for each image that is arriving, until the run is over. */
+/** Starts a run and shows a bar for each image being fetched. Resolves to the mirrors when all are idle. */
 async function follow(runner: MirrorRunner, { progress, signal }: Terminal): Promise<MirrorRecord[]> {
   const transfers = new Map<string, Transfer>()
   await runner.start()
   for (;;) {
-    const mirrors = await runner.look()
+    const mirrors = await runner.status()
     const arriving = mirrors.flatMap(one => one.progress?.images ?? [])
     for (const { uuid, name, bytes_done, bytes_expected } of arriving) {
       const transfer = transfers.get(uuid) ?? progress.start(name, 'importing', bytes_expected, bytes_done)

@@ -18,6 +18,6 @@ export const passwd = command({
 
 async function askTwice(): Promise<string> {
   const password = await ask('Password: ')
-  if ((await ask('Once more: ')) !== password) throw new FailedError('the two are not the same')
+  if ((await ask('Once more: ')) !== password) throw new FailedError('the passwords differ')
   return password
 }

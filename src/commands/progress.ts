@@ -2,14 +2,14 @@ import { MultiBar, type Options, type Params, type SingleBar } from 'cli-progres
 import { bytes, duration, rate } from './format.ts'
 
 /**
- * How far transfers are, on stderr: bars on a terminal, one for each transfer; otherwise a line now and then and
- * one at the end; nothing if it is to be quiet.
+ * Shows the progress of transfers on stderr: on a terminal a bar for each; otherwise a line every few seconds and
+ * one at the end; nothing with `--quiet`.
  */
 
 export interface Transfer {
-  /** How many bytes are there. */
+  /** Sets the number of bytes done. */
   update(done: number): void
-  /** The last word, such as `sent`; without one the transfer just ends. */
+  /** Ends the transfer with a final word, such as `sent`; `done` by default. */
   finish(what?: string): void
   fail(): void
 }
@@ -23,7 +23,7 @@ interface ProgressOptions {
 /** Milliseconds between two lines of one transfer. */
 const LINE_INTERVAL = 5000
 
-const NOTHING: Transfer = { update() {}, finish() {}, fail() {} }
+const NO_TRANSFER: Transfer = { update() {}, finish() {}, fail() {} }
 
 export class Progress {
   readonly #quiet: boolean
@@ -37,27 +37,27 @@ export class Progress {
     this.#now = now
   }
 
-  /** `verb` says what is done with it: `sending`. `from` bytes were there before. */
+  /** Starts a transfer. `verb` is shown beside it: `sending`. `from` is the number of bytes done before. */
   start(label: string, verb: string, total: number, from = 0): Transfer {
-    if (this.#quiet) return NOTHING
+    if (this.#quiet) return NO_TRANSFER
     const meter = new Meter(this.#now, total, from)
     return this.#stream.isTTY ? this.#startBar(label, verb, meter) : this.#startLines(label, verb, meter)
   }
 
-  /** A line of its own, above the bars. */
+  /** Writes a line to stderr, above the bars. */
   note(line: string) {
     if (this.#quiet) return
     if (this.#bars) this.#bars.log(`${line}\n`)
     else this.#stream.write(`${line}\n`)
   }
 
-  /** A result for stdout; where that is the terminal of the bars, it must not land among them. */
+  /** Writes a result to stdout; above the bars if both are on one terminal. */
   say(line: string) {
     if (this.#bars && process.stdout.isTTY) this.#bars.log(`${line}\n`)
     else console.log(line)
   }
 
-  /** Leaves the terminal as it was. */
+  /** Removes the bars and restores the terminal. */
   stop() {
     this.#bars?.update()
     this.#bars?.stop()
@@ -105,7 +105,7 @@ export class Progress {
   }
 }
 
-/** Bytes over time. The rate is that of the last seconds, so that it tells what is, not what was. */
+/** Measures a transfer. The rate is that of the last five seconds. */
 class Meter {
   readonly total: number
   done: number

@@ -102,13 +102,13 @@ async function publishOne(context: Context, { manifestPath, ...rest }: Plan): Pr
 
 const spoken = (outcome: string) => (outcome === 'already there' ? 'already there and identical' : outcome)
 
-/** Origins first; an image whose origin failed is not tried. */
+/** Publishes the images of a folder, origins first; an image whose origin failed is skipped. */
 async function publishFolder(context: Context, folder: string, verbose: boolean): Promise<Result[]> {
   const results: Result[] = []
   const fail = (manifest: string, error: unknown) => {
     const known = explain(error, { verbose, isInterrupted: context.signal.aborted })
     const message = known instanceof Error ? known.message : String(known)
-    // Errors of the server name its address; which of many images it was for is said here.
+    // Errors of the server contain its URL, not the manifest.
     const shown = message.includes(manifest) ? message : `${manifest}: ${message}`
     results.push({ manifest, outcome: 'failed', error: shown })
   }
@@ -121,8 +121,8 @@ async function publishFolder(context: Context, folder: string, verbose: boolean)
     const below = [...path, one.uuid]
     const origin = plans.find(({ uuid }) => uuid === one.manifest.origin && !below.includes(uuid))
     const first = origin ? start(origin, below) : Promise.resolve(true)
-    const done = first.then(async isThere => {
-      if (!isThere) {
+    const done = first.then(async isPublished => {
+      if (!isPublished) {
         fail(one.manifestPath, new FailedError(`its origin ${one.manifest.origin} was not published`))
         return false
       }
@@ -160,7 +160,7 @@ async function plansOf(folder: string, fail: (manifest: string, error: unknown) 
       .catch(error => fail(path, error))
   }
   if (pairs.length + unpairedManifests.length === 0) {
-    throw new FailedError(`${folder}: there is no manifest with a file beside it`, EXIT.notFound)
+    throw new FailedError(`${folder}: contains no manifest with a file beside it`, EXIT.notFound)
   }
   return plans
 }

@@ -1,4 +1,4 @@
-/** Rows under a heading, in columns as wide as they need to be; the last one is not padded. */
+/** Formats rows under a heading, in columns as wide as their content; the last column is not padded. */
 export function table(heading: string[], rows: string[][], options: TableOptions = {}): string {
   const { width, withHeading = true } = options
   const all = withHeading ? [heading, ...rows] : rows
@@ -20,16 +20,16 @@ export function table(heading: string[], rows: string[][], options: TableOptions
 }
 
 export interface TableOptions {
-  /** Columns of the terminal; absent is no limit, for what is not read by people. */
+  /** Columns of the terminal; absent for no limit, when the output is a file or a pipe. */
   width?: number | undefined
   withHeading?: boolean
 }
 
-/** What nobody can copy when it is cut is not cut. */
+/** Columns are not cut below this width, nor are UUIDs: a part of one is useless. */
 const SHORTEST = 8
 const UUID_WIDTH = 36
 
-/** The widest column gives way, again and again, until all fit; a UUID never does. */
+/** Narrows the widest column until all fit. Columns of UUIDs keep their width. */
 function narrowed(natural: number[], width: number): number[] {
   const widths = [...natural]
   const total = () => widths.reduce((sum, one) => sum + one, 0) + 2 * (widths.length - 1)

@@ -1,8 +1,8 @@
-/** How wide the terminal is; undefined where output goes to a file or another program. */
+/** Returns the width of the terminal, undefined if stdout is a file or a pipe. */
 export const terminalWidth = (): number | undefined =>
   process.stdout.isTTY ? process.stdout.columns || 80 : undefined
 
-/** Colours are for terminals, and for people who want them (no-color.org). */
+/** Colours only on terminals, and not with NO_COLOR (no-color.org). */
 const hasColours = () => Boolean(process.stdout.isTTY) && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
 
 const style = (code: number) => (text: string) => (hasColours() ? `\u001b[${code}m${text}\u001b[0m` : text)

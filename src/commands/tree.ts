@@ -20,7 +20,7 @@ export const tree = clientCommand({
 
 interface Node {
   uuid: string
-  /** Absent for an origin that is not on the server, or not shown to us. */
+  /** Absent for an origin that the server does not have or does not show to this user. */
   name?: string
   version?: string
   state?: string
@@ -35,21 +35,21 @@ function childrenByOrigin(images: readonly RemoteImage[]): Index {
   return index
 }
 
-/** The image and what is made from it. Where origins are a circle, it is cut where it comes round. */
+/** Returns the image with its descendants. A cycle of origins is cut where it closes. */
 function nodeOf(image: RemoteImage, index: Index, path: readonly string[] = []): Node {
   const { uuid, name, version, state } = image
-  const above = [...path, uuid]
-  const children = (index.get(uuid) ?? []).filter(child => !above.includes(child.uuid))
+  const ancestors = [...path, uuid]
+  const children = (index.get(uuid) ?? []).filter(child => !ancestors.includes(child.uuid))
   return {
     uuid,
     name,
     version,
     ...(state !== undefined && { state }),
-    children: children.map(child => nodeOf(child, index, above)),
+    children: children.map(child => nodeOf(child, index, ancestors)),
   }
 }
 
-/** Each image once: from those without an origin here, and from one of each circle of origins. */
+/** Returns trees that contain each image once. The roots: images without an origin on the server, one of each cycle. */
 function forest(images: readonly RemoteImage[]): Node[] {
   const index = childrenByOrigin(images)
   const known = new Set(images.map(({ uuid }) => uuid))
@@ -58,20 +58,20 @@ function forest(images: readonly RemoteImage[]): Node[] {
     origin === undefined || !known.has(origin) || firsts.has(uuid)
   return images
     .filter(isRoot)
-    .map(image => (firsts.has(image.uuid) ? nodeOf(image, index) : above(image, index)))
+    .map(image => (firsts.has(image.uuid) ? nodeOf(image, index) : underOrigin(image, index)))
 }
 
-/** Under the origin that it names and that is not here. */
-const above = (image: RemoteImage, index: Index): Node =>
+/** Puts an image under its origin, which the server does not have. */
+const underOrigin = (image: RemoteImage, index: Index): Node =>
   image.origin === undefined ? nodeOf(image, index) : { uuid: image.origin, children: [nodeOf(image, index)] }
 
-/** The image with its children, below its chain of origins; siblings are others' business. */
+/** Returns the image with its descendants, below its chain of origins; without siblings. Throws FailedError. */
 function branch(images: readonly RemoteImage[], uuid: string): Node {
   const byUuid = new Map(images.map(image => [image.uuid, image]))
   const image = byUuid.get(uuid)
   if (!image)
     throw new FailedError(
-      `image ${uuid} not found; \`imgapi list state=all\` shows what is there`,
+      `image ${uuid} not found; \`imgapi list state=all\` lists all images`,
       EXIT.notFound,
     )
   let node = nodeOf(image, childrenByOrigin(images))
@@ -85,19 +85,20 @@ function branch(images: readonly RemoteImage[], uuid: string): Node {
   return node
 }
 
-function render(node: Node, wanted: string | undefined, prefix = '', childPrefix = ''): string[] {
+function render(node: Node, highlighted: string | undefined, prefix = '', childPrefix = ''): string[] {
   const { uuid, name, version, state } = node
   const image = { uuid, name: name ?? '', version: version ?? '' }
-  const label = name === undefined ? '(not here)' : `${cellOf(image, 'name')} ${cellOf(image, 'version')}`
-  const mark = uuid === wanted ? ' ←' : ''
+  const label =
+    name === undefined ? '(not on this server)' : `${cellOf(image, 'name')} ${cellOf(image, 'version')}`
+  const pointer = uuid === highlighted ? ' ←' : ''
   const note = state !== undefined && state !== 'active' ? ` (${state})` : ''
-  const line = `${prefix}${uuid === wanted ? bold(label) : label}  ${dim(uuid)}${note}${mark}`
+  const line = `${prefix}${uuid === highlighted ? bold(label) : label}  ${dim(uuid)}${note}${pointer}`
   return [
     line,
     ...node.children.flatMap((child, index) => {
       const isLast = index === node.children.length - 1
       const [own, below] = isLast ? ['└─ ', '   '] : ['├─ ', '│  ']
-      return render(child, wanted, childPrefix + own, childPrefix + below)
+      return render(child, highlighted, childPrefix + own, childPrefix + below)
     }),
   ]
 }

@@ -235,7 +235,7 @@ test('--repair moves aside what nothing needs, deletes nothing and leaves the re
   // What it cannot repair it says, and what another image is made from is as broken as before.
   writeFileSync(manifestOf(origin.uuid), '')
   const again = await check(server, '--repair')
-  expect(again.stdout).toContain('moved what nothing needs to')
+  expect(again.stdout).toContain('moved unused files to')
   const after = await check(server)
   expect(after.code).toBe(1)
   expect(after.stdout).toMatch(/origin +its origin/)
@@ -278,6 +278,6 @@ test('check of a data directory that is not there says so and makes none', async
   rmSync(server.datadir, { recursive: true })
   const { code, stderr } = await check(server)
   expect(code).toBe(1)
-  expect(stderr).toContain('there is no such directory')
+  expect(stderr).toContain('no such directory')
   expect(existsSync(server.datadir)).toBe(false)
 })

@@ -70,7 +70,7 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
     child.kill(signal)
     const code = await ended
     if (signal === 'SIGINT') {
-      expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('the server goes on') })
+      expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('the server continues') })
     }
     sendRest!()
     const state = async () => (await call(server, 'GET', `/images/${manifest.uuid}`)).body.state

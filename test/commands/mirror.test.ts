@@ -115,7 +115,7 @@ test('a run that was interrupted, and then killed, goes on where it ended, to th
 test('mistakes are told, each with its exit code', async () => {
   const server = await startServer()
   const none = await program(['mirror', '-c', server.configPath])
-  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('it names no mirrors') })
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('names no mirrors') })
   const { folder, mirror } = prepare({ url: 'http://127.0.0.1:1' })
   const other = await mirror('--source', 'http://nobody/')
   expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('no mirror of http://nobody/') })
@@ -123,7 +123,7 @@ test('mistakes are told, each with its exit code', async () => {
   const nowhere = prepare({ url: 'http://127.0.0.1:1' }, { datadir: join(folder, 'none') })
   expect(await nowhere.mirror()).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('there is no such directory'),
+    stderr: expect.stringContaining('no such directory'),
   })
   const unknown = await cli(server, ['mirror', '--source', 'http://nobody/'])
   expect(unknown).toMatchObject({ code: 3, stderr: expect.stringContaining('ResourceNotFound') })

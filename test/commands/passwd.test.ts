@@ -64,6 +64,6 @@ needs('script', 'bsdutils')('on a terminal it asks twice and shows nothing of th
 needs('script', 'bsdutils')('on a terminal two passwords that differ make no hash', async () => {
   const { code, shown } = await typeInto({ 'Password: ': 's4711', 'Once more: ': 's4712' })
   expect(code).toBe(1)
-  expect(shown).toContain('imgapi: the two are not the same')
+  expect(shown).toContain('imgapi: the passwords differ')
   expect(shown).not.toMatch(HASH)
 })
