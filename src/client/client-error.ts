@@ -1,6 +1,7 @@
 import type { FieldError } from '../images/errors.ts'
 
-export interface Failure {
+/** The properties of a ClientError. */
+export interface FailureDetails {
   message: string
   /** The code of the server, or of the system: `ECONNREFUSED`. */
   code: string
@@ -26,7 +27,7 @@ export class ClientError extends Error {
   readonly url: string
   readonly body: string | undefined
 
-  constructor(failure: Failure, cause?: unknown) {
+  constructor(failure: FailureDetails, cause?: unknown) {
     super(failure.message, { cause })
     this.code = failure.code
     this.status = failure.status
@@ -42,6 +43,7 @@ export class ClientError extends Error {
   }
 }
 
+/** The request that failed. */
 export interface RequestInfo {
   method: string
   url: string

@@ -11,6 +11,7 @@ import { Progress } from './progress.ts'
 
 /** Commands that use a server: they share the flags for server and credentials, progress, and readable errors. */
 
+/** The flags of every command that uses a server. */
 export const GLOBAL_ARGS = {
   url: {
     type: 'string',
@@ -31,6 +32,7 @@ export const GLOBAL_ARGS = {
   quiet: { type: 'boolean', alias: 'q', description: 'suppress progress and status messages' },
 } as const satisfies Args
 
+/** The environment of a running command. */
 export interface Context {
   client: ImgapiClient
   progress: Progress

@@ -18,6 +18,7 @@ export const COLUMNS = [...FIELD_NAMES, ...Object.keys(DERIVED)]
 /** Prefixes of nested fields: `requirements.brand`, `tags.role`. */
 const OBJECTS = /^(requirements|tags|tag|traits)\./
 
+/** Returns whether the name is a column, or a field of an object. */
 export const isColumn = (name: string) => COLUMNS.includes(name) || OBJECTS.test(name)
 
 /** Parses `uuid,name`. Throws UsageError. */

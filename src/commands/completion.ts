@@ -4,6 +4,7 @@ import { type Arg, aliasesOf, type Command, command, UsageError } from './comman
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const
 
+/** Makes the completion command. `commands` is a function because its result includes this command. */
 export const completionFor = (commands: () => Record<string, Command>): Command =>
   command({
     meta: { name: 'completion', description: 'Print the shell code that completes commands and flags' },

@@ -14,6 +14,7 @@ export function bytes(count: number): string {
   return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${UNITS[unit]}`
 }
 
+/** Formats a rate: `1.50 MiB/s`. */
 export const rate = (bytesPerSecond: number) => `${bytes(Math.max(0, bytesPerSecond))}/s`
 
 /** Formats seconds: `7.0 s`, `2:05`, `1:02:05`. */

@@ -48,6 +48,7 @@ function manifestsAt(path: string): string[] {
   return names.map(name => join(path, name))
 }
 
+/** Throws FailedError if the file cannot be read. */
 function readManifestText(path: string): string {
   try {
     return readText(path)

@@ -6,6 +6,7 @@ import { bytes, duration, rate } from './format.ts'
  * one at the end; nothing with `--quiet`.
  */
 
+/** A transfer that is shown until finish or fail is called. */
 export interface Transfer {
   /** Sets the number of bytes done. */
   update(done: number): void
@@ -149,16 +150,18 @@ class Meter {
     return this.total === 0 ? 1 : Math.min(1, this.done / this.total)
   }
 
+  /** Describes a running transfer: share, bytes, rate, time left. */
   describe(): string {
     const left = this.#rate > 0 ? `, ${duration((this.total - this.done) / this.#rate)} left` : ''
     const percent = `${Math.floor(this.share * 100)}%`
     return `${percent}, ${bytes(this.done)} of ${bytes(this.total)}, ${rate(this.#rate)}${left}`
   }
 
+  /** Describes a finished transfer: bytes, duration, rate. */
   summary(): string {
     const seconds = ((this.#ended ?? this.#now()) - this.#started) / 1000
     const moved = this.done - this.#from
-    const resumed = this.#from > 0 ? ` (${bytes(this.#from)} were there)` : ''
+    const resumed = this.#from > 0 ? ` (${bytes(this.#from)} resumed)` : ''
     const speed = seconds >= 0.01 && moved > 0 ? `, ${rate(moved / seconds)}` : ''
     return `${bytes(this.total)}${resumed} in ${duration(seconds)}${speed}`
   }
@@ -172,7 +175,7 @@ interface Payload {
 
 const BAR = 20
 
-/** Label, bar and figures on one line, whatever the width: the label gives way first, then the bar. */
+/** Renders label, bar and figures on one line. If it is too narrow, the label is shortened, then the bar is dropped. */
 export function renderBar(
   _options: Options,
   { maxWidth = 80 }: Params & { maxWidth?: number },

@@ -8,8 +8,8 @@ import { type Context, clientCommand } from './client-command.ts'
 import { EXIT, FailedError, UsageError } from './command.ts'
 import { explain } from './explain.ts'
 
-/** Uploads at once, of a folder. */
-const AT_ONCE = 3
+/** Images of a folder that are uploaded at the same time. */
+const CONCURRENCY = 3
 
 export const publish = clientCommand({
   meta: { name: 'publish', description: 'Import, upload and activate an image, or every image of a folder' },
@@ -74,6 +74,7 @@ const asFailure = (error: unknown) => {
 
 const plan = (manifest: string, file?: string) => planFor(manifest, file).catch(asFailure) as Promise<Plan>
 
+/** Checks, uploads and activates one image. Throws FailedError, ClientError and WrongFileError. */
 async function publishOne(context: Context, { manifestPath, ...rest }: Plan): Promise<Result> {
   const { client, progress, signal, say } = context
   const { uuid, file, manifest, advice } = rest
@@ -113,7 +114,7 @@ async function publishFolder(context: Context, folder: string, verbose: boolean)
     results.push({ manifest, outcome: 'failed', error: shown })
   }
   const plans = await plansOf(folder, fail)
-  const queue = new PQueue({ concurrency: AT_ONCE })
+  const queue = new PQueue({ concurrency: CONCURRENCY })
   const running = new Map<string, Promise<boolean>>()
   const start = (one: Plan, path: readonly string[] = []): Promise<boolean> => {
     const known = running.get(one.uuid)
@@ -144,6 +145,7 @@ async function publishFolder(context: Context, folder: string, verbose: boolean)
   return results
 }
 
+/** Plans the images of a folder; reports those that cannot be published to `fail`. */
 async function plansOf(folder: string, fail: (manifest: string, error: unknown) => void): Promise<Plan[]> {
   if (!statSync(folder).isDirectory())
     throw new UsageError(`${folder}: not a folder; name a manifest with -m`)

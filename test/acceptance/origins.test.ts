@@ -91,7 +91,7 @@ test('a circle of origins that is there at the start is reported, served, and en
       'a bundle',
       cli(server, ['bundle', 'create', `${folder}/circle.tar`, first!]),
     )
-    expect(collected).toMatchObject({ code: 1, stderr: expect.stringContaining('are a circle') })
+    expect(collected).toMatchObject({ code: 1, stderr: expect.stringContaining('form a cycle') })
     expect((await call(server, 'DELETE', `/images/${first}`)).status).toBe(422)
     expect((await answered('the repair', setOrigin(server, first!, null))).status).toBe(200)
     // From now on it is like any other.

@@ -124,7 +124,9 @@ test('acl, icons and channels can be changed', async () => {
   const account = uuid()
   const shared = await done(cli(server, ['acl', 'add', image.uuid, account]))
   expect(shared.stdout).toContain(`is shared with ${account}`)
-  expect((await done(cli(server, ['acl', 'remove', image.uuid, account]))).stdout).toContain('with no account')
+  expect((await done(cli(server, ['acl', 'remove', image.uuid, account]))).stdout).toContain(
+    'with no account',
+  )
   const icon = join(server.folder, 'icon')
   writeFileSync(icon, Buffer.from([0x89, 0x50, 0x4e, 0x47, 1, 2, 3]))
   await done(cli(server, ['add-icon', image.uuid, '-f', icon]))

@@ -8,6 +8,7 @@ export const README = 'README.txt'
 export const SUMS = 'SHA1SUMS'
 export const MANIFEST_ENDING = '.imgmanifest'
 
+/** A file of an image in a bundle; `index` is its position in the manifest. */
 export interface BundledFile extends RemoteFile {
   /** Its name in the bundle. */
   name: string
@@ -15,6 +16,7 @@ export interface BundledFile extends RemoteFile {
   index: number
 }
 
+/** An image in a bundle: its manifest and its files, with their names. */
 export interface BundledImage {
   manifest: RemoteImage
   manifestName: string

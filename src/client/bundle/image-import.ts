@@ -7,7 +7,8 @@ import { BundleError } from './bundle-error.ts'
 import { type BundledFile, filesOf } from './contents.ts'
 import { verifier } from './verify.ts'
 
-export type Imported = 'imported' | 'completed' | 'already there'
+/** What an import did: created the image, completed an unfinished one, or only verified the bundle. */
+export type ImportOutcome = 'imported' | 'completed' | 'already there'
 
 export interface ImportHooks {
   signal: AbortSignal
@@ -98,7 +99,7 @@ export class ImageImport {
   }
 
   /** Activates the image, unless it is active. Throws ClientError. */
-  async finish(): Promise<Imported> {
+  async finish(): Promise<ImportOutcome> {
     if (this.#before && isActivated(this.#before)) return 'already there'
     await this.#client.act(this.image.uuid, 'activate')
     return this.#before ? 'completed' : 'imported'

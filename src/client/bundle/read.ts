@@ -9,13 +9,13 @@ import type { ImgapiClient } from '../client.ts'
 import type { RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
 import { type BundledFile, filesOf, MANIFEST_ENDING, README, SUMS } from './contents.ts'
-import { ImageImport, type Imported, type ImportHooks } from './image-import.ts'
+import { ImageImport, type ImportHooks, type ImportOutcome } from './image-import.ts'
 
 /** Bytes; a manifest has a few kilobytes. */
 const LARGEST_TEXT = 10 * 1024 * 1024
 
 export interface ReadHooks extends ImportHooks {
-  onImage(image: RemoteImage, result: Imported): void
+  onImage(image: RemoteImage, result: ImportOutcome): void
 }
 
 /**

@@ -1,3 +1,4 @@
+/** A problem of a manifest and its remedy. */
 export interface Finding {
   /** With an error servers refuse the manifest, or hosts cannot install the image. */
   level: 'error' | 'warning'

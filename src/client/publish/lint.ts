@@ -11,16 +11,17 @@ import { fixFor } from './fixes.ts'
 
 /** Checks a manifest without a server; each finding says how to correct it. */
 
-export interface Linted {
+export interface LintResult {
   findings: Finding[]
   /** The manifest, if the text is a JSON object: without nulls, version 1 upgraded. */
   manifest?: Record<string, unknown>
 }
 
-export const hasErrors = ({ findings }: Linted) => findings.some(({ level }) => level === 'error')
+/** Returns whether a server would refuse the manifest, or hosts could not install the image. */
+export const hasErrors = ({ findings }: LintResult) => findings.some(({ level }) => level === 'error')
 
 /** Returns the findings for the text of a manifest. */
-export function lint(text: string): Linted {
+export function lint(text: string): LintResult {
   const findings: Finding[] = []
   const content = text.replace(/^\uFEFF/, '')
   if (content !== text) {

@@ -18,7 +18,9 @@ const FILE_ENDINGS = [
 const endingOf = (name: string, endings: string[]) =>
   endings.find(ending => name.endsWith(ending) && name.length > ending.length)
 
+/** Returns whether the name ends as those of manifests do. */
 export const isManifestName = (name: string) => endingOf(name, MANIFEST_ENDINGS) !== undefined
+/** Returns whether the name ends as those of image files do. */
 export const isImageFileName = (name: string) => endingOf(name, FILE_ENDINGS) !== undefined
 
 /** Returns `my-image-1.0.0` for `my-image-1.0.0.zfs.gz`, undefined for a name without a known ending. */
@@ -33,7 +35,7 @@ export interface NamedPair {
   files: string[]
 }
 
-export interface Paired {
+export interface Pairing {
   pairs: NamedPair[]
   /** Manifests without a file; not those that end in `.json`, which may be other JSON files. */
   unpairedManifests: string[]
@@ -41,7 +43,7 @@ export interface Paired {
 }
 
 /** Sorts the names of a folder into pairs and the rest. */
-export function pairNames(names: readonly string[]): Paired {
+export function pairNames(names: readonly string[]): Pairing {
   const files = new Map<string, string[]>()
   for (const name of names.filter(isImageFileName)) {
     const stem = stemOf(name)!

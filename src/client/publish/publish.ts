@@ -10,7 +10,8 @@ import { differences } from './same-image.ts'
  * interrupted attempt left is completed. If a step fails, the image that this attempt created is deleted.
  */
 
-export type Outcome = 'published' | 'completed' | 'already there'
+/** What publish did: created the image, completed an unfinished one, or found it complete. */
+export type PublishOutcome = 'published' | 'completed' | 'already there'
 
 export interface PublishHooks {
   signal: AbortSignal
@@ -23,7 +24,7 @@ export async function publish(
   plan: Plan,
   file: LocalFile,
   hooks: PublishHooks,
-): Promise<Outcome> {
+): Promise<PublishOutcome> {
   const { uuid } = plan
   const before = await client.findImage(uuid)
   if (before) return complete(client, plan, file, before, hooks)
@@ -46,7 +47,7 @@ async function complete(
   file: LocalFile,
   remote: RemoteImage,
   hooks: PublishHooks,
-): Promise<Outcome> {
+): Promise<PublishOutcome> {
   const { uuid } = plan
   const stored = remote.files?.[0]
   const hasFile = stored?.sha1 === file.sha1 && Number(stored.size) === file.size
@@ -69,6 +70,7 @@ async function complete(
   return 'completed'
 }
 
+/** Deletes the image that this attempt created. Throws PublishError, with the original error, if that fails too. */
 async function undo(client: ImgapiClient, uuid: string, error: unknown) {
   try {
     await client.deleteImage(uuid)
