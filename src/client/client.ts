@@ -199,9 +199,9 @@ export class ImgapiClient {
       return JSON.parse(body) as T
     } catch {
       const message = 'the answer is not JSON: is this an image server?'
-      const failure = answerError(info, { status: answer.statusCode, headers: answer.headers, body })
-      failure.message = message
-      throw failure
+      const error = answerError(info, { status: answer.statusCode, headers: answer.headers, body })
+      error.message = message
+      throw error
     }
   }
 

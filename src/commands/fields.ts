@@ -35,8 +35,8 @@ function setField(fields: Record<string, unknown>, name: string, text: string) {
     return
   }
   if (!isFieldName(name)) {
-    const meant = similarField(name)
-    throw new UsageError(`${name}: no such field${meant ? `; is it ${meant}?` : ''}`)
+    const suggestion = similarField(name)
+    throw new UsageError(`${name}: no such field${suggestion ? `; is it ${suggestion}?` : ''}`)
   }
   // An empty value removes the field.
   fields[name] = text === '' ? null : TEXT_FIELDS.includes(name) ? text : parseValue(text)

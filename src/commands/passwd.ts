@@ -18,6 +18,6 @@ export const passwd = command({
 
 async function askTwice(): Promise<string> {
   const password = await ask('Password: ')
-  if ((await ask('Once more: ')) !== password) throw new FailedError('the passwords differ')
+  if ((await ask('Repeat password: ')) !== password) throw new FailedError('the passwords differ')
   return password
 }

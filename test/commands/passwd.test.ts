@@ -55,14 +55,14 @@ async function typeInto(answers: Record<string, string>): Promise<{ code: number
 }
 
 needs('script', 'bsdutils')('on a terminal it asks twice and shows nothing of the password', async () => {
-  const { code, shown } = await typeInto({ 'Password: ': 's4711', 'Once more: ': 's4711' })
+  const { code, shown } = await typeInto({ 'Password: ': 's4711', 'Repeat password: ': 's4711' })
   expect(code).toBe(0)
   expect(shown).not.toContain('4711')
   expect(await loginStatus(HASH.exec(shown)![0], 's4711')).toBe(200)
 })
 
 needs('script', 'bsdutils')('on a terminal two passwords that differ make no hash', async () => {
-  const { code, shown } = await typeInto({ 'Password: ': 's4711', 'Once more: ': 's4712' })
+  const { code, shown } = await typeInto({ 'Password: ': 's4711', 'Repeat password: ': 's4712' })
   expect(code).toBe(1)
   expect(shown).toContain('imgapi: the passwords differ')
   expect(shown).not.toMatch(HASH)

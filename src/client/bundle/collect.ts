@@ -18,10 +18,10 @@ export async function collect(client: ImgapiClient, uuids: readonly string[]): P
         throw new BundleError(`${client.url.href} has no image ${next}${whose}`, { isNotFound: true })
       }
       if (image.state !== undefined && image.state !== 'active' && image.state !== 'disabled') {
-        throw new BundleError(`image ${next} is not activated and could not be installed`)
+        throw new BundleError(`image ${next} is not activated: it could not be installed`)
       }
       if (chain.some(other => other.uuid === image.uuid)) {
-        throw new BundleError(`the origins of image ${uuid} form a cycle; it could not be installed`)
+        throw new BundleError(`the origins of image ${uuid} form a cycle: it could not be installed`)
       }
       if (chain.push(image) > LONGEST_CHAIN) throw new BundleError(`image ${uuid} has too many origins`)
       next = image.origin

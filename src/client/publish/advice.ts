@@ -44,9 +44,9 @@ function onWhole(given: Manifest, manifest: Manifest): Finding[] {
 const IGNORED = new Set(['activated', 'expires_at', '_imgapi'])
 
 function unknownField(key: string): Finding {
-  const meant = similarField(key)
-  return meant
-    ? error(key, `is not a manifest field; "${meant}" is`, `rename it to "${meant}"`)
+  const suggestion = similarField(key)
+  return suggestion
+    ? error(key, `is not a manifest field; "${suggestion}" is`, `rename it to "${suggestion}"`)
     : warning(key, 'is not a manifest field', 'remove it, or put it under "tags"')
 }
 
@@ -62,7 +62,7 @@ function onNumbers(given: Manifest): Finding[] {
       ? [
           warning(
             field,
-            'is text, not a number; older servers and hosts reject it',
+            'is text, not a number; older servers and hosts may reject it',
             `write ${value} without quotes`,
           ),
         ]
@@ -159,8 +159,8 @@ function onFile(file: unknown, at: string): Finding[] {
 
 function compressionFix(value: unknown): string {
   const known: Record<string, string> = { gz: 'gzip', bz2: 'bzip2', bzip: 'bzip2', lzma: 'xz' }
-  const meant = typeof value === 'string' ? known[value.toLowerCase()] : undefined
-  if (meant) return `write "${meant}"`
+  const suggestion = typeof value === 'string' ? known[value.toLowerCase()] : undefined
+  if (suggestion) return `write "${suggestion}"`
   return `write one of ${COMPRESSIONS.join(', ')}; hosts support no other`
 }
 

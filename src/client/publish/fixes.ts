@@ -112,8 +112,8 @@ function fixWords(field: string, value: unknown, bad: RegExp, longest: number): 
 
 function fixType(value: unknown): string {
   const known: Record<string, string> = { lx: 'lx-dataset', kvm: 'zvol', bhyve: 'zvol', zone: 'zone-dataset' }
-  const meant = isText(value) ? (known[value.toLowerCase()] ?? closest(value, TYPES)) : undefined
-  return meant ? `write "type": "${meant}"` : `write one of ${TYPES.join(', ')}`
+  const suggestion = isText(value) ? (known[value.toLowerCase()] ?? closest(value, TYPES)) : undefined
+  return suggestion ? `write "type": "${suggestion}"` : `write one of ${TYPES.join(', ')}`
 }
 
 function fixOs(value: unknown): string {
@@ -131,8 +131,8 @@ function fixOs(value: unknown): string {
     omnios: 'illumos',
     plan9: 'other',
   }
-  const meant = isText(value) ? (known[value.toLowerCase()] ?? closest(value, OSES)) : undefined
-  return meant ? `write "os": "${meant}"` : `write one of ${OSES.join(', ')}`
+  const suggestion = isText(value) ? (known[value.toLowerCase()] ?? closest(value, OSES)) : undefined
+  return suggestion ? `write "os": "${suggestion}"` : `write one of ${OSES.join(', ')}`
 }
 
 const closest = (value: string, values: readonly string[]) =>
