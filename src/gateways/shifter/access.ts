@@ -3,28 +3,30 @@ import { runProgram } from './programs.ts'
 import type { Acl, ImageRecord } from './record.ts'
 import type { Session } from './session.ts'
 
-/** Who may do what. */
+/** Access rules: admins, importers and the users of private images. */
 
-const GROUPS_KEPT = 60_000
+/** Milliseconds for which the groups of a user are cached. */
+const GROUPS_TTL = 60_000
+/** Milliseconds for the program `id`. */
 const TIMEOUT = 10_000
 
-/** The groups of a user on this host. Those who are not known here have none. */
+/** Looks up the groups of users on this host. Unknown users have none. */
 export class Groups {
-  readonly #found = new Map<number, { groups: Promise<number[]>; until: number }>()
+  readonly #cache = new Map<number, { groups: Promise<number[]>; until: number }>()
 
   of(uid: number): Promise<number[]> {
-    const known = this.#found.get(uid)
+    const known = this.#cache.get(uid)
     if (known && known.until > Date.now()) return known.groups
-    for (const [other, { until }] of this.#found) if (until <= Date.now()) this.#found.delete(other)
+    for (const [other, { until }] of this.#cache) if (until <= Date.now()) this.#cache.delete(other)
     const groups = runProgram('id', ['-G', String(uid)], { timeout: TIMEOUT }).then(({ code, stdout }) =>
       code === 0 ? stdout.trim().split(/\s+/).map(Number) : [],
     )
-    this.#found.set(uid, { groups, until: Date.now() + GROUPS_KEPT })
+    this.#cache.set(uid, { groups, until: Date.now() + GROUPS_TTL })
     return groups
   }
 }
 
-/** A private image is for those in its lists; with empty ones it is for nobody. */
+/** Returns whether a user may read an image. A private image is for the users in its lists; empty lists admit no user. */
 export async function mayRead(session: Session, record: ImageRecord, groups: Groups): Promise<boolean> {
   if (!record.isPrivate) return true
   const { uid, gid } = session
@@ -41,8 +43,8 @@ export const isAdmin = ({ user }: Session, system: string, { Platforms }: ImageM
 export const mayImport = ({ user }: Session, { ImportUsers }: ImageManager) =>
   ImportUsers === 'all' || (ImportUsers !== 'none' && ImportUsers.includes(user))
 
-/** Those who are asked for, and the one who asks. An empty list stays empty. */
-export function withAsker({ userACL, groupACL }: Acl, { uid, gid }: Session): Acl {
+/** Adds the caller to both lists; an empty list stays empty. */
+export function withCaller({ userACL, groupACL }: Acl, { uid, gid }: Session): Acl {
   return { userACL: including(userACL, uid), groupACL: including(groupACL, gid) }
 }
 
@@ -56,7 +58,7 @@ export const isSameAcl = (a: Acl, { userACL, groupACL }: Access) =>
 
 type Access = Pick<ImageRecord, 'isPrivate' | 'userACL' | 'groupACL'>
 
-/** Whom an image is for that may be used under several names: everybody who may use one of them. */
+/** Joins the access of an image's names: the users of any of them. Public if one of them is. */
 export function joinAccess(all: readonly Access[]): Access {
   if (all.some(({ isPrivate }) => !isPrivate)) return { isPrivate: false, userACL: [], groupACL: [] }
   const acls = all.map(aclOf)
@@ -70,11 +72,11 @@ const isSameSet = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every(member => b.includes(member))
 
 /**
- * The lists of an image that was fetched with somebody's credentials. Without a wish they stay as they were, and
- * whoever has shown that the registry lets them in comes in; nobody else ever does.
+ * Returns the lists of an image that was fetched with the caller's credentials: the requested ones, or without a
+ * request those of the record before and the caller, whom the registry has admitted.
  */
-export function privateAcl(wish: Acl, uid: number | undefined, before: ImageRecord | undefined): Acl {
-  if (wish.userACL.length > 0 || wish.groupACL.length > 0) return wish
+export function privateAcl(requested: Acl, uid: number | undefined, before: ImageRecord | undefined): Acl {
+  if (requested.userACL.length > 0 || requested.groupACL.length > 0) return requested
   const known = before?.isPrivate ? aclOf(before) : undefined
   const users = [...(known?.userACL ?? []), ...(uid === undefined ? [] : [uid])]
   return { userACL: [...new Set(users)], groupACL: known?.groupACL ?? [] }

@@ -6,7 +6,7 @@ import { createRouter } from '../../http/router.ts'
 import type { Handler } from '../../http/server.ts'
 import type { ImgapiError } from '../../images/errors.ts'
 import type { ShifterContext } from './context.ts'
-import { Refusal } from './errors.ts'
+import { HttpError } from './errors.ts'
 import { OPERATIONS } from './operations.ts'
 import { renderJson } from './record.ts'
 import type { Requests } from './requests.ts'
@@ -42,15 +42,15 @@ export function createShifterApp(context: ShifterContext, requests: Requests): H
     onUnknownPath: (exchange, path) =>
       path === '/'
         ? bytesResponse(exchange, '{lookup,pull,expire,list}', 'text/plain')
-        : renderError(exchange, new Refusal(404, `Requested URL ${path} not found`)),
+        : renderError(exchange, new HttpError(404, `Requested URL ${path} not found`)),
   })
 }
 
 /** What goes wrong here is told to the log alone. */
 function renderError(exchange: Exchange, error: ImgapiError): Response {
   const { incoming } = exchange
-  const reason = error instanceof Refusal ? error.reason : undefined
-  const isOwn = error.status >= 500 && !(error instanceof Refusal)
+  const reason = error instanceof HttpError ? error.reason : undefined
+  const isOwn = error.status >= 500 && !(error instanceof HttpError)
   const status = isOwn ? 500 : error.status
   const message = isOwn
     ? `internal error; the log of the gateway has it under request id ${exchange.id}`
@@ -62,10 +62,10 @@ function renderError(exchange: Exchange, error: ImgapiError): Response {
   return jsonResponse(exchange, renderJson(body), { status, headers: error.headers })
 }
 
-/** Throws Refusal: nothing is told to those whom the system does not know. */
+/** Throws HttpError: nothing is told to those whom the system does not know. */
 async function sessionOf({ incoming }: Exchange, system: string, context: ShifterContext): Promise<Session> {
   const { authentication } = incoming.headers
-  const refuse = (reason: string) => new Refusal(404, 'Bad session or system', reason)
+  const refuse = (reason: string) => new HttpError(404, 'Bad session or system', reason)
   if (!context.platforms.has(system)) throw refuse('there is no such system')
   if (typeof authentication !== 'string') throw refuse('the header "authentication" is missing')
   try {

@@ -24,7 +24,7 @@ export interface ShifterContext {
   /** Folder of files that are being made. */
   expand: string
   /** Work on one image of one system waits for each other. */
-  turns: KeyedMutex
+  mutex: KeyedMutex
   /** Where pulls wait for their turn. */
   lanes: Lanes
   /** Seconds for which a failed pull is answered as such before the same request tries again. */
@@ -59,4 +59,4 @@ export interface Registries {
 }
 
 /** The turn of an image on a system. */
-export const turnOf = (system: string, id: string) => `${system}/${id}`
+export const lockName = (system: string, id: string) => `${system}/${id}`

@@ -6,12 +6,10 @@ import { renderMeta } from './meta.ts'
 import { FILE_MODE } from './platform.ts'
 import { type ImageRecord, isSameName, metaFile } from './record.ts'
 
-/** What the runtime reads beside an image. */
-
 /**
- * Writes the meta file of an image, which has one for all of its names. The runtime does not know by which name
- * an image is used: it lets in everybody who may use one of them. `record`: READY, or about to become so. Returns
- * what of the image cannot be said in the file.
+ * Writes the meta file of an image, which the runtime reads. All names of an image share one file and the runtime
+ * does not know which name is used, so the file admits the users of all of them. `record`: READY, or about to
+ * become READY. Returns the keys of the image's config that the file cannot express.
  */
 export async function deliverMeta(
   { expand, platforms, records, withAcl }: ShifterContext,

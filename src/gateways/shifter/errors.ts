@@ -1,7 +1,7 @@
 import { ImgapiError } from '../../images/errors.ts'
 
 /** A request that is not done; the message is for the client. */
-export class Refusal extends ImgapiError {
+export class HttpError extends ImgapiError {
   /** More than the original gateway says. */
   readonly reason: string | undefined
 

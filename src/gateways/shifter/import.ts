@@ -1,4 +1,4 @@
-import { type ShifterContext, turnOf } from './context.ts'
+import { lockName, type ShifterContext } from './context.ts'
 import { deliverMeta } from './deliver-meta.ts'
 import { commit } from './names.ts'
 import { enter } from './pull.ts'
@@ -10,14 +10,14 @@ import { type ImageRecord, imageFile, isSameName } from './record.ts'
 export const importFile = ({ key }: ImageRecord) => `import-${key}`
 
 export async function importImage(context: ShifterContext, record: ImageRecord, signal: AbortSignal) {
-  const { records, platforms, groups, turns } = context
+  const { records, platforms, groups, mutex } = context
   const { system, work } = record
   const platform = platforms.get(system)!
   await enter(context, record, 'HASHING', 'Hashing image')
   const { uid, gid, filepath, userACL, groupACL } = work!
   const reader = { uid, gid, groups: uid === undefined ? [] : await groups.of(uid) }
   const { id, version } = await platform.copyIn(filepath!, importFile(record), reader, signal)
-  await turns.run(turnOf(system, id), async () => {
+  await mutex.run(lockName(system, id), async () => {
     signal.throwIfAborted()
     const other = records.readyById(system, id).find(({ format }) => format !== record.format)
     if (other && !isSameName(other, record)) {

@@ -94,7 +94,7 @@ function createShifterContext(
     authenticate: Authentication === 'mock' ? authenticateMock : authenticateMunge(config),
     log,
     expand,
-    turns: new KeyedMutex(),
+    mutex: new KeyedMutex(),
     lanes: new Lanes(config.WorkerThreads, pullTimeout),
     retryAfter,
     withLabels: labels ?? Boolean(process.env.ENABLE_LABELS),

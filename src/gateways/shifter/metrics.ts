@@ -28,7 +28,7 @@ export type MetricsRow = z.output<typeof Row>
 export class Metrics {
   readonly #path: string
   #rows: MetricsRow[]
-  readonly #turns = new KeyedMutex()
+  readonly #mutex = new KeyedMutex()
   #written: number
 
   constructor(path: string) {
@@ -43,7 +43,7 @@ export class Metrics {
     const row = { user, uid, system, type, tag, id, time: now() }
     this.#rows.push(row)
     if (this.#rows.length >= 2 * MOST_ROWS) this.#rows = this.#rows.slice(-MOST_ROWS)
-    await this.#turns.run('', async () => {
+    await this.#mutex.run('', async () => {
       if (++this.#written >= 2 * MOST_ROWS) await this.#rewrite()
       else await appendFile(this.#path, `${JSON.stringify(row)}\n`, { mode: 0o600 })
     })

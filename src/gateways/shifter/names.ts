@@ -2,33 +2,34 @@ import type { ShifterContext } from './context.ts'
 import { type ImageRecord, isSameName, now } from './record.ts'
 
 /**
- * A name (system, type and tag) and an image together have one record, which says whom the image is for under this
- * name. Records of one image share its files. When a name gets another image, its record of the old one stays for a
- * while without the name.
+ * The records of names. A name (system, type and tag) and an image together have one record, with the users and
+ * groups that may use the image under this name. Records of one image share its files. When a name gets another
+ * image, the record of the old one stays without a name until it expires.
  */
 
 type Tools = Pick<ShifterContext, 'records' | 'config'>
 
-/** Makes finished work READY under its name. An image that had the name before loses it. */
+/** Makes finished work READY under its name. The image that had the name before loses it. */
 export async function commit({ records, config }: Tools, record: ImageRecord, message: string) {
   const { key, system, type, pulltag, id } = record
   const named = records.ready({ system, type, tag: pulltag })
   const known = records.readyById(system, id!).find(other => isSameName(other, record))
-  const kept = await records.update(known?.key ?? key, ({ key: own, tags, expiration }) => ({
+  const committed = await records.update(known?.key ?? key, ({ key: own, tags, expiration }) => ({
     ...record,
     ...{ key: own, status: 'READY', tags: [pulltag], lastPull: now(), message, work: undefined },
     expiration: tags.length > 0 ? expiration : undefined,
   }))
-  // Somebody may have removed it meanwhile.
-  const isThere = named !== undefined && named.key !== kept.key && records.find(named.key) !== undefined
-  if (isThere) await loseName({ records, config }, named)
+  // The record may have been removed during the update.
+  const isReplaced =
+    named !== undefined && named.key !== committed.key && records.find(named.key) !== undefined
+  if (isReplaced) await loseName({ records, config }, named)
   for (const failure of records.failures({ system, type, tag: pulltag })) await records.remove(failure.key)
   if (known) await records.remove(key)
 }
 
 /**
- * At a start: gives each name a record of its own. In earlier versions one record had all names of an image. A
- * crash may have left a name with two records: the later one keeps it.
+ * Gives each name a record of its own; called at the start. In earlier versions one record had all names of an
+ * image. After a crash a name may have two records: the later one keeps it.
  */
 export async function settleNames({ records, config }: Tools) {
   for (const { key, ...record } of records.all()) {
@@ -47,14 +48,14 @@ export async function settleNames({ records, config }: Tools) {
   }
 }
 
-/** Nobody looks it up by the name any more, but jobs that run may use the image by its id. */
+/** Removes the name of a record and lets it expire later, because running jobs may use the image by its id. */
 const loseName = ({ records, config }: Tools, { key }: ImageRecord) =>
   records.update(key, ({ expiration }) => ({
     tags: [],
     expiration: expiration ?? now() + config.ImageExpirationTimeout,
   }))
 
-/** As clients see records: the names of an image are together where it is for the same people under each of them. */
+/** Merges records as clients see them: names of one image that the same users may use become one record. */
 export function mergeNames(all: readonly ImageRecord[]): ImageRecord[] {
   const merged = new Map<string, ImageRecord>()
   for (const record of all) {

@@ -1,5 +1,5 @@
 import type { Route } from '../../http/router.ts'
-import { Refusal } from './errors.ts'
+import { HttpError } from './errors.ts'
 import { parseAcl, parseImport, parseLimit } from './parameters.ts'
 import { Seconds, toWire } from './record.ts'
 import type { Requests } from './requests.ts'
@@ -44,7 +44,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Returns the record of an image that is ready.',
     run: async (requests, { session, ...image }) => {
       const record = await requests.lookup(session, image)
-      if (!record) throw new Refusal(404, 'image not found')
+      if (!record) throw new HttpError(404, 'image not found')
       return toWire(record, session)
     },
   },

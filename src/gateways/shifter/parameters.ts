@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Refusal } from './errors.ts'
+import { HttpError } from './errors.ts'
 import type { Acl } from './record.ts'
 import type { ImportRequest } from './requests.ts'
 
@@ -22,25 +22,25 @@ const Ids = z
 const Lists = z.object({ allowed_uids: Ids, allowed_gids: Ids })
 const Import = z.object({ filepath: z.string().min(1), format: z.string().min(1) })
 
-/** Throws Refusal. */
+/** Throws HttpError. */
 export function parseAcl(body: unknown): Acl {
   const result = Lists.safeParse(body ?? {})
   if (!result.success) {
-    throw new Refusal(400, 'allowed_uids and allowed_gids must be numbers with commas between them')
+    throw new HttpError(400, 'allowed_uids and allowed_gids must be numbers with commas between them')
   }
   return { userACL: result.data.allowed_uids, groupACL: result.data.allowed_gids }
 }
 
-/** Throws Refusal. */
+/** Throws HttpError. */
 export function parseImport(body: unknown): ImportRequest {
   const result = Import.safeParse(body ?? {})
-  if (!result.success) throw new Refusal(400, 'filepath and format are required')
+  if (!result.success) throw new HttpError(400, 'filepath and format are required')
   return result.data
 }
 
-/** Throws Refusal. */
+/** Throws HttpError. */
 export function parseLimit(text: string | null): number {
   const limit = text === null ? 10 : Number(text)
-  if (!/^\d{1,9}$/.test(text ?? '10')) throw new Refusal(400, 'limit must be a number')
+  if (!/^\d{1,9}$/.test(text ?? '10')) throw new HttpError(400, 'limit must be a number')
   return Math.min(limit, MOST_ROWS)
 }

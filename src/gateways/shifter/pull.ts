@@ -2,7 +2,7 @@ import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LeftOut } from '../../layers/merge-layers.ts'
 import { privateAcl } from './access.ts'
-import { type FoundImage, type ShifterContext, turnOf } from './context.ts'
+import { type FoundImage, lockName, type ShifterContext } from './context.ts'
 import { deliverMeta } from './deliver-meta.ts'
 import { checkFree } from './disk.ts'
 import { type ImageLocation, locate } from './image-name.ts'
@@ -61,7 +61,7 @@ async function makeReady(
   signal: AbortSignal,
 ) {
   const { withLabels } = context
-  await context.turns.run(turnOf(record.system, found.id), async () => {
+  await context.mutex.run(lockName(record.system, found.id), async () => {
     signal.throwIfAborted()
     const acl = aclFor(context, record, found)
     const known = await context.records.update(record.key, () => ({

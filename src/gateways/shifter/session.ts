@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** Who asks, as the credential in the header `authentication` says. */
+/** The user of a request, from the credential in the header `authentication`. */
 export interface Session {
   user: string
   uid?: number | undefined
@@ -8,20 +8,20 @@ export interface Session {
   tokens: Tokens
 }
 
-/** Registry logins, `user:password` by the name of a Location; `default` is for those that are not named. */
+/** Registry logins: `user:password` by the name of a Location; `default` is for all others. */
 export type Tokens = Readonly<Record<string, string>>
 
-/** A credential that does not count; the message is for the one who sent it. */
+/** A credential that is not valid; the message is for the client. */
 export class BadCredential extends Error {
   override readonly name = 'BadCredential'
 }
 
-/** KeyedMutex a credential for a system into a session. Throws BadCredential. */
+/** Verifies a credential for a system and returns its session. Throws BadCredential. */
 export type Authenticate = (credential: string, system: string) => Promise<Session>
 
 const Payload = z.object({ authorized_locations: z.record(z.string(), z.string()).optional() })
 
-/** What a client put into its credential: nothing, or JSON with its registry logins. */
+/** Parses the payload of a credential: nothing, or JSON with registry logins. Throws BadCredential. */
 export function parsePayload(text: string): Tokens {
   if (text.trim() === '') return {}
   let payload: unknown
@@ -31,7 +31,7 @@ export function parsePayload(text: string): Tokens {
     throw new BadCredential('the payload of the credential is not JSON')
   }
   const result = Payload.safeParse(payload)
-  if (!result.success) throw new BadCredential('the payload of the credential is not understood')
+  if (!result.success) throw new BadCredential('the payload of the credential is not valid')
   return { ...result.data.authorized_locations }
 }
 
@@ -45,8 +45,8 @@ export const credentialsFor = (tokens: Tokens, location: string): string | undef
 const isNumber = (text: string) => /^\d{1,9}$/.test(text)
 
 /**
- * For trials: `good:user:group[:payload[:uid:gid]]`, believed as it is. The payload is percent-encoded, as it
- * has colons.
+ * Accepts `good:user:group[:payload[:uid:gid]]` without proof, for trials. The payload is percent-encoded,
+ * because it has colons.
  */
 export const authenticateMock: Authenticate = async credential => {
   const [good, user, , payload = '', uid, gid, ...rest] = credential.split(':')

@@ -52,7 +52,7 @@ test('a pull that was running at three crashes fails with that reason', async ()
   const record = (await postPull(gateway, TAG)).body
   expect(record).toMatchObject({
     status: 'FAILURE',
-    status_message: 'the server ended 3 times in the middle of this work: it is not taken up again',
+    status_message: 'the server ended 3 times during this work: it is not restarted',
   })
   await until('nothing is left', () => namesIn(join(gateway.server.datadir, '.shifter/expand')).length === 0)
   expect(readdirSync(imageDir)).toEqual([])
