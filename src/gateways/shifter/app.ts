@@ -12,7 +12,7 @@ import { renderJson } from './record.ts'
 import type { Requests } from './requests.ts'
 import { BadCredential, type Session } from './session.ts'
 
-/** The HTTP side: the paths of the Shifter Image Gateway, and answers in the form that its client can read. */
+/** The HTTP side of the gateway: its paths, and answers in the form that the client of Shifter reads. */
 
 /** Milliseconds for a body, which is a line of text. */
 const BODY_TIMEOUT = 30_000
@@ -46,7 +46,7 @@ export function createShifterApp(context: ShifterContext, requests: Requests): H
   })
 }
 
-/** What goes wrong here is told to the log alone. */
+/** Renders an error in the original form. The details of an internal error appear in the log only. */
 function renderError(exchange: Exchange, error: ImgapiError): Response {
   const { incoming } = exchange
   const reason = error instanceof HttpError ? error.reason : undefined
@@ -62,18 +62,18 @@ function renderError(exchange: Exchange, error: ImgapiError): Response {
   return jsonResponse(exchange, renderJson(body), { status, headers: error.headers })
 }
 
-/** Throws HttpError: nothing is told to those whom the system does not know. */
+/** Returns the session of a request. Throws the same HttpError for an unknown system and for bad credentials. */
 async function sessionOf({ incoming }: Exchange, system: string, context: ShifterContext): Promise<Session> {
   const { authentication } = incoming.headers
   const refuse = (reason: string) => new HttpError(404, 'Bad session or system', reason)
-  if (!context.platforms.has(system)) throw refuse('there is no such system')
+  if (!context.platforms.has(system)) throw refuse('unknown system')
   if (typeof authentication !== 'string') throw refuse('the header "authentication" is missing')
   try {
     return await context.authenticate(authentication, system)
   } catch (error) {
     if (!(error instanceof BadCredential)) throw error
     const { remoteAddress: address } = incoming.socket
-    context.log.warn({ address, system }, `refused from ${address}: ${error.message}`)
+    context.log.warn({ address, system }, `credential from ${address} rejected: ${error.message}`)
     throw refuse(error.message)
   }
 }

@@ -11,7 +11,7 @@ import type { ImageConfig } from './record.ts'
 import type { Records } from './records.ts'
 import type { Authenticate } from './session.ts'
 
-/** What the work of the gateway is done with. */
+/** The configuration and services that the operations of the gateway share. */
 export interface ShifterContext {
   config: ImageManager
   records: Records
@@ -21,42 +21,43 @@ export interface ShifterContext {
   metrics: Metrics | undefined
   authenticate: Authenticate
   log: Logger
-  /** Folder of files that are being made. */
+  /** Folder of the files under construction. */
   expand: string
-  /** Work on one image of one system waits for each other. */
+  /** Serializes work on one image of one system, by `lockName`. */
   mutex: KeyedMutex
-  /** Where pulls wait for their turn. */
+  /** The queues of downloads and conversions. */
   lanes: Lanes
-  /** Seconds for which a failed pull is answered as such before the same request tries again. */
+  /** Seconds for which a failed pull is reported before the same request starts it again. */
   retryAfter: number
+  /** Show the labels of images to clients. */
   withLabels: boolean
-  /** Write the lists of private images where the runtime reads them. */
+  /** Write the lists of private images to the meta files that the runtime reads. */
   withAcl: boolean
 }
 
 /** An image in a registry, before its layers are fetched. */
 export interface FoundImage {
-  /** SHA-256 of what the tag names, in hexadecimal. */
+  /** SHA-256 of the manifest that the tag names, in hexadecimal. */
   id: string
-  /** Whether it took credentials to find it. */
+  /** Whether the registry required credentials. */
   isPrivate: boolean
   config: ImageConfig
-  /** Bytes of its layers as the registry has them. */
+  /** Bytes of its layers, compressed as in the registry. */
   size: number
   /** Fetches its layers, once, until the signal of `find` fires. */
   fetch(): Promise<void>
-  /** Makes one file of squashfs of its layers, at `path`. Resolves to what of them is not in it. */
+  /** Converts its layers to one squashfs file at `path`. Resolves to the entries that the file leaves out. */
   convert(path: string, signal: AbortSignal): Promise<LeftOut>
-  /** Lets go of its layers. */
+  /** Releases its layers. */
   release(): Promise<void>
 }
 
-/** Where images come from. */
+/** The registries that images are pulled from. */
 export interface Registries {
-  /** `credentials`: `user:password`, sent only if it does not work without. Throws an error with the reason. */
+  /** Finds an image. `credentials`: `user:password`, sent only if the registry requires them. Rejects with the reason. */
   find(location: ImageLocation, credentials: string | undefined, signal: AbortSignal): Promise<FoundImage>
   close(): Promise<void>
 }
 
-/** The turn of an image on a system. */
+/** The key of an image on a system in `mutex`. */
 export const lockName = (system: string, id: string) => `${system}/${id}`

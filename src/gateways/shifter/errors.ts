@@ -1,8 +1,8 @@
 import { ImgapiError } from '../../images/errors.ts'
 
-/** A request that is not done; the message is for the client. */
+/** An error with an HTTP status and a message for the client. */
 export class HttpError extends ImgapiError {
-  /** More than the original gateway says. */
+  /** Details for the client that the original gateway does not have. */
   readonly reason: string | undefined
 
   constructor(status: number, message: string, reason?: string) {

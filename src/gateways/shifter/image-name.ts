@@ -1,17 +1,17 @@
 import { DIGEST, isTag as isReference, REPOSITORY } from '../../sources/registry/image-name.ts'
 import type { ImageManager } from './imagemanager.ts'
 
-/** Names of images, as people type them and as registries take them. */
+/** Names of images, as users type them and as registries accept them. */
 
-/** What a request is about. */
+/** The image of a request. */
 export interface ImageRequest {
   system: string
-  /** `docker`, `custom`, `id`, `local`: a space of names. */
+  /** Namespace of the tag: `docker`, `custom`, `id` or `local`. */
   type: string
   tag: string
 }
 
-/** Where an image of type docker comes from. */
+/** The place of an image of type docker in a registry. */
 export interface ImageLocation {
   /** Key of `Locations`. */
   location: string
@@ -23,17 +23,17 @@ export interface ImageLocation {
 const LONGEST_TAG = 1024
 const hasControl = (text: string) => /\p{Cc}/u.test(text)
 
-/** Whether it can be the name of an image at all. */
+/** Returns whether the text can be the name of an image. */
 export const isTag = (tag: string) => tag !== '' && tag.length <= LONGEST_TAG && !hasControl(tag)
 
-/** Without a tag `latest` is meant. A colon may be that of a registry's port, which is no tag. */
+/** Adds the tag `latest` to a name without a tag. A colon in the name of a Location belongs to its port. */
 export function withDefaultTag({ system, type, tag }: ImageRequest, config: ImageManager): ImageRequest {
   const rest = withoutLocation(tag, config).rest
   const isNamed = type !== 'docker' && type !== 'custom'
   return { system, type, tag: isNamed || rest.includes(':') ? tag : `${tag}:latest` }
 }
 
-/** The first part is a Location if it is the key of one; otherwise the default one is meant. */
+/** Splits off the first part if it is the key of a Location; otherwise returns the default Location. */
 function withoutLocation(tag: string, config: ImageManager): { location: string; rest: string } {
   const [first, ...others] = tag.split('/')
   if (others.length > 0 && Object.hasOwn(config.Locations, first!)) {
@@ -42,7 +42,7 @@ function withoutLocation(tag: string, config: ImageManager): { location: string;
   return { location: config.DefaultImageLocation, rest: tag }
 }
 
-/** Where to ask for it. Throws an error that says what is wrong with the name. */
+/** Parses a name into its Location, repository and reference. Throws an error that says what is wrong with it. */
 export function locate(tag: string, config: ImageManager): ImageLocation {
   const { location, rest } = withoutLocation(tag, config)
   const at = rest.indexOf('@')
@@ -53,22 +53,23 @@ export function locate(tag: string, config: ImageManager): ImageLocation {
   if (reference.includes('/')) {
     throw new Error(`"${rest.slice(0, rest.indexOf('/'))}" is not the key of one of the Locations`)
   }
-  if (!REPOSITORY.test(repository)) throw new Error(`"${repository}" is no name of a repository`)
+  if (!REPOSITORY.test(repository)) throw new Error(`"${repository}" is not a valid repository name`)
   if (!(at === -1 ? isReference(reference) : DIGEST.test(reference))) {
-    throw new Error(`"${reference}" is no ${at === -1 ? 'tag' : 'digest'} of an image`)
+    throw new Error(`"${reference}" is not a valid ${at === -1 ? 'tag' : 'digest'}`)
   }
   return { location, repository: withLibrary(repository, location, config), reference }
 }
 
-/** Official images have a short name on Docker Hub alone. */
+/** Completes the short names of official images, which exist on Docker Hub only. */
 function withLibrary(repository: string, location: string, config: ImageManager): string {
   const isHub = /(^|\.)docker\.io$/.test(registryUrl(location, config).hostname)
   return isHub && !repository.includes('/') ? `library/${repository}` : repository
 }
 
+/** Returns the base URL of the registry of a Location. */
 export function registryUrl(location: string, config: ImageManager): URL {
   const url = new URL(config.Locations[location]?.url ?? `https://${location}`)
-  // Known by this name everywhere, but it answers the distribution API under another.
+  // The distribution API of Docker Hub has a host name of its own.
   if (/^(index\.)?docker\.io$/.test(url.hostname)) url.hostname = 'registry-1.docker.io'
   return url
 }

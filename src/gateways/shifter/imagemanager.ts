@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { z } from 'zod'
 
-/** The gateway's own configuration, imagemanager.json, with the keys and the meanings that it has there. */
+/** The gateway's configuration file imagemanager.json, with the keys and the meanings of the original gateway. */
 
 const name = z.string({ error: 'text' }).min(1, { error: 'text that is not empty' })
-/** What would be taken for an option of ssh, or for two words. */
+/** Excludes values that ssh would read as an option or as two arguments. */
 const word = name.regex(/^[^-\s][^\s]*$/, { error: 'a word that does not begin with "-"' })
 const folder = name.refine(isAbsolute, { error: 'an absolute path' })
 const words = z.array(z.string(), { error: 'a list of texts' })
@@ -59,16 +59,16 @@ const Platform = z.discriminatedUnion('accesstype', [LocalPlatform, RemotePlatfo
   error: 'a platform whose "accesstype" is "local" or "remote"',
 })
 
-/** Keys of other programs (MongoDBURI, Broker and their like) are not missed and not minded. */
+/** Keys that only the original gateway uses (MongoDBURI, Broker) are optional and ignored. */
 export const ImageManager = z.object(
   {
     Locations: z.record(name, Location, { error: 'an object {NAME: {"url": ...}}' }),
     Platforms: z
       .record(name, Platform, { error: 'an object {SYSTEM: {"accesstype": ...}}' })
-      .refine(platforms => Object.keys(platforms).length > 0, { error: 'a platform at least' }),
+      .refine(platforms => Object.keys(platforms).length > 0, { error: 'at least one platform' }),
     DefaultImageLocation: name,
     DefaultImageFormat: z
-      .literal('squashfs', { error: '"squashfs", the only format made' })
+      .literal('squashfs', { error: '"squashfs", the only format that is supported' })
       .default('squashfs'),
     PullUpdateTimeout: seconds.default(300),
     ImageExpirationTimeout: expiration.default(90 * 24 * 3600),
@@ -99,8 +99,8 @@ export type LocalSettings = z.output<typeof LocalPlatform>
 export type RemoteSettings = z.output<typeof RemotePlatform>
 
 /**
- * Checks a configuration, given as the path of its file or as its content. Paths in a file count from its folder,
- * others are resolved as those of the config. Throws an error that names every problem.
+ * Validates a configuration, given as the path of its file or as its content. Paths in a file are relative to its
+ * folder; others are resolved as those of the config. Throws an error that names every problem.
  */
 export function readImageManager(given: unknown, resolvePath: (path: string) => string): ImageManager {
   const path = typeof given === 'string' ? resolvePath(given) : undefined
@@ -127,7 +127,7 @@ function readJson(path: string): unknown {
   }
 }
 
-/** What no single key shows. */
+/** Returns the problems that concern more than one key. */
 function problemsBetween(config: ImageManager): string[] {
   const problems: string[] = []
   if (!config.Locations[config.DefaultImageLocation]) {
@@ -144,12 +144,12 @@ function problemsBetween(config: ImageManager): string[] {
 }
 
 function withPaths(config: ImageManager, resolvePath: (path: string) => string): ImageManager {
-  // As there, a certificate may also be where the program was started.
+  // As in the original, a certificate may also be relative to the working directory.
   const certificate = (file: string) => [resolvePath(file), resolve(file)].find(existsSync)
   for (const [location, settings] of Object.entries(config.Locations)) {
     if (settings.sslcacert === undefined) continue
     const found = certificate(settings.sslcacert)
-    if (!found) throw new Error(`Locations.${location}.sslcacert: there is no file ${settings.sslcacert}`)
+    if (!found) throw new Error(`Locations.${location}.sslcacert: file ${settings.sslcacert} does not exist`)
     settings.sslcacert = found
   }
   for (const platform of Object.values(config.Platforms)) {

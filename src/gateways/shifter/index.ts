@@ -21,7 +21,7 @@ import { Requests } from './requests.ts'
 import { authenticateMock } from './session.ts'
 import { WorkQueue } from './work-queue.ts'
 
-/** The API of the Shifter Image Gateway, which turns images of registries into files that clusters mount. */
+/** The API of the Shifter Image Gateway, which converts images of registries to files that clusters mount. */
 export const shifter = defineGateway(ShifterConfig, (settings, context): Gateway => {
   const { port, tls } = settings
   const config = readImageManager(settings.config, context.resolve)
@@ -53,11 +53,11 @@ async function start(settings: ShifterConfig, config: ImageManager, gateway: Gat
 
 const isLoopback = (address: string) => address === '::1' || /^127(\.\d{1,3}){3}$/.test(address)
 
-/** Undefined: that of the server. Throws an error for mock authentication where others could reach it. */
+/** Returns the address to listen on; undefined is that of the server. Throws for mock authentication on an address that is not loopback. */
 function addressFor({ address }: ShifterConfig, { Authentication }: ImageManager): string | undefined {
   if (Authentication !== 'mock') return address
   if (address === undefined || isLoopback(address)) return address ?? '127.0.0.1'
-  throw new Error(`Authentication "mock" believes everybody: ${address} is not a loopback address`)
+  throw new Error(`Authentication "mock" verifies no credentials: ${address} is not a loopback address`)
 }
 
 function createShifterContext(
@@ -69,7 +69,7 @@ function createShifterContext(
   if (config.LogLevel) log.level = config.LogLevel
   const folder = join(context.datadir, '.shifter')
   const expand = config.ExpandDirectory ?? join(folder, 'expand')
-  // The cache makes room by removing what is in its folder, so nobody else's is.
+  // The cache evicts any file in its folder, so the folder must be its own.
   const cache = join(config.CacheDirectory ?? folder, 'blobs')
   for (const path of [folder, expand, cache]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const records = new Records(join(folder, 'records'))
@@ -105,7 +105,7 @@ function createShifterContext(
 const openPlatform = (settings: PlatformSettings) =>
   settings.accesstype === 'local' ? new LocalPlatform(settings) : new RemotePlatform(settings)
 
-/** What of the systems is not there. */
+/** Returns a message for the first folder or socket of a system that does not exist. */
 async function problemOf({ Platforms, Authentication }: ImageManager): Promise<string | undefined> {
   const needed = Object.values(Platforms).flatMap(platform => [
     ...(platform.accesstype === 'local' ? [platform.local.imageDir] : []),
@@ -115,7 +115,7 @@ async function problemOf({ Platforms, Authentication }: ImageManager): Promise<s
     try {
       await access(path)
     } catch {
-      return `${path} is not there`
+      return `${path} does not exist`
     }
   }
   return undefined

@@ -1,45 +1,40 @@
 import PQueue from 'p-queue'
 
-/** Downloads at once from one registry, if WorkerThreads is less: they need little of this machine. */
+/** Downloads at once from one registry if WorkerThreads is less: downloads need little CPU. */
 const DOWNLOADS = 4
 
 /**
- * Where pulls wait for their turn: for their download in a lane for each registry, so that a slow one delays its
- * own images only, and for what is made of it in one lane for all.
+ * Queues the steps of pulls: downloads in a lane for each registry, so that a slow registry delays its own images
+ * only, and conversions in one lane for all.
  */
 export class Lanes {
   readonly #downloads = new Map<string, PQueue>()
-  readonly #making: PQueue
+  readonly #conversions: PQueue
   readonly #workers: number
   readonly #timeout: number
 
-  /** `workers`: images that are made at once. `timeout`: seconds that a download, or the making, may take. */
+  /** `workers`: conversions at once. `timeout`: seconds for a download, and for a conversion. */
   constructor(workers: number, timeout: number) {
     this.#workers = workers
     this.#timeout = timeout
-    this.#making = new PQueue({ concurrency: workers })
+    this.#conversions = new PQueue({ concurrency: workers })
   }
 
-  /** Runs the download of a pull. Rejects when it takes too long, or with the reason of the signal. */
+  /** Runs the download of a pull. Rejects after the timeout, or with the reason of the signal. */
   download<T>(location: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const lane =
       this.#downloads.get(location) ?? new PQueue({ concurrency: Math.max(DOWNLOADS, this.#workers) })
     this.#downloads.set(location, lane)
-    return this.#enter(lane, signal, 'the download', work)
+    return this.#run(lane, signal, 'the download', work)
   }
 
-  /** Runs what makes an image of what was downloaded. Rejects as `download` does. */
-  make<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#enter(this.#making, signal, 'making the image', work)
+  /** Runs the conversion of a downloaded image. Rejects as `download` does. */
+  convert<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#run(this.#conversions, signal, 'the conversion', work)
   }
 
-  /** Time counts from the begin of the work, not of the wait for it. */
-  async #enter<T>(
-    lane: PQueue,
-    signal: AbortSignal,
-    what: string,
-    work: (signal: AbortSignal) => Promise<T>,
-  ) {
+  /** Runs work in a lane. The timeout counts from the start of the work, without the wait for it. */
+  async #run<T>(lane: PQueue, signal: AbortSignal, what: string, work: (signal: AbortSignal) => Promise<T>) {
     const late = new AbortController()
     const run = async () => {
       signal.throwIfAborted()

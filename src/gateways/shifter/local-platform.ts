@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto'
 import { type BigIntStats, constants } from 'node:fs'
 import { access, type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { commit } from '../../storage/local/durable.ts'
+import { commit as commitChange } from '../../storage/local/durable.ts'
 import type { LocalSettings } from './imagemanager.ts'
 import { FILE_MODE, mayReadFile, type Platform, partialName, type Reader } from './platform.ts'
 
+/** Bytes that are copied at once. */
 const PIECE = 1024 * 1024
 
-/** A folder that this host can write to. */
+/** A folder that this host can write to, possibly on a shared file system. */
 export class LocalPlatform implements Platform {
   readonly #folder: string
 
@@ -48,22 +49,22 @@ export class LocalPlatform implements Platform {
   }
 
   async remove(names: readonly string[]) {
-    await commit(this.#folder, async () => {
+    await commitChange(this.#folder, async () => {
       for (const name of names) await rm(this.#path(name), { force: true })
     })
   }
 
   async copyIn(path: string, name: string, reader: Reader, signal: AbortSignal) {
-    // Opening a pipe would wait for its other end.
+    // Opening a FIFO would block until it has a writer.
     const source = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(error => {
       throw new Error(`cannot open the file: ${(error as NodeJS.ErrnoException).code}`)
     })
     try {
       const found = await source.stat({ bigint: true })
-      if (!found.isFile()) throw new Error('it is not a file')
+      if (!found.isFile()) throw new Error('not a regular file')
       const [uid, gid, mode] = [found.uid, found.gid, found.mode].map(Number) as [number, number, number]
       if (!mayReadFile({ uid, gid, mode }, reader)) throw new Error('you may not read the file')
-      if (found.size > (await this.freeSpace())) throw new Error('there is not enough space for the file')
+      if (found.size > (await this.freeSpace())) throw new Error('not enough space for the file')
       const hash = createHash('sha256')
       const partial = this.#path(partialName(name))
       await rm(partial, { force: true })
@@ -79,7 +80,7 @@ export class LocalPlatform implements Platform {
     return found?.isFile() ? versionOf(found) : undefined
   }
 
-  async keep(name: string, finalName: string) {
+  async commit(name: string, finalName: string) {
     await this.#commit(this.#path(partialName(name)), finalName)
   }
 
@@ -87,7 +88,7 @@ export class LocalPlatform implements Platform {
     return join(this.#folder, name)
   }
 
-  /** Whether it could be moved, which takes one disk. */
+  /** Moves the file if it is on the same disk. Resolves to whether it did. */
   async #move(path: string, partial: string): Promise<boolean> {
     const [from, to] = await Promise.all([stat(path), stat(this.#folder)])
     if (from.dev !== to.dev) return false
@@ -105,7 +106,7 @@ export class LocalPlatform implements Platform {
         await handle.close()
       }
     }
-    await commit(this.#folder, () => rename(partial, this.#path(name)), prepare)
+    await commitChange(this.#folder, () => rename(partial, this.#path(name)), prepare)
   }
 }
 

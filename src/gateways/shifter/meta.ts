@@ -1,9 +1,9 @@
 import type { ImageRecord } from './record.ts'
 
 /**
- * The file `<id>.meta` that the runtime reads: lines `KEY: value`. It knows no way to write a line break into a
- * value, goes on at the next line after a backslash at the end, and knows lists in single quotes without any
- * escape. What an image says of itself must not become a line of ours.
+ * The file `<id>.meta` that the runtime reads: lines `KEY: value`. The format has no escape for a line break in a
+ * value, joins a line that ends in a backslash with the next one, and has lists in single quotes without an
+ * escape. Values from the config of an image must not become lines of their own.
  */
 
 const FORMATS: ReadonlySet<string> = new Set(['squashfs', 'ext4', 'cramfs', 'xfs', 'VFS'])
@@ -11,11 +11,11 @@ export const isFormat = (format: string) => FORMATS.has(format)
 
 export interface Meta {
   text: string
-  /** What could not be written, by its key. */
+  /** Keys of values that the format cannot express. */
   leftOut: string[]
 }
 
-/** `withAcl`: write the lists of a private image. */
+/** Renders the meta file of an image. `withAcl`: include the lists of a private image. */
 export function renderMeta(record: ImageRecord, { withAcl }: { withAcl: boolean }): Meta {
   const lines = [`FORMAT: ${record.format}`]
   const leftOut = new Set<string>()
@@ -37,14 +37,14 @@ export function renderMeta(record: ImageRecord, { withAcl }: { withAcl: boolean 
   return { text: `${lines.join('\n')}\n`, leftOut: [...leftOut] }
 }
 
-/** Python's way to write a list, as far as the runtime reads it. Half a command would be another command. */
+/** Renders a list as Python does, as far as the runtime reads it. Undefined if one item cannot be written: part of a command would be another command. */
 function list(items: readonly string[]): string | undefined {
   if (items.some(item => hasBreak(item) || item.includes("'"))) return undefined
   return `[${items.map(item => `'${item}'`).join(', ')}]`
 }
 
-/** A value that is one line and ends there; the runtime trims it. */
+/** Returns a value that is one line and does not continue; the runtime trims it. Undefined for others. */
 const plain = (value: string) => (hasBreak(value) || /\\\s*$/.test(value) ? undefined : value)
 
-/** Line breaks, and the end of every string in C. */
+/** Tests for line breaks, and for NUL, which ends a string in C. */
 const hasBreak = (text: string) => /[\n\r\0\v\f\u0085\u2028\u2029]/.test(text)

@@ -8,11 +8,11 @@ import type { ImageRequest } from './image-name.ts'
 import { now } from './record.ts'
 import type { Session } from './session.ts'
 
-/** Who looked up what. Old rows make room for new ones; a crash may lose the last few. */
+/** The log of lookups. The oldest rows are discarded; a crash may lose the last few. */
 
 const MOST_ROWS = 10_000
-/** Bytes of twice as many. */
-const LARGEST = 64 * 1024 * 1024
+/** Bytes of a file with twice `MOST_ROWS` rows. */
+const LARGEST_FILE = 64 * 1024 * 1024
 
 const Row = z.object({
   user: z.string(),
@@ -33,12 +33,13 @@ export class Metrics {
 
   constructor(path: string) {
     this.#path = path
-    const text = existsSync(path) ? readRegularNow(path, LARGEST).toString() : ''
+    const text = existsSync(path) ? readRegularNow(path, LARGEST_FILE).toString() : ''
     this.#rows = text.split('\n').flatMap(parseRow).slice(-MOST_ROWS)
-    // Begun anew with the next row.
+    // The next row rewrites the file, without torn and old rows.
     this.#written = 2 * MOST_ROWS
   }
 
+  /** Appends a row for a lookup. Rejects if the file cannot be written. */
   async add({ user, uid }: Session, { system, type, tag }: ImageRequest, id: string) {
     const row = { user, uid, system, type, tag, id, time: now() }
     this.#rows.push(row)
@@ -49,7 +50,7 @@ export class Metrics {
     })
   }
 
-  /** The last ones of a system, oldest first. */
+  /** Returns the last rows of a system, oldest first. */
   last(system: string, limit: number): MetricsRow[] {
     return limit > 0 ? this.#rows.filter(row => row.system === system).slice(-limit) : []
   }
@@ -58,13 +59,13 @@ export class Metrics {
     const rows = this.#rows.slice(-MOST_ROWS)
     this.#written = rows.length
     const text = rows.map(row => `${JSON.stringify(row)}\n`).join('')
-    const fresh = `${this.#path}.new`
-    await rm(fresh, { force: true })
-    await replaceFile(this.#path, fresh, text, 0o600)
+    const replacement = `${this.#path}.new`
+    await rm(replacement, { force: true })
+    await replaceFile(this.#path, replacement, text, 0o600)
   }
 }
 
-/** A crash may have torn the last one. */
+/** Parses a row; none for one that a crash has torn. */
 function parseRow(line: string): MetricsRow[] {
   try {
     return [Row.parse(JSON.parse(line))]

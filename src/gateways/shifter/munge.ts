@@ -3,24 +3,25 @@ import type { ImageManager } from './imagemanager.ts'
 import { runProgram } from './programs.ts'
 import { type Authenticate, BadCredential, parsePayload, type Session } from './session.ts'
 
-/** Credentials of munge, which the `unmunge` of the system checks: what it was made by whom, when, and how often. */
+/** Authentication with munge: `unmunge` verifies the user, the age and the single use of a credential. */
 
-/** Programs at once; a crowd of requests waits its turn. */
+/** Programs at once; further requests wait. */
 const AT_ONCE = 8
 const TIMEOUT = 10_000
 
-/** Exit codes of unmunge that a client should hear of. */
+/** Exit codes of unmunge whose reason is reported to the client. */
 const REASONS: Record<number, string> = {
   15: 'the credential has expired',
   16: 'the credential is from the future: the clocks differ',
   17: 'the credential was used before',
 }
 
+/** Returns a function that verifies credentials with the munge socket of their system. */
 export function authenticateMunge({ Platforms }: ImageManager): Authenticate {
   const queue = new PQueue({ concurrency: AT_ONCE })
   return async (credential, system) => {
     const socket = Platforms[system]!.mungeSocketPath!
-    if (!credential.startsWith('MUNGE:')) throw new BadCredential('not a credential of munge')
+    if (!credential.startsWith('MUNGE:')) throw new BadCredential('not a munge credential')
     const outcome = await queue.add(() =>
       runProgram('unmunge', ['-S', socket], { input: credential, timeout: TIMEOUT }),
     )
@@ -33,7 +34,7 @@ export function authenticateMunge({ Platforms }: ImageManager): Authenticate {
   }
 }
 
-/** `KEY: value` lines, an empty line, the payload. Throws BadCredential for anything but a success. */
+/** Parses the output of unmunge: `KEY: value` lines, an empty line, the payload. Throws BadCredential unless it reports success. */
 function parseUnmunged(output: string): Session {
   const end = output.indexOf('\n\n')
   const head = end === -1 ? output : output.slice(0, end)
@@ -45,13 +46,13 @@ function parseUnmunged(output: string): Session {
   const user = parseName(values.get('UID'))
   const group = parseName(values.get('GID'))
   if (values.get('STATUS') !== 'Success (0)' || !user || !group) {
-    throw new BadCredential('unmunge did not say that the credential is valid')
+    throw new BadCredential('unmunge did not report that the credential is valid')
   }
   const tokens = parsePayload(end === -1 ? '' : output.slice(end + 2))
   return { user: user.name, uid: user.number, gid: group.number, tokens }
 }
 
-/** `name (123)` */
+/** Parses `name (123)`. */
 function parseName(text = ''): { name: string; number: number } | undefined {
   const [, name, number] = /^(.*) \((\d+)\)$/.exec(text) ?? []
   return number === undefined ? undefined : { name: name!, number: Number(number) }

@@ -5,13 +5,13 @@ import { Seconds, toWire } from './record.ts'
 import type { Requests } from './requests.ts'
 import type { Session } from './session.ts'
 
-/** Everything that can be asked of the gateway. Its clients change with GET too. */
+/** The operations of the gateway. Some of them make changes with GET, as in the original. */
 
-/** A request of a user that the system knows. */
+/** An authenticated request. */
 export interface Call {
   session: Session
   system: string
-  /** What the path names after the system; empty texts where it names nothing. */
+  /** The image type in the path; empty if the path has none, like `tag`. */
   type: string
   tag: string
   query: URLSearchParams
@@ -19,6 +19,7 @@ export interface Call {
 }
 
 export interface Operation extends Route {
+  /** Resolves to the body of the answer. Throws HttpError. */
   run(requests: Requests, call: Call): Promise<unknown>
 }
 
@@ -53,7 +54,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'POST',
     path: `/api/pull${IMAGE}`,
     access: 'change',
-    summary: 'Starts a pull from a registry, or says how it stands.',
+    summary: 'Starts a pull from a registry, or returns its state.',
     run: async (requests, { session, body, ...image }) =>
       toWire(await requests.pull(session, image, parseAcl(await body())), session),
   },
@@ -81,7 +82,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'GET',
     path: `/api/autoexpire${SYSTEM}`,
     access: 'operator',
-    summary: 'Removes the images of a system that have not been used for long.',
+    summary: 'Removes the images of a system that have expired.',
     run: async (requests, { session, system }) => ({ status: await requests.autoexpire(session, system) }),
   },
   {

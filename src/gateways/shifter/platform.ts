@@ -1,27 +1,27 @@
 import type { Session } from './session.ts'
 
 /**
- * A system's folder of images. A file gets there under a name that ends in `.partial`, and its own name when it
- * is whole and on the disk.
+ * A system's folder of images. A file is written under a name that ends in `.partial` and renamed when it is
+ * complete and synced. Methods reject with an error for the client.
  */
 export interface Platform {
-  /** Whether all of these files are there. */
+  /** Resolves to whether all of these files exist. */
   has(names: readonly string[], signal: AbortSignal): Promise<boolean>
-  /** Bytes that may still be written. */
+  /** Resolves to the free space in bytes. */
   freeSpace(signal: AbortSignal): Promise<number>
-  /** Copies a file of this host there; it may be moved. */
+  /** Copies or moves a file of this host to the system. */
   deliver(path: string, name: string, signal: AbortSignal): Promise<void>
-  /** Removes those of these files that are there. */
+  /** Removes these files if they exist. */
   remove(names: readonly string[], signal: AbortSignal): Promise<void>
   /**
-   * Copies a file of the system itself to an unfinished one of that name. Resolves to its SHA-256 and its
-   * version. Throws an error for what is no file, or none that `reader` may read.
+   * Copies a file of the system to the partial file of that name. Resolves to its SHA-256 and its version.
+   * Rejects if it is not a file or if `reader` may not read it.
    */
   copyIn(path: string, name: string, reader: Reader, signal: AbortSignal): Promise<CopiedFile>
-  /** A text that changes when the file of the system is written again. Undefined if there is no file. */
+  /** Resolves to a text that changes when the file of the system changes; undefined if there is no file. */
   versionOf(path: string, signal: AbortSignal): Promise<string | undefined>
-  /** Gives what `copyIn` copied its name. */
-  keep(name: string, finalName: string, signal: AbortSignal): Promise<void>
+  /** Syncs the partial file of `copyIn` and renames it. */
+  commit(name: string, finalName: string, signal: AbortSignal): Promise<void>
 }
 
 export interface CopiedFile {
@@ -30,19 +30,19 @@ export interface CopiedFile {
   version: string
 }
 
-/** The one whose permission to read counts. */
+/** The user whose permission to read a file is checked. */
 export type Reader = Pick<Session, 'uid' | 'gid'> & { groups: readonly number[] }
 
 export const partialName = (name: string) => `${name}.partial`
 
-/** Owner and mode bits of a file. */
+/** Owner, group and mode bits of a file. */
 export interface FileAccess {
   uid: number
   gid: number
   mode: number
 }
 
-/** Whether the file's own permission bits let them read it. */
+/** Returns whether the permission bits of a file allow a user to read it. */
 export function mayReadFile({ uid, gid, mode }: FileAccess, reader: Reader): boolean {
   if (reader.uid === 0) return true
   if (uid === reader.uid) return (mode & 0o400) !== 0
@@ -50,5 +50,5 @@ export function mayReadFile({ uid, gid, mode }: FileAccess, reader: Reader): boo
   return (mode & 0o004) !== 0
 }
 
-/** What the files of an image are to be: for the gateway and the runtime, which is root. */
+/** Mode of the files of an image, which only the gateway and the runtime, which is root, read. */
 export const FILE_MODE = 0o600

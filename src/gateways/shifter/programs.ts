@@ -2,25 +2,25 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 
-/** Programs of the system that the gateway runs. None gets a secret among its arguments. */
+/** Runs programs of this host. Secrets must not be among their arguments, which other users can see. */
 
 export interface Outcome {
-  /** -1 if it did not start or was ended by a signal. */
+  /** Exit code; -1 if the program did not start or was ended by a signal. */
   code: number
   stdout: string
   stderr: string
 }
 
 export interface ProgramOptions {
-  /** Milliseconds; then it is ended. */
+  /** Milliseconds after which the program is killed. */
   timeout: number
   signal?: AbortSignal | undefined
 }
 
-/** The most of its output that is kept. */
+/** Characters of each output that are stored. */
 const MOST_OUTPUT = 1024 * 1024
 
-/** Runs a program to its end, with that standard input. Rejects with the signal's reason when that fires. */
+/** Runs a program with `input` as its standard input. Rejects with the reason of the signal when it fires. */
 export async function runProgram(
   program: string,
   args: readonly string[],
@@ -28,15 +28,15 @@ export async function runProgram(
 ): Promise<Outcome> {
   options.signal?.throwIfAborted()
   const child = spawn(program, args)
-  // A program that does not read its input is no failure.
+  // A program may end without reading its input.
   child.stdin.on('error', () => {})
   child.stdin.end(input)
   return watch(child, options, () => child.kill('SIGKILL'))
 }
 
 /**
- * Ends the program when the standard input of the shell closes, and that is when this process ends, however it
- * ends: nothing goes on writing to where the next start cleans up.
+ * Kills the program when the standard input of the shell closes, which happens whenever this process ends. So no
+ * program still writes to the folders that the next start cleans up.
  */
 const SUPERVISOR = `
 exec 3<&0
@@ -47,7 +47,7 @@ wait $child; code=$?
 kill $watch 2>/dev/null
 exit $code`
 
-/** Runs a program that must not outlive this one. Its standard input is empty. */
+/** Runs a program that must not outlive this process. Its standard input is empty. Rejects as `runProgram` does. */
 export async function runSupervised(
   program: string,
   args: readonly string[],
@@ -55,10 +55,10 @@ export async function runSupervised(
 ): Promise<Outcome> {
   options.signal?.throwIfAborted()
   const child = spawn('/bin/sh', ['-c', SUPERVISOR, 'sh', program, ...args])
-  const letGo = () => child.stdin.destroy()
+  const end = () => child.stdin.destroy()
   child.stdin.on('error', () => {})
-  child.on('exit', letGo)
-  return watch(child, options, letGo)
+  child.on('exit', end)
+  return watch(child, options, end)
 }
 
 async function watch(
@@ -87,13 +87,13 @@ async function watch(
   return { code, ...output }
 }
 
-/** The reason that a program gave, in one line. */
+/** Returns the last line of a program's messages and its exit code, in one line. */
 export function reasonOf({ code, stderr, stdout }: Outcome): string {
   const line = (stderr.trim() || stdout.trim()).split('\n').at(-1)!
   return `${line.replace(/\p{Cc}/gu, ' ').slice(0, 300) || 'no reason given'} (exit code ${code})`
 }
 
-/** Removes a folder with all that is in it, also what its owner made itself unable to remove. */
+/** Removes a folder with its content, including folders without write permission. */
 export async function removeTree(path: string) {
   if (!existsSync(path)) return
   await runProgram('chmod', ['-R', 'u+rwX', path], { timeout: 600_000 })

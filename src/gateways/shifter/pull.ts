@@ -11,11 +11,10 @@ import type { Platform } from './platform.ts'
 import { reasonOf, removeTree, runSupervised } from './programs.ts'
 import { type ImageRecord, imageFile, metaFile, type Status } from './record.ts'
 
-/** From the name of an image in a registry to a file on a system. */
-
-/** Of the examiner, which may look at every file. */
+/** Milliseconds for the examiner, which may read every file. */
 const EXAMINER_TIMEOUT = 3600_000
 
+/** Pulls an image from its registry to a file on a system. Rejects with the reason for the client. */
 export async function pull(
   context: ShifterContext,
   record: ImageRecord,
@@ -27,13 +26,13 @@ export async function pull(
     download(context, record, place, credentials, within),
   )
   try {
-    await context.lanes.make(signal, within => makeReady(context, record, found, within))
+    await context.lanes.convert(signal, within => makeReady(context, record, found, within))
   } finally {
     await found.release()
   }
 }
 
-/** Finds the image, and fetches its layers unless the system has it already. */
+/** Finds the image, and fetches its layers unless the system already has the image. */
 async function download(
   context: ShifterContext,
   record: ImageRecord,
@@ -41,9 +40,9 @@ async function download(
   credentials: string | undefined,
   signal: AbortSignal,
 ): Promise<FoundImage> {
-  await enter(context, record, 'PULLING', 'Pulling image')
+  await setStatus(context, record, 'PULLING', 'Pulling image')
   const found = await context.registries.find(place, credentials, signal)
-  // Throws for an image that would be of no use.
+  // Check before the fetch that the image would have a user.
   aclFor(context, record, found)
   try {
     if (!(await isOnSystem(context, { ...record, id: found.id }, signal))) await found.fetch()
@@ -54,6 +53,7 @@ async function download(
   }
 }
 
+/** Converts and delivers the image, and commits the record. */
 async function makeReady(
   context: ShifterContext,
   record: ImageRecord,
@@ -70,21 +70,25 @@ async function makeReady(
       image: withLabels ? found.config : { ...found.config, labels: undefined },
       ...acl,
     }))
-    const message = await place(context, known, found, signal)
+    const message = await deliverImage(context, known, found, signal)
     await commit(context, known, message)
   })
 }
 
-export const enter = ({ records }: ShifterContext, { key }: ImageRecord, status: Status, message: string) =>
-  records.update(key, () => ({ status, message }))
+export const setStatus = (
+  { records }: ShifterContext,
+  { key }: ImageRecord,
+  status: Status,
+  message: string,
+) => records.update(key, () => ({ status, message }))
 
-/** Throws an error for a private image that nobody could use. */
+/** Returns the lists for the image. Throws an error for a private image without users. */
 function aclFor({ records }: ShifterContext, record: ImageRecord, { isPrivate }: FoundImage) {
   const { system, type, pulltag, work } = record
   if (!isPrivate) return { userACL: [], groupACL: [] }
   const acl = privateAcl(work!, work!.uid, records.ready({ system, type, tag: pulltag }))
   if (acl.userACL.length === 0 && acl.groupACL.length === 0) {
-    throw new Error('a private image needs a user whom it is for, and the credential names no user id')
+    throw new Error('a private image needs an allowed user, and the credential names no user id')
   }
   return acl
 }
@@ -92,23 +96,23 @@ function aclFor({ records }: ShifterContext, record: ImageRecord, { isPrivate }:
 const isOnSystem = ({ platforms }: ShifterContext, record: ImageRecord, signal: AbortSignal) =>
   platforms.get(record.system)!.has([imageFile(record), metaFile(record)], signal)
 
-/** Puts both files there, or the meta file alone if the image is there. Returns the message of the record. */
-async function place(
+/** Delivers both files, or the meta file alone if the system has the image. Returns the message of the record. */
+async function deliverImage(
   context: ShifterContext,
   record: ImageRecord,
   found: FoundImage,
   signal: AbortSignal,
 ): Promise<string> {
   const platform = context.platforms.get(record.system)!
-  const isThere = await isOnSystem(context, record, signal)
+  const isStored = await isOnSystem(context, record, signal)
   const path = join(context.expand, `${record.key}.squashfs`)
   try {
-    const left = isThere ? NOTHING : await make(context, record, found, path, signal)
-    await enter(context, record, 'TRANSFER', 'Transferring image')
-    if (!isThere) await checkSpace(platform, path, signal)
+    const leftOut = isStored ? NOTHING : await convert(context, record, found, path, signal)
+    await setStatus(context, record, 'TRANSFER', 'Transferring image')
+    if (!isStored) await checkSpace(platform, path, signal)
     const unreadable = await deliverMeta(context, record, signal)
-    if (!isThere) await platform.deliver(path, imageFile(record), signal)
-    return ['Transferring image', ...notesOn(unreadable, left)].join('; ')
+    if (!isStored) await platform.deliver(path, imageFile(record), signal)
+    return ['Transferring image', ...notesOn(unreadable, leftOut)].join('; ')
   } finally {
     await rm(path, { force: true })
   }
@@ -116,7 +120,7 @@ async function place(
 
 const NOTHING: LeftOut = { count: 0, names: [] }
 
-/** What users should know of an image that is ready. */
+/** Returns what the message of a READY image adds for users. */
 function notesOn(unreadable: readonly string[], { count, names }: LeftOut): string[] {
   const more = count > names.length ? ', ...' : ''
   return [
@@ -125,7 +129,8 @@ function notesOn(unreadable: readonly string[], { count, names }: LeftOut): stri
   ]
 }
 
-async function make(
+/** Converts the image to a file at `path`, and has it examined. */
+async function convert(
   context: ShifterContext,
   record: ImageRecord,
   found: FoundImage,
@@ -133,22 +138,22 @@ async function make(
   signal: AbortSignal,
 ): Promise<LeftOut> {
   const { examiner } = context.config
-  // For those that have gone from the system since it was looked at.
+  // The image may have been removed from the system since `download` skipped the fetch.
   await found.fetch()
-  // What is unpacked may be several times as large, which only the end of the unpacking tells.
+  // The unpacked size may be several times as large, and is known only after the conversion.
   await checkFree(context.expand, found.size)
-  await enter(context, record, 'EXAMINATION', 'Examining image')
+  await setStatus(context, record, 'EXAMINATION', 'Examining image')
   if (examiner) {
     const leftOut = await found.convert(path, signal)
     await examine(context, examiner, record, path, signal)
-    await enter(context, record, 'CONVERSION', 'Converting image')
+    await setStatus(context, record, 'CONVERSION', 'Converting image')
     return leftOut
   }
-  await enter(context, record, 'CONVERSION', 'Converting image')
+  await setStatus(context, record, 'CONVERSION', 'Converting image')
   return found.convert(path, signal)
 }
 
-/** The examiner sees the files that users will see: those of the image that was made. */
+/** Runs the examiner on the files of the converted image, which are those that users will see. Throws its reason. */
 async function examine(
   { expand }: ShifterContext,
   examiner: string,
@@ -169,8 +174,9 @@ async function examine(
   }
 }
 
+/** Throws an error if the system has no space for the file. */
 async function checkSpace(platform: Platform, path: string, signal: AbortSignal) {
   const [{ size }, free] = await Promise.all([stat(path), platform.freeSpace(signal)])
   if (size > free)
-    throw new Error(`there is not enough space for the image: it has ${size} bytes, ${free} are free`)
+    throw new Error(`not enough space for the image: ${size} bytes are needed, ${free} are free`)
 }

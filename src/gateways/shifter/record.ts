@@ -1,31 +1,33 @@
-/** What the gateway knows of an image on a system, and how clients see it. */
+/** The record of an image on a system, and its form for clients. */
 
-/** An import has HASHING in place of those from PULLING to CONVERSION. */
+/** An import has HASHING instead of the states from PULLING to CONVERSION. */
 const WORKING = ['INIT', 'PENDING', 'PULLING', 'EXAMINATION', 'CONVERSION', 'HASHING', 'TRANSFER'] as const
 export const STATUSES = [...WORKING, 'READY', 'FAILURE', 'EXPIRING'] as const
 export type Status = (typeof STATUSES)[number]
 
-/** The lists of the people and groups that an image is for. */
+/** The ids of the users and groups that may use an image. */
 export interface Acl {
   userACL: number[]
   groupACL: number[]
 }
 
-/** Who asked for what: enough to start the same work again after a restart. No credentials are in it. */
-/** Its lists say whom the image shall be for; the asker is in a list that is not empty. */
+/**
+ * A request for a pull or an import: enough to start the same work after a restart, without credentials. The lists
+ * are the requested ones; a list that is not empty includes the caller.
+ */
 export interface Work extends Acl {
   user: string
   uid?: number | undefined
   gid?: number | undefined
-  /** Whether registry credentials came with it. They are kept in memory alone. */
+  /** Whether the request had registry credentials, which are stored in memory only. */
   hasCredentials: boolean
-  /** Times that the server ended in the middle of it without having been asked to. */
+  /** Number of crashes of the server during this work. */
   crashes?: number | undefined
-  /** The file to import, which makes it an import. */
+  /** The file to import; absent for a pull. */
   filepath?: string | undefined
 }
 
-/** What an image says of itself. */
+/** The config of an image, as its author wrote it. */
 export interface ImageConfig {
   env: string[]
   entry: string[]
@@ -36,30 +38,30 @@ export interface ImageConfig {
 
 export interface ImportedFile {
   filepath: string
-  /** Another text when the file has been written again. */
+  /** Changes when the file changes. */
   version: string
 }
 
 export interface ImageRecord {
-  /** Name of the record; no client sees it. */
+  /** Internal id of the record, not shown to clients. */
   key: string
   system: string
   type: string
   status: Status
-  /** The tag that it was pulled for. */
+  /** The tag of the request. */
   pulltag: string
-  /** The tag by which it is found, when READY; empty after the tag has gone to another image. */
+  /** The tag that finds the record while READY; empty after the tag has moved to another image. */
   tags: string[]
-  /** 64 hexadecimal digits; it names the files on the system. Known before the first of them is written. */
+  /** 64 hexadecimal digits, the base name of the files on the system. Set before the first file is written. */
   id?: string | undefined
   format: string
-  /** Whom the image is for under this name. The lists count when it is private. */
+  /** Whether only the users in the lists may use the image under this name. */
   isPrivate: boolean
-  /** Null: an import for everybody. */
+  /** Null for a public import. */
   userACL: number[] | null
   groupACL: number[] | null
   image?: ImageConfig | undefined
-  /** The file that it was imported from. */
+  /** The source file of an import. */
   imported?: ImportedFile | undefined
   /** Seconds since 1970. */
   lastPull?: number | undefined
@@ -70,30 +72,31 @@ export interface ImageRecord {
 
 const UNDER_WAY: ReadonlySet<Status> = new Set(WORKING)
 
-/** Whether work on it is queued or running. */
+/** Returns whether work on the record is queued or running. */
 export const isUnderWay = ({ status }: ImageRecord) => UNDER_WAY.has(status)
 
-/** Whether both are for the same name, whatever image it stands for. */
+/** Returns whether both records are for the same name, whatever their images. */
 export const isSameName = (a: ImageRecord, b: ImageRecord) =>
   a.system === b.system && a.type === b.type && a.pulltag === b.pulltag
 
-/** Whether work on it has not begun. */
+/** Returns whether work on the record is queued. */
 export const isWaiting = ({ status }: ImageRecord) => status === 'INIT' || status === 'PENDING'
 
-/** Names of the two files on the system: the image, and what the runtime reads beside it. */
+/** Name of the image file on the system. */
 export const imageFile = ({ id, format }: ImageRecord) => `${id}.${format}`
+/** Name of the meta file on the system, which the runtime reads. */
 export const metaFile = ({ id }: ImageRecord) => `${id}.meta`
 
 const MISSING = 'MISSING'
 
 /**
- * As a client sees it: 13 keys, always. Somebody who asks for a pull may not be one of those whom the image is
- * for, so nothing of the image is shown before it is READY; the lists that a client asked for are shown to it.
+ * Returns the record as clients see it, always with 13 keys. A caller may start a pull of an image that it may not
+ * use, so nothing of the image is shown before it is READY; the requested lists are shown to their caller only.
  */
-export function toWire(record: ImageRecord, asker: Asker): Record<string, unknown> {
+export function toWire(record: ImageRecord, caller: Caller): Record<string, unknown> {
   const isReady = record.status === 'READY'
   const image = isReady ? record.image : undefined
-  const { userACL, groupACL } = isReady ? record : wantedAcl(record.work, asker)
+  const { userACL, groupACL } = isReady ? record : requestedAcl(record.work, caller)
   return {
     id: isReady ? record.id : MISSING,
     system: record.system,
@@ -111,16 +114,19 @@ export function toWire(record: ImageRecord, asker: Asker): Record<string, unknow
   }
 }
 
-type Asker = Pick<Work, 'user' | 'uid'>
+type Caller = Pick<Work, 'user' | 'uid'>
 
-function wantedAcl(work: Work | undefined, { user, uid }: Asker): Pick<ImageRecord, 'userACL' | 'groupACL'> {
+function requestedAcl(
+  work: Work | undefined,
+  { user, uid }: Caller,
+): Pick<ImageRecord, 'userACL' | 'groupACL'> {
   const isOwn = work !== undefined && work.user === user && work.uid === uid
   const { userACL, groupACL } = isOwn ? work : { userACL: [], groupACL: [] }
   const isImportForAll = work?.filepath !== undefined && userACL.length === 0 && groupACL.length === 0
   return isImportForAll ? { userACL: null, groupACL: null } : { userACL, groupACL }
 }
 
-/** A time that must have a fraction in JSON: without one the client shows 1970. */
+/** A time in seconds that must have a fraction in JSON: without one the client shows 1970. */
 export class Seconds {
   readonly #value: number
 
@@ -133,7 +139,7 @@ export class Seconds {
   }
 }
 
-/** JSON on one line, in which `Seconds` are numbers with a fraction. */
+/** Renders JSON on one line, with `Seconds` as numbers with a fraction. */
 export function renderJson(value: unknown): string {
   if (value instanceof Seconds) return value.toString()
   if (Array.isArray(value)) return `[${value.map(renderJson).join(',')}]`
@@ -142,4 +148,5 @@ export function renderJson(value: unknown): string {
   return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${renderJson(member)}`).join(',')}}`
 }
 
+/** Returns the time in seconds since 1970. */
 export const now = () => Date.now() / 1000

@@ -9,7 +9,7 @@ import { KeyedMutex } from '../../util/keyed-mutex.ts'
 import type { ImageRequest } from './image-name.ts'
 import { type ImageRecord, isUnderWay, STATUSES } from './record.ts'
 
-/** The records of a gateway: all in memory, a document each on disk, which is written before the memory is. */
+/** Stores the records of a gateway: all in memory, and each as a document on disk, which is written first. */
 
 const ids = z.array(z.number())
 const texts = z.array(z.string())
@@ -21,7 +21,7 @@ const Stored = z.object({
   status: z.enum(STATUSES),
   pulltag: z.string(),
   tags: texts,
-  // It becomes the name of files that are written and removed.
+  // Strict, because it becomes the name of files that are written and removed.
   id: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
@@ -57,7 +57,7 @@ const Stored = z.object({
     .optional(),
 })
 
-/** Names of images, and whom they are for, are nobody else's business. */
+/** The names of private images and their users are confidential. */
 const OWNER_ONLY = 0o600
 
 const isOf = (record: ImageRecord, { system, type }: ImageRequest) =>
@@ -67,8 +67,9 @@ export class Records {
   readonly #folder: string
   readonly #records = new Map<string, ImageRecord>()
   readonly #writes = new KeyedMutex()
-  readonly #over = new Set<string>()
-  /** Files that are no records; they stay where they are. */
+  /** Keys of records whose work has ended, although their status is that of running work. */
+  readonly #ended = new Set<string>()
+  /** Paths of files that are not valid records; they are left unchanged. */
   readonly unreadable: string[] = []
 
   constructor(folder: string) {
@@ -79,7 +80,7 @@ export class Records {
       if (name.endsWith('.new')) rmSync(path, { force: true })
       if (!name.endsWith('.json')) continue
       try {
-        this.#show(path)
+        this.#load(path)
       } catch {
         this.unreadable.push(path)
       }
@@ -98,30 +99,30 @@ export class Records {
     return this.#records.get(key)
   }
 
-  /** What can be used by that name: type `id` is the image's id itself, which several records may have. */
+  /** Returns the READY records of a name. With type `id` the tag is the image's id, which several records may have. */
   readyAll(request: ImageRequest): ImageRecord[] {
     if (request.type === 'id') return this.readyById(request.system, request.tag)
     const found = this.ready(request)
     return found ? [found] : []
   }
 
-  /** The image of that name. */
+  /** Returns the READY record of a name. */
   ready(request: ImageRequest): ImageRecord | undefined {
     const found = this.of(request.system).filter(
       record => record.status === 'READY' && isOf(record, request) && record.tags.includes(request.tag),
     )
-    // While a tag goes from one to another, both have it.
+    // While a tag moves from one record to another, both have it.
     return found.sort((a, b) => (b.lastPull ?? 0) - (a.lastPull ?? 0))[0]
   }
 
-  /** The records of one image, under all of its names. */
+  /** Returns the READY records of one image, under all of its names. */
   readyById(system: string, id: string): ImageRecord[] {
     return this.of(system).filter(record => record.status === 'READY' && record.id === id)
   }
 
-  /** The pull or import for that name which is queued or running. */
+  /** Returns the pull or import of a name that is queued or running. */
   underWay(request: ImageRequest): ImageRecord | undefined {
-    return this.#pulls(request).find(record => isUnderWay(record) && !this.#over.has(record.key))
+    return this.#pulls(request).find(record => isUnderWay(record) && !this.#ended.has(record.key))
   }
 
   failures(request: ImageRequest): ImageRecord[] {
@@ -139,17 +140,17 @@ export class Records {
     try {
       return await this.#write(added.key, () => added)
     } catch (error) {
-      // What was refused must not begin at the next start.
+      // The client gets an error, so the next start must not run this work.
       await this.remove(added.key).catch(() => this.forget(added.key))
       throw error
     }
   }
 
-  /** Applies a change to the record as it is by then. Throws if it is gone. */
+  /** Applies a change to the current record, on disk and then in memory. Rejects if the record no longer exists. */
   async update(key: string, change: (record: ImageRecord) => Partial<ImageRecord>): Promise<ImageRecord> {
     return this.#write(key, () => {
       const record = this.#records.get(key)
-      if (!record) throw new Error(`the record ${key} is gone`)
+      if (!record) throw new Error(`the record ${key} no longer exists`)
       return { ...record, ...change(record) }
     })
   }
@@ -158,17 +159,17 @@ export class Records {
     const path = this.#path(key)
     await this.#writes.run(key, async () => {
       this.#records.delete(key)
-      this.#over.delete(key)
+      this.#ended.delete(key)
       await this.#attempt(key, () => commit(this.#folder, () => rm(path, { force: true })))
     })
   }
 
-  /** Takes work that has ended for no longer under way, while its record still says so. */
+  /** Marks work as ended, while its record still has the status of running work. */
   end(key: string) {
-    this.#over.add(key)
+    this.#ended.add(key)
   }
 
-  /** Until the next start, which reads it again. */
+  /** Removes a record from memory only; the next start reads it again. */
   forget(key: string) {
     this.#records.delete(key)
   }
@@ -183,27 +184,27 @@ export class Records {
     })
   }
 
-  /** A change that fails may have happened: then what is on the disk counts, as after a restart. */
+  /** Runs a change on disk. If it fails it may have taken effect, so the record is reloaded from disk. */
   async #attempt(key: string, change: () => Promise<void>) {
     try {
       await change()
     } catch (error) {
-      this.#readAgain(key)
+      this.#reload(key)
       throw error
     }
   }
 
-  #readAgain(key: string) {
+  #reload(key: string) {
     const path = this.#path(key)
     try {
-      if (existsSync(path)) this.#show(path)
+      if (existsSync(path)) this.#load(path)
       else this.#records.delete(key)
     } catch {
-      // What is in memory is the best that is known.
+      // Unreadable: keep the record in memory.
     }
   }
 
-  #show(path: string) {
+  #load(path: string) {
     const record: ImageRecord = Stored.parse(readDocument(path))
     this.#records.set(record.key, record)
   }

@@ -8,38 +8,39 @@ import { type ImageLocation, registryUrl } from './image-name.ts'
 import type { ImageManager } from './imagemanager.ts'
 import { RegistryFoundImage } from './registry-image.ts'
 
-/** The Locations of the configuration, and a cache of what was fetched from them. */
+/** The registries of the configured Locations, and the cache of their layers. */
 
 export interface RegistriesOptions {
   config: ImageManager
-  /** Folder of layers. */
+  /** Folder of the cache of layers. */
   cache: string
   cacheSize: number
-  /** Milliseconds without a byte. */
+  /** Milliseconds without a byte after which a transfer fails. */
   stallTimeout: number
-  /** Bytes a second, on average over that time. */
+  /** Bytes a second, on average over `stallTimeout`, below which a transfer fails. */
   minimumRate: number
   userAgent: string
   retry: RetryPolicy
 }
 
-/** Somebody waits for the outcome: after a quarter of a minute it is a failure. */
+/** A client waits for the result: with these retries a failure takes about 15 seconds. */
 const MOST_RETRIES = 4
 
-/** As the architectures are named in images; systems are taken to be like this host. */
+/** Names of architectures in images. Systems are assumed to have the architecture of this host. */
 const ARCHITECTURES: Partial<Record<string, string>> = { x64: 'amd64', ia32: '386' }
 const PLATFORM: ImagePlatform = {
   os: 'linux',
   architecture: ARCHITECTURES[process.arch] ?? process.arch,
 }
 
+/** Opens the Locations of a configuration. */
 export function openRegistries(options: RegistriesOptions): Registries {
   const { config, stallTimeout, minimumRate, userAgent } = options
   const sources = Object.entries(config.Locations).map(([location, { sslcacert }]) => ({
     url: registryUrl(location, config).href,
     ca: sslcacert,
   }))
-  // The operator has said where these are, which may be on a private network.
+  // The operator configured these addresses, so they may be private.
   const client = new HttpClient({ allowPrivate: true, stallTimeout, minimumRate, userAgent, sources })
   const cache = new BlobCache(options.cache, options.cacheSize)
   const retry = { ...options.retry, retries: Math.min(options.retry.retries, MOST_RETRIES) }
@@ -57,7 +58,7 @@ export function openRegistries(options: RegistriesOptions): Registries {
   }
 }
 
-/** `user:password`; a password may have colons. */
+/** Parses `user:password`; the password may have colons. */
 function parseLogin(login: string | undefined) {
   const colon = login?.indexOf(':') ?? -1
   return colon < 1 ? undefined : { user: login!.slice(0, colon), password: login!.slice(colon + 1) }

@@ -11,16 +11,16 @@ import type { ImageConfig } from './record.ts'
 export interface RegistryImageOptions {
   /** The folder of the cache of layers. */
   cache: string
-  /** Where its layers come from; those that others fetch from elsewhere are not waited for. */
+  /** The Location of the image. Fetches of the same layers from other Locations are not waited for. */
   source: string
-  /** For the converter, in place of its own. */
+  /** Options for the converter, in place of its defaults. */
   converterOptions: readonly string[] | undefined
 }
 
 /** Layers of one image that are fetched at the same time. */
 const AT_ONCE = 3
 
-/** An image of a registry, whose layers stay in the cache while it is worked on. */
+/** An image of a registry, whose layers are locked in the cache from `fetch` to `release`. */
 export class RegistryFoundImage implements FoundImage {
   readonly id: string
   readonly isPrivate: boolean
@@ -32,7 +32,7 @@ export class RegistryFoundImage implements FoundImage {
   readonly #open: (layer: number, offset: number) => Readable
   #leases: Lease[] = []
 
-  /** `open`: the bytes of a layer from an offset on. */
+  /** `open`: opens a layer for reading from an offset. */
   constructor(
     image: RegistryImage,
     cache: BlobCache,
@@ -53,13 +53,13 @@ export class RegistryFoundImage implements FoundImage {
     if (this.#leases.length > 0) return
     await checkFree(this.#options.cache, this.size)
     const queue = new PQueue({ concurrency: AT_ONCE })
-    const taken = await Promise.allSettled(
+    const results = await Promise.allSettled(
       this.#layers.map((layer, index) =>
         queue.add(() => this.#cache.take(layer, offset => this.#open(index, offset), this.#options.source)),
       ),
     )
-    this.#leases = taken.flatMap(one => (one.status === 'fulfilled' ? [one.value!] : []))
-    const failed = taken.find(one => one.status === 'rejected')
+    this.#leases = results.flatMap(one => (one.status === 'fulfilled' ? [one.value!] : []))
+    const failed = results.find(one => one.status === 'rejected')
     if (failed) throw failed.reason
   }
 

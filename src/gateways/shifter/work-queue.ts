@@ -114,7 +114,7 @@ export class WorkQueue {
     const name = `${record.type}:${record.pulltag} for ${record.system}`
     try {
       if (record.work?.filepath === undefined) await pull(this.#context, record, credentials, signal)
-      else await lanes.make(signal, within => importImage(this.#context, record, within))
+      else await lanes.convert(signal, within => importImage(this.#context, record, within))
       log.info(`image ${name} is ready`)
     } catch (error) {
       if (signal.aborted) return await this.#requeue(record)

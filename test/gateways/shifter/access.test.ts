@@ -108,8 +108,8 @@ test('images are imported by those whom the config names, from files that they m
   await run('mkfifo', [join(folder, 'pipe')])
   writeFileSync(join(folder, 'secret'), 'x', { mode: 0o600 })
   expect(await failure(join(folder, 'none'))).toBe('cannot open the file: ENOENT')
-  expect(await failure(join(folder, 'folder'))).toBe('it is not a file')
-  expect(await failure(join(folder, 'pipe'))).toBe('it is not a file')
+  expect(await failure(join(folder, 'folder'))).toBe('not a regular file')
+  expect(await failure(join(folder, 'pipe'))).toBe('not a regular file')
   expect(await failure(join(folder, 'secret'))).toBe('you may not read the file')
 
   if (userInfo().uid === 0) {

@@ -150,7 +150,7 @@ test('what is no request of the API is refused in JSON', async () => {
     ['GET', `/api/metrics/${SYSTEM}?limit=many`, undefined, 400, 'limit must be a number'],
   ]
   for (const bad of ['x', '1,,2', '-1', '4294967295', [{}]]) {
-    const error = 'allowed_uids and allowed_gids must be numbers with commas between them'
+    const error = 'allowed_uids and allowed_gids must be numbers separated by commas'
     cases.push(['POST', `/api/pull/${SYSTEM}/docker/demo`, { allowed_uids: bad }, 400, error])
   }
   for (const [method, path, body, status, error] of cases) {

@@ -79,9 +79,12 @@ describe('what is wrong with it is said at the start', () => {
   const { mycluster, other } = DOCUMENTED.Platforms
   test.each([
     [{ Locations: undefined }, 'Locations: expected an object {NAME: {"url": ...}}'],
-    [{ Platforms: {} }, 'Platforms: expected a platform at least'],
+    [{ Platforms: {} }, 'Platforms: expected at least one platform'],
     [{ DefaultImageLocation: 'x' }, 'DefaultImageLocation: expected one of the Locations, found "x"'],
-    [{ DefaultImageFormat: 'ext4' }, 'DefaultImageFormat: expected "squashfs", the only format made'],
+    [
+      { DefaultImageFormat: 'ext4' },
+      'DefaultImageFormat: expected "squashfs", the only format that is supported',
+    ],
     [{ ImageExpirationTimeout: '90 days' }, 'ImageExpirationTimeout: expected "days:hours:minutes:seconds"'],
     [{ Authentication: 'none' }, 'Authentication: expected "munge" or "mock"'],
     [{ WorkerThreads: 0 }, 'WorkerThreads: '],
@@ -96,7 +99,7 @@ describe('what is wrong with it is said at the start', () => {
     ],
     [
       { Locations: { 'registry-1.docker.io': { sslcacert: 'none.crt' } } },
-      'Locations.registry-1.docker.io.sslcacert: there is no file none.crt',
+      'Locations.registry-1.docker.io.sslcacert: file none.crt does not exist',
     ],
   ])('%j', async (change, message) => {
     const folder = writeConfig({ ...DOCUMENTED, ...change })
@@ -126,7 +129,7 @@ describe('mock authentication', () => {
       const { code, stderr } = await runProgram('-s', '-c', join(folder, 'config.json'))
       expect(code).not.toBe(0)
       expect(stderr).toContain(
-        `Authentication "mock" believes everybody: ${address} is not a loopback address`,
+        `Authentication "mock" verifies no credentials: ${address} is not a loopback address`,
       )
     },
   )

@@ -117,7 +117,7 @@ test('of one file there is one format: that of its last import under the name', 
   await post(gateway, 'other:1', path)
   await until('it fails', async () => (await post(gateway, 'other:1', path)).status === 'FAILURE')
   expect((await post(gateway, 'other:1', path)).status_message).toBe(
-    'the same file is there already, in format xfs',
+    'the same file is already stored in format xfs',
   )
   await imported(gateway, 'tool:1', path)
   await until('its files are the new ones', () => {

@@ -167,10 +167,10 @@ test('names that are none fail with what is wrong', async () => {
   const gateway = await startShifter({ imagemanager: registry.locations })
   const reasons = {
     'registry:5000/demo:1': '"registry:5000" is not the key of one of the Locations',
-    'Team/Demo:1': '"Team/Demo" is no name of a repository',
-    '../../etc/passwd': '"../../etc/passwd" is no name of a repository',
-    'demo:1 2': '"1 2" is no tag of an image',
-    'demo@sha256:12': '"sha256:12" is no digest of an image',
+    'Team/Demo:1': '"Team/Demo" is not a valid repository name',
+    '../../etc/passwd': '"../../etc/passwd" is not a valid repository name',
+    'demo:1 2': '"1 2" is not a valid tag',
+    'demo@sha256:12': '"sha256:12" is not a valid digest',
   }
   for (const [tag, reason] of Object.entries(reasons)) {
     expect(await pull(gateway, tag)).toMatchObject({ status: 'FAILURE', status_message: reason })
