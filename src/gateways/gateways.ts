@@ -9,25 +9,25 @@ import * as REGISTRY from './registry.ts'
 const KINDS: Readonly<Record<string, GatewayKind>> = REGISTRY
 
 export interface GatewayServerOptions {
-  /** The server's own address; undefined is every interface. */
+  /** The address of the server; undefined: all interfaces. */
   address: string | undefined
   tls: CertificateFiles | undefined
   /** Shared with the server. */
   limit: ConnectionLimit
 }
 
-interface Named {
+interface NamedGateway {
   name: string
   gateway: Gateway
 }
 
-/** The gateways that the config asks for, from the start of the server to its end. */
+/** Runs the gateways of the config, from the start of the server to its end. */
 export class Gateways {
   readonly #context: GatewayContext
-  readonly #gateways: Named[]
+  readonly #gateways: NamedGateway[]
   readonly #servers: (OwnPort & { name: string; server: HttpServer })[] = []
 
-  /** `settings`: what the config has below `gateways`. Throws an error for the operator. */
+  /** `settings`: the value of `gateways` in the config. Throws an error for the operator. */
   constructor(settings: Readonly<Record<string, unknown>>, context: GatewayContext) {
     this.#context = context
     this.#gateways = Object.entries(settings)
@@ -36,9 +36,9 @@ export class Gateways {
     this.#checkPrefixes()
   }
 
-  /** Throws the error of the one that cannot work; those that were started are stopped again. */
+  /** Starts all gateways. If one fails, stops the others and rejects with its error. */
   async start() {
-    const started: Named[] = []
+    const started: NamedGateway[] = []
     for (const one of this.#gateways) {
       await one.gateway.start().catch(async error => {
         await stopAll(started)
@@ -48,7 +48,7 @@ export class Gateways {
     }
   }
 
-  /** Those without a port of their own, before what the server's port answers otherwise. */
+  /** Returns a handler that routes requests to the gateways without a port of their own, and all others to `app`. */
   mount(app: Handler): Handler {
     const mounted = this.#mounted()
     if (mounted.length === 0) return app
@@ -59,7 +59,7 @@ export class Gateways {
     }
   }
 
-  /** Rejects if a port cannot be had. */
+  /** Listens on the ports of the gateways. Rejects with an error for the operator. */
   async listen(options: GatewayServerOptions) {
     const { log, images, serverName } = this.#context
     for (const { name, gateway } of this.#gateways) {
@@ -86,7 +86,7 @@ export class Gateways {
     }
   }
 
-  /** Says where each of them is. */
+  /** Logs the port or the path of each gateway. */
   announce() {
     const { log } = this.#context
     for (const { name, prefix } of this.#mounted()) log.info({ gateway: name }, `${name}: below ${prefix}`)
@@ -96,11 +96,12 @@ export class Gateways {
     }
   }
 
+  /** Reloads the certificate of each port with HTTPS. */
   reloadCertificates() {
     for (const { server } of this.#servers) server.reloadCertificate()
   }
 
-  /** Takes no more requests at their ports and resolves when those under way are done, or after `timeout` milliseconds. */
+  /** Closes the ports; resolves when running requests are done, or after `timeout` milliseconds. */
   async close(timeout: number) {
     await Promise.all(this.#servers.splice(0).map(({ server }) => server.close(timeout)))
   }
@@ -109,7 +110,7 @@ export class Gateways {
     await stopAll(this.#gateways)
   }
 
-  /** By name: `ok`, or what is wrong. */
+  /** Resolves to `ok` or a problem, by the name of the gateway. */
   async health(): Promise<Record<string, string>> {
     const found = this.#gateways.map(
       async ({ name, gateway }): Promise<[string, string]> => [name, (await gateway.health()) ?? 'ok'],
@@ -125,15 +126,15 @@ export class Gateways {
 
   #checkPrefixes() {
     const first = (path: string) => path.split('/')[1]
-    const taken = new Map(OPERATIONS.map(({ path }) => [first(path), 'the Image API']))
+    const owners = new Map(OPERATIONS.map(({ path }) => [first(path), 'the Image API']))
     for (const { name, prefix } of this.#mounted()) {
-      const other = taken.get(first(prefix))
+      const other = owners.get(first(prefix))
       if (other) throw new Error(`gateways.${name}.prefix: ${prefix} is taken by ${other}`)
-      taken.set(first(prefix), name)
+      owners.set(first(prefix), name)
     }
   }
 }
 
-async function stopAll(gateways: readonly Named[]) {
+async function stopAll(gateways: readonly NamedGateway[]) {
   for (const { gateway } of gateways) await gateway.stop()
 }

@@ -1,3 +1,3 @@
-/** Every gateway of this program, a line each; its name is its key below `gateways` in the config. */
+/** Every gateway of this program. The name of an export is its key below `gateways` in the config. */
 export { mistify } from './mistify/index.ts'
 export { shifter } from './shifter/index.ts'

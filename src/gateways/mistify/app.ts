@@ -30,7 +30,7 @@ export function createMistifyApp(settings: MistifyConfig, context: GatewayContex
 
 const WITH_SLASH = /^\/images(\/[^/]+(\/download)?)?\/$/
 
-/** The original redirects, and its agents follow. Without the host: a proxy in front may be known by another. */
+/** Redirects a path with a trailing slash, as the original does. Without the host, which may differ at a proxy. */
 function redirectTo(path: string, exchange: Exchange): Response {
   const [, query] = /(\?.*)$/.exec(exchange.incoming.url ?? '') ?? []
   return bytesResponse(exchange, '', 'text/plain', { Location: path + (query ?? '') }, 301)

@@ -5,7 +5,7 @@ import { readableImage } from '../../images/visibility.ts'
 import { findImage } from './find.ts'
 import { type MistifyRequest, notFound } from './request.ts'
 
-/** GET and HEAD /images/{id}/download: the bytes as they were stored, also in part, with their digests. */
+/** Handles GET and HEAD /images/{id}/download: answers with the stored bytes, or a range of them, and their digests. */
 export async function downloadImage(request: MistifyRequest): Promise<Response> {
   const { images, accel } = request.context
   const found = await findImage(request, request.id)
@@ -18,9 +18,9 @@ export async function downloadImage(request: MistifyRequest): Promise<Response> 
     contentType: 'application/octet-stream',
     md5: md5 && Buffer.from(md5, 'hex').toString('base64'),
     resource: { etags: [file.sha1], modified: new Date(file.mtime) },
-    // RFC 9530; of all bytes, on an answer with a part of them too.
+    // RFC 9530: the digest of the complete file, also with a range.
     headers: { 'Repr-Digest': `sha=:${Buffer.from(file.sha1, 'hex').toString('base64')}:` },
-    // The front is before the server's own port alone.
+    // The front proxy serves the server's own port only.
     accel: request.settings.prefix === undefined ? undefined : accelHeaders(accel, image.uuid, file),
     open: () => openStored(images, image.uuid, file),
   })

@@ -7,22 +7,23 @@ import { isMistifyType, type MistifyType } from './record.ts'
 import { badRequest, type MistifyRequest } from './request.ts'
 
 /**
- * POST /images: has the server fetch an image. A source that is here, or on its way, is that image again,
- * whatever type and comment are given now; one that failed is tried again under its id.
+ * Handles POST /images: starts a fetch of an image. If the image or a fetch of the same source exists, answers with
+ * it, whatever the type and the comment of the request; a failed fetch is retried under its id.
  */
 export const fetchImage =
   (mutex: KeyedMutex) =>
   async (request: MistifyRequest): Promise<Response> => {
     const { images, client } = request.context
-    const { source, type, comment } = readOrder(await request.body())
+    const { source, type, comment } = readFetchRequest(await request.body())
     const url = await readSourceUrl(client, 'source', source)
     const plain = withoutUser(source, url)
     const manifest = newManifest(images.policy, type, comment, plain, images.now())
-    // One at a time, so that two requests for one source make one image.
+    // Locks the source, so that two requests for it make one image.
     const id = await mutex.run(plain, () => fetchOnce(request, url, plain, manifest))
     return request.json((await findImage(request, id)).record, 202)
   }
 
+/** Returns the id of the image or the fetch of a source; submits a job if there is none. */
 async function fetchOnce(
   request: MistifyRequest,
   url: URL,
@@ -43,14 +44,14 @@ async function fetchOnce(
   return job.image_uuid
 }
 
-interface Order {
+interface FetchRequest {
   source: string
   type: MistifyType
   comment: string
 }
 
-/** Throws BadRequestError: the source first, then the type. */
-function readOrder(body: unknown): Order {
+/** Parses the body of the request. Throws BadRequestError; checks the source before the type, as the original does. */
+function readFetchRequest(body: unknown): FetchRequest {
   if (body === undefined) throw badRequest('EOF')
   const given = body ?? {}
   if (!isObject(given)) throw badRequest('json: the body is not an object')
@@ -64,7 +65,7 @@ function readOrder(body: unknown): Order {
   return { source: source as string, type, comment: typeof comment === 'string' ? comment : '' }
 }
 
-/** As it was given, unless it has credentials, which are not for others to see. */
+/** Returns the source as given, or without its user and password, which other callers must not see. */
 function withoutUser(given: string, url: URL): string {
   if (!url.username && !url.password) return given
   const plain = new URL(url.href)

@@ -9,17 +9,17 @@ import type { Job } from '../../imports/jobs/job.ts'
 import { fromImage, fromJob, IMAGE_TYPES, type MistifyImage, type MistifyType } from './record.ts'
 import { type MistifyRequest, notFound } from './request.ts'
 
-/** What is there for the agents: active images, and the fetches that will become some or have failed. */
+/** Finds what agents see as images: active images, and fetches that are under way or have failed. */
 
 export interface Found {
   record: MistifyImage
-  /** Absent while it is being fetched. */
+  /** Absent for a fetch. */
   image?: Image
-  /** Absent when it is complete. */
+  /** The job of a fetch; absent for a complete image. */
   job?: Job
 }
 
-/** Throws ResourceNotFound, as if it did not exist, for what the caller may not see. */
+/** Finds the image or the fetch of an id. Throws ResourceNotFound if it does not exist or the caller may not see it. */
 export async function findImage(request: MistifyRequest, id: string): Promise<Found> {
   const { context, viewer } = request
   if (UUID.test(id)) {
@@ -32,6 +32,7 @@ export async function findImage(request: MistifyRequest, id: string): Promise<Fo
   throw notFound('image not found')
 }
 
+/** Returns an image that the caller may see, or undefined. */
 async function visible(images: Images, id: string, viewer: Viewer): Promise<Image | undefined> {
   try {
     return (await visibleImage(images, id, viewer)).image
@@ -41,7 +42,7 @@ async function visible(images: Images, id: string, viewer: Viewer): Promise<Imag
   }
 }
 
-/** All of them, or those of a type: complete ones first, then fetches, the oldest first. */
+/** Lists the images and fetches, all or those of a type: images first, then fetches, the oldest first. */
 export async function listAll(request: MistifyRequest, type?: MistifyType): Promise<MistifyImage[]> {
   const { authenticated } = request.viewer
   const jobs = fetches(request)
@@ -52,7 +53,7 @@ export async function listAll(request: MistifyRequest, type?: MistifyType): Prom
   return [...complete, ...fetched].filter(record => type === undefined || record.type === type)
 }
 
-/** The one that was, or is to be, fetched from there, whatever has become of it. */
+/** Finds the image or the fetch of a source, whatever its state. */
 export async function findBySource(request: MistifyRequest, source: string): Promise<Found | undefined> {
   const { authenticated } = request.viewer
   const fetched = fetches(request).find(({ job }) => job.fetch?.source === source)
@@ -81,8 +82,8 @@ async function listImages(request: MistifyRequest, state: 'active' | 'all'): Pro
 }
 
 /**
- * The fetches that the caller may know of, the oldest first. To be asked for before the images: one that is
- * complete meanwhile is in either, not in neither.
+ * Lists the fetches that the caller may see, the oldest first. Call it before listing images: a fetch that
+ * completes in between is then in both lists, and not in none.
  */
 function fetches(request: MistifyRequest) {
   const { channel, authenticated } = request.viewer
@@ -91,12 +92,12 @@ function fetches(request: MistifyRequest) {
     .reverse()
     .filter(({ task }) => task === 'fetch-image')
     .filter(job => job.channel === channel)
-    .filter(({ fetch }) => !isShownPublicOnly(request) || fetch?.manifest.public === true)
+    .filter(({ fetch }) => !isLimitedToPublic(request) || fetch?.manifest.public === true)
     .flatMap(job => {
       const record = fromJob(job, authenticated)
       return record ? [{ record, job }] : []
     })
 }
 
-const isShownPublicOnly = ({ context, viewer }: MistifyRequest) =>
+const isLimitedToPublic = ({ context, viewer }: MistifyRequest) =>
   seesPublicOnly(context.images.policy, viewer)

@@ -7,9 +7,9 @@ import { MistifyConfig } from './config.ts'
 export const mistify = defineGateway(MistifyConfig, (settings, context) => ({
   place: placeOf(settings),
   handle: createMistifyApp(settings, context),
-  // Its protocol has no channels: it speaks of the default one.
+  // The protocol has no channels, so the gateway needs a default one.
   start: async () => void resolveChannel(context.images.policy, undefined, false),
-  // Its fetches are jobs of the server, and its images images.
+  // Fetches are jobs of the server, so the gateway itself has nothing to stop.
   stop: async () => {},
   health: async () => undefined,
 }))

@@ -4,8 +4,8 @@ import { IMAGE_TYPES, type MistifyType } from './record.ts'
 import { badRequest } from './request.ts'
 
 /**
- * The manifest of an image that nobody wrote one for. Agents have no credentials as a rule, so it is public
- * where the server lets images be. Throws BadRequestError for a comment that is too long.
+ * Makes the manifest of an image that comes without one. It is public if the mode of the server permits that,
+ * because agents usually have no credentials. Throws BadRequestError for a comment that is too long.
  */
 export function newManifest(
   { mode }: Policy,
@@ -26,7 +26,7 @@ export function newManifest(
   }
 }
 
-/** The file's name without its endings, in the letters that a name may have. */
+/** Derives a valid name from the file name in a URL, without its extensions. */
 function nameOf(source: string): string {
   const [file = ''] = source.split(/[?#]/)[0]!.split('/').slice(3).reverse()
   return file

@@ -14,7 +14,7 @@ export interface Operation extends Route {
   handle(request: MistifyRequest): Promise<Response>
 }
 
-/** A type of letters alone is checked; with any other value the parameter was never there. */
+/** Lists images. A type of letters only must be valid; any other value is ignored, as in the original. */
 async function listImages(request: MistifyRequest): Promise<Response> {
   const given = request.query.get('type') ?? ''
   const type = /^[A-Za-z]+$/.test(given) ? given : undefined
@@ -22,7 +22,7 @@ async function listImages(request: MistifyRequest): Promise<Response> {
   return request.json(await listAll(request, type))
 }
 
-/** Also ends a fetch that is under way. Answers with what was deleted. */
+/** Deletes an image or a fetch; cancels the fetch if it is under way. Answers with the deleted record. */
 async function removeImage(request: MistifyRequest): Promise<Response> {
   const { images, jobs } = request.context
   const { record, job } = await findImage(request, request.id)
@@ -30,12 +30,13 @@ async function removeImage(request: MistifyRequest): Promise<Response> {
     if (isLive(job)) await jobs.cancel(job.uuid)
     if (jobs.list().includes(job)) await jobs.cancel(job.uuid)
   }
-  // It may have become complete just now.
+  // The fetch may have completed before it was cancelled.
   const isComplete = (await images.manifests.find(request.id)) !== undefined
   if (isComplete) await deleteImage(images, request.id, request.viewer, true)
   return request.json(record)
 }
 
+/** Returns the operations, with a mutex of their own. */
 export const operations = (): readonly Operation[] => {
   const mutex = new KeyedMutex()
   return [
@@ -44,7 +45,7 @@ export const operations = (): readonly Operation[] => {
       method: 'GET',
       path: '/images',
       access: 'read',
-      summary: 'Lists images and the fetches that will become some.',
+      summary: 'Lists images and fetches.',
       handle: listImages,
     },
     {
@@ -52,7 +53,7 @@ export const operations = (): readonly Operation[] => {
       method: 'POST',
       path: '/images',
       access: 'change',
-      summary: 'Has the server fetch an image.',
+      summary: 'Starts a fetch of an image by the server.',
       handle: fetchImage(mutex),
     },
     {
@@ -76,7 +77,7 @@ export const operations = (): readonly Operation[] => {
       method: 'DELETE',
       path: '/images/:id',
       access: 'change',
-      summary: 'Deletes an image, and ends a fetch of it.',
+      summary: 'Deletes an image, and cancels its fetch.',
       handle: removeImage,
     },
     {

@@ -3,45 +3,46 @@ import { provenanceOf } from '../../images/provenance.ts'
 import type { Job } from '../../imports/jobs/job.ts'
 import { withoutCredentials } from '../../sources/http-client.ts'
 
-/** An image as mistify-image-service shows it: all fields always there, in its order. */
+/** An image as mistify-image-service shows it: always with all fields, in this order. */
 export interface MistifyImage {
   id: string
-  /** The URL it was fetched from; empty for an upload. */
+  /** The URL of the fetch; empty for an upload. */
   source: string
   type: MistifyType
   comment: string
   status: 'pending' | 'downloading' | 'complete' | 'error'
   size: number
-  /** -1 if the sender did not say, 0 before it could. */
+  /** Bytes; -1 if the sender did not state a size, 0 before its answer. */
   expected_size: number
   download_start: string
   download_end: string
-  /** Why a fetch failed; only then. Ours: the original told it to its log alone. */
+  /** The reason of a failed fetch. An addition: the original writes it to its log only. */
   error?: string
 }
 
 export type MistifyType = 'kvm' | 'container'
 
-/** As what the Image API knows them. */
+/** The types of the Image API for those of this one. */
 export const IMAGE_TYPES: Readonly<Record<MistifyType, Image['type']>> = { kvm: 'zvol', container: 'other' }
 
 export const isMistifyType = (type: unknown): type is MistifyType =>
   typeof type === 'string' && Object.hasOwn(IMAGE_TYPES, type)
 
-/** Undefined for types that no agent of mistify can use. */
+/** Returns the type for agents, or undefined for a type that they cannot use. */
 const typeOf = (type: unknown): MistifyType | undefined =>
   type === IMAGE_TYPES.kvm ? 'kvm' : type === IMAGE_TYPES.container ? 'container' : undefined
 
 /** The zero time of Go's `time.Time`. */
 const NEVER = '0001-01-01T00:00:00Z'
 
-/** With nanoseconds, of which ours has milliseconds. */
+/** Renders a time with nanoseconds, as the original does, from one with milliseconds. */
 const timeOf = (iso: string | undefined) =>
   iso === undefined ? NEVER : new Date(iso).toISOString().replace('Z', '000000Z')
 
 /**
- * An active image. Undefined for one that an agent could not use: it passes what it gets to `zfs receive` or
- * `docker load`, and unpacks nothing but gzip. What was brought here for agents is theirs in any case.
+ * Returns the record of an active image, or undefined for one that agents could not use: they pass the file to
+ * `zfs receive` or `docker load`, and decompress only gzip. An image that was imported through this API is always
+ * shown.
  */
 export function fromImage(image: Image, showsSecrets: boolean): MistifyImage | undefined {
   const { uuid, files, name, version, description = '' } = image
@@ -55,7 +56,7 @@ export function fromImage(image: Image, showsSecrets: boolean): MistifyImage | u
     id: uuid,
     source: shownSource(provenance?.source ?? '', showsSecrets),
     type,
-    // Who made it for others calls it by name.
+    // An image that was not imported through this API has a name and a version instead of a comment.
     comment: provenance ? description : `${name} ${version}`,
     status: 'complete',
     size: file.size,
@@ -65,12 +66,13 @@ export function fromImage(image: Image, showsSecrets: boolean): MistifyImage | u
   }
 }
 
-/** A fetch that is under way or has failed. Undefined for other jobs, and for one that is over. */
+/** Returns the record of a fetch that is under way or has failed, or undefined for any other job. */
 export function fromJob(job: Job, showsSecrets: boolean): MistifyImage | undefined {
   const { fetch, state, steps, started_at, finished_at, error } = job
   const type = typeOf(fetch?.manifest.type)
   if (!fetch || !type || !(state === 'queued' || state === 'running' || state === 'failed')) return undefined
-  const { told, manifest } = fetch
+  // The key `told` is that of the stored job: what the source said about the file.
+  const { told: sourceInfo, manifest } = fetch
   return {
     id: job.image_uuid,
     source: shownSource(fetch.source, showsSecrets),
@@ -78,13 +80,13 @@ export function fromJob(job: Job, showsSecrets: boolean): MistifyImage | undefin
     comment: typeof manifest.description === 'string' ? manifest.description : '',
     status: ({ queued: 'pending', running: 'downloading', failed: 'error' } as const)[state],
     size: steps[0]?.bytes_done ?? 0,
-    expected_size: told ? (told.size ?? -1) : 0,
+    expected_size: sourceInfo ? (sourceInfo.size ?? -1) : 0,
     download_start: timeOf(started_at),
     download_end: timeOf(finished_at),
     ...(state === 'failed' && { error: error?.message ?? 'unknown' }),
   }
 }
 
-/** A signed URL has its key in a parameter. */
+/** Hides the parameters of a URL from anonymous callers, because a signed URL has its key there. */
 const shownSource = (source: string, showsSecrets: boolean) =>
   showsSecrets || !URL.canParse(source) ? source : withoutCredentials(new URL(source))

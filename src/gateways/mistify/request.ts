@@ -7,7 +7,7 @@ import { resolveChannel, type Viewer } from '../../images/visibility.ts'
 import type { GatewayContext } from '../gateway.ts'
 import type { MistifyConfig } from './config.ts'
 
-/** A request as the operations see it, and the answers they give. */
+/** A request with its caller, and the methods that make its answers. */
 export class MistifyRequest extends HttpRequest {
   readonly context: GatewayContext
   readonly settings: MistifyConfig
@@ -26,7 +26,7 @@ export class MistifyRequest extends HttpRequest {
     this.query = new URLSearchParams(this.search)
   }
 
-  /** The id in the path; empty where it has none. */
+  /** The id in the path; empty if the path has none. */
   get id(): string {
     return this.param('id')
   }
@@ -35,7 +35,7 @@ export class MistifyRequest extends HttpRequest {
     return this.#viewer
   }
 
-  /** Finds out who the caller is and whether the caller may do this. Throws UnauthorizedError. */
+  /** Authenticates and authorizes the caller. Throws UnauthorizedError. */
   async identify(access: Access) {
     const { auth, images } = this.context
     const { credentials } = this.settings
@@ -58,7 +58,7 @@ export class MistifyRequest extends HttpRequest {
   }
 }
 
-/** Writes a message alone for status 400; for others also the code and a trace, which here is the request in the log. */
+/** Renders an error: for status 400 the message alone, else also the code and a trace, which names the request in the log. */
 export function renderError(exchange: Exchange, error: ImgapiError): Response {
   const { code, message, headers } = error
   const isBadRequest = code === 'InvalidParameter' || code === 'ValidationFailed'

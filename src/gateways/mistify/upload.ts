@@ -4,7 +4,7 @@ import { newManifest } from './manifest.ts'
 import { fromImage, isMistifyType } from './record.ts'
 import { badRequest, type MistifyRequest } from './request.ts'
 
-/** PUT /images: the body is the image, which is there when all of it is stored. */
+/** Handles PUT /images: stores the body as an image. Answers when all of it is stored. */
 export async function uploadImage(request: MistifyRequest): Promise<Response> {
   const { images } = request.context
   const type = request.header('x-image-type')
@@ -29,7 +29,7 @@ export async function uploadImage(request: MistifyRequest): Promise<Response> {
   return request.json(fromImage(image, true))
 }
 
-/** Headers come as Latin-1, which is UTF-8 as a rule. */
+/** Decodes a header. Node.js decodes headers as Latin-1, but clients usually send UTF-8. */
 function decode(header = ''): string {
   const text = Buffer.from(header, 'latin1').toString()
   return text.includes('\uFFFD') ? header : text
