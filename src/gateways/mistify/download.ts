@@ -5,7 +5,9 @@ import { readableImage } from '../../images/visibility.ts'
 import { findImage } from './find.ts'
 import { type MistifyRequest, notFound } from './request.ts'
 
-/** Handles GET and HEAD /images/{id}/download: answers with the stored bytes, or a range of them, and their digests. */
+/**
+ * Handles GET and HEAD /images/{id}/download: answers with the stored bytes, or a range of them, and their digests.
+ */
 export async function downloadImage(request: MistifyRequest): Promise<Response> {
   const { images, accel } = request.context
   const found = await findImage(request, request.id)

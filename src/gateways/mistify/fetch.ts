@@ -50,7 +50,9 @@ interface FetchRequest {
   comment: string
 }
 
-/** Parses the body of the request. Throws BadRequestError; checks the source before the type, as the original does. */
+/**
+ * Parses the body of the request. Throws BadRequestError; checks the source before the type, as the original does.
+ */
 function readFetchRequest(body: unknown): FetchRequest {
   if (body === undefined) throw badRequest('EOF')
   const given = body ?? {}

@@ -19,7 +19,9 @@ export interface Found {
   job?: Job
 }
 
-/** Finds the image or the fetch of an id. Throws ResourceNotFound if it does not exist or the caller may not see it. */
+/**
+ * Finds the image or the fetch of an id. Throws ResourceNotFound if it does not exist or the caller may not see it.
+ */
 export async function findImage(request: MistifyRequest, id: string): Promise<Found> {
   const { context, viewer } = request
   if (UUID.test(id)) {

@@ -58,7 +58,10 @@ export class MistifyRequest extends HttpRequest {
   }
 }
 
-/** Renders an error: for status 400 the message alone, else also the code and a trace, which names the request in the log. */
+/**
+ * Renders an error: for status 400 the message alone, else also the code and a trace, which names the request in the
+ * log.
+ */
 export function renderError(exchange: Exchange, error: ImgapiError): Response {
   const { code, message, headers } = error
   const isBadRequest = code === 'InvalidParameter' || code === 'ValidationFailed'

@@ -26,7 +26,9 @@ export class Groups {
   }
 }
 
-/** Returns whether a user may read an image. A private image is for the users in its lists; empty lists admit no user. */
+/**
+ * Returns whether a user may read an image. A private image is for the users in its lists; empty lists admit no user.
+ */
 export async function mayRead(session: Session, record: ImageRecord, groups: Groups): Promise<boolean> {
   if (!record.isPrivate) return true
   const { uid, gid } = session

@@ -54,7 +54,9 @@ export interface FoundImage {
 
 /** The registries that images are pulled from. */
 export interface Registries {
-  /** Finds an image. `credentials`: `user:password`, sent only if the registry requires them. Rejects with the reason. */
+  /**
+   * Finds an image. `credentials`: `user:password`, sent only if the registry requires them. Rejects with the reason.
+   */
   find(location: ImageLocation, credentials: string | undefined, signal: AbortSignal): Promise<FoundImage>
   close(): Promise<void>
 }

@@ -53,7 +53,10 @@ async function start(settings: ShifterConfig, config: ImageManager, gateway: Gat
 
 const isLoopback = (address: string) => address === '::1' || /^127(\.\d{1,3}){3}$/.test(address)
 
-/** Returns the address to listen on; undefined is that of the server. Throws for mock authentication on an address that is not loopback. */
+/**
+ * Returns the address to listen on; undefined is that of the server. Throws for mock authentication on an address
+ * that is not loopback.
+ */
 function addressFor({ address }: ShifterConfig, { Authentication }: ImageManager): string | undefined {
   if (Authentication !== 'mock') return address
   if (address === undefined || isLoopback(address)) return address ?? '127.0.0.1'
@@ -73,7 +76,7 @@ function createShifterContext(
   const cache = join(config.CacheDirectory ?? folder, 'blobs')
   for (const path of [folder, expand, cache]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const records = new Records(join(folder, 'records'))
-  for (const path of records.unreadable) log.error(`${path} is not a record of an image`)
+  for (const path of records.unreadable) log.error(`${path} is not a valid image record`)
   const { stallTimeout } = context.images.policy
   const { Platforms, Authentication } = config
   return {

@@ -37,7 +37,10 @@ export function renderMeta(record: ImageRecord, { withAcl }: { withAcl: boolean 
   return { text: `${lines.join('\n')}\n`, leftOut: [...leftOut] }
 }
 
-/** Renders a list as Python does, as far as the runtime reads it. Undefined if one item cannot be written: part of a command would be another command. */
+/**
+ * Renders a list as Python does, as far as the runtime reads it. Undefined if one item cannot be written: part of a
+ * command would be another command.
+ */
 function list(items: readonly string[]): string | undefined {
   if (items.some(item => hasBreak(item) || item.includes("'"))) return undefined
   return `[${items.map(item => `'${item}'`).join(', ')}]`

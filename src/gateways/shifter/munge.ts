@@ -34,7 +34,10 @@ export function authenticateMunge({ Platforms }: ImageManager): Authenticate {
   }
 }
 
-/** Parses the output of unmunge: `KEY: value` lines, an empty line, the payload. Throws BadCredential unless it reports success. */
+/**
+ * Parses the output of unmunge: `KEY: value` lines, an empty line, the payload. Throws BadCredential unless it
+ * reports success.
+ */
 function parseUnmunged(output: string): Session {
   const end = output.indexOf('\n\n')
   const head = end === -1 ? output : output.slice(0, end)

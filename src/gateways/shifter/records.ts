@@ -99,7 +99,9 @@ export class Records {
     return this.#records.get(key)
   }
 
-  /** Returns the READY records of a name. With type `id` the tag is the image's id, which several records may have. */
+  /**
+   * Returns the READY records of a name. With type `id` the tag is the image's id, which several records may have.
+   */
   readyAll(request: ImageRequest): ImageRecord[] {
     if (request.type === 'id') return this.readyById(request.system, request.tag)
     const found = this.ready(request)

@@ -31,7 +31,9 @@ export class Requests {
   readonly #work: WorkQueue
   /** Locks a name while its state is checked and its work started. */
   readonly #mutex = new KeyedMutex()
-  /** The fingerprint of the request of each pull, by the key of its record: a failure answers the same request only. */
+  /**
+   * The fingerprint of the request of each pull, by the key of its record: a failure answers the same request only.
+   */
   readonly #fingerprints = new Map<string, string>()
   readonly #fingerprintKey = randomBytes(32)
 
@@ -67,7 +69,7 @@ export class Requests {
     const { config } = this.#context
     if (request.type !== 'docker') throw new HttpError(400, 'only images of type docker can be pulled')
     const named = withDefaultTag(request, config)
-    if (!isTag(named.tag)) throw new HttpError(400, 'not a name of an image')
+    if (!isTag(named.tag)) throw new HttpError(400, 'not a valid image name')
     const acl = withCaller(requestedAcl, session)
     return this.#mutex.run(nameOf(named), async () => {
       await this.#forgetOldFailures()
@@ -87,10 +89,10 @@ export class Requests {
   ): Promise<ImageRecord> {
     const { config } = this.#context
     if (!mayImport(session, config)) throw new HttpError(403, 'you may not import images')
-    if (!isFormat(format)) throw new HttpError(400, `"${format}" is not a format of images`)
+    if (!isFormat(format)) throw new HttpError(400, `"${format}" is not an image format`)
     if (!/^\/\P{Cc}*$/u.test(filepath)) throw new HttpError(400, 'filepath must be an absolute path')
     const named = withDefaultTag(request, config)
-    if (named.type === 'id' || !isTag(named.tag)) throw new HttpError(400, 'not a name of an image')
+    if (named.type === 'id' || !isTag(named.tag)) throw new HttpError(400, 'not a valid image name')
     const acl = withCaller(requestedAcl, session)
     return this.#mutex.run(nameOf(named), async () => {
       const ready = await this.#readable(session, this.#context.records.readyAll(named))
@@ -111,7 +113,10 @@ export class Requests {
     return true
   }
 
-  /** Removes expired names, and the images that have no other name. Returns the ids of these images, or false if the user may not. */
+  /**
+   * Removes expired names, and the images that have no other name. Returns the ids of these images, or false if the
+   * user may not.
+   */
   async autoexpire(session: Session, system: string): Promise<string[] | false> {
     const { config, records } = this.#context
     if (!isAdmin(session, system, config)) return false
@@ -126,7 +131,10 @@ export class Requests {
     return [...ids].filter(id => records.readyById(system, id).length === 0)
   }
 
-  /** Lists the latest pull of each name. Imports and pulls with credentials are shown to their user and to admins only. */
+  /**
+   * Lists the latest pull of each name. Imports and pulls with credentials are shown to their user and to admins
+   * only.
+   */
   async queue(session: Session, system: string): Promise<ImageRecord[]> {
     await this.#forgetOldFailures()
     const isOpen = isAdmin(session, system, this.#context.config)
@@ -184,7 +192,9 @@ export class Requests {
     }
   }
 
-  /** Returns the recent failure of the same request or the work on that name that is under way; else starts new work. */
+  /**
+   * Returns the recent failure of the same request or the work on that name that is under way; else starts new work.
+   */
   async #startOnce(
     session: Session,
     request: ImageRequest,

@@ -145,7 +145,7 @@ test('what is no request of the API is refused in JSON', async () => {
       `/api/doimport/${SYSTEM}/custom/demo`,
       { filepath: '/x', format: 'iso' },
       400,
-      '"iso" is not a format of images',
+      '"iso" is not an image format',
     ],
     ['GET', `/api/metrics/${SYSTEM}?limit=many`, undefined, 400, 'limit must be a number'],
   ]
