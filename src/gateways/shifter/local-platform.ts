@@ -9,7 +9,7 @@ import { FILE_MODE, mayReadFile, type Platform, partialName, type Reader } from 
 /** Bytes that are copied at once. */
 const PIECE = 1024 * 1024
 
-/** A folder that this host can write to, possibly on a shared file system. */
+/** A folder that this host can write to. */
 export class LocalPlatform implements Platform {
   readonly #folder: string
 

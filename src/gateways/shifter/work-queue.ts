@@ -9,7 +9,7 @@ import { removeTree } from './programs.ts'
 import { pull } from './pull.ts'
 import { type ImageRecord, imageFile, isUnderWay, isWaiting, metaFile, now, type Work } from './record.ts'
 
-/** Runs pulls, imports and removals, a few at once. They are recorded on disk and resumed after a restart. */
+/** Runs pulls, imports and removals, a few at once. They are recorded on disk and run again after a restart. */
 
 const STOPPED = new Error('the gateway is being stopped')
 /** Milliseconds before a failed removal is retried; the delay doubles each time, up to `LONGEST_RETRY`. */
@@ -19,7 +19,7 @@ const LONGEST_RETRY = 60_000
 const REMOVALS = 2
 /** Pulls and imports that run or wait. A longer queue would take more time than a client waits. */
 const MOST_AT_ONCE = 1000
-/** Crashes of the server during the same work, after which the work is not retried. */
+/** The most crashes of the server during the same work after which the work is still restarted. */
 const MOST_CRASHES = 2
 
 /** Failures that are kept for one name, besides the newest. */
