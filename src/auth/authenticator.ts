@@ -15,7 +15,7 @@ export interface User {
 }
 
 export interface Caller {
-  /** Came with valid credentials, or none are needed. */
+  /** Whether the request has valid credentials, or needs none. */
   authenticated: boolean
   user?: string
 }
@@ -23,50 +23,51 @@ export interface Caller {
 export interface AuthOptions {
   users: readonly User[]
   keys: KeyRing
-  /** What credentials count; `none` lets everyone change everything. */
+  /** The kinds of credentials that are accepted; with `none` every client may change everything. */
   type: 'any' | 'basic' | 'signature' | 'none'
-  /** Whether being let in without credentials also shows what only the authenticated see. */
+  /** Whether callers without credentials are treated as authenticated while `type` is `none`. */
   openIsAuthenticated: boolean
-  /** SourceFileInfo of every failed login. */
+  /** Is called for every failed login. */
   onFailure?(address: string, user: string | undefined): void
 }
 
-/** Credentials of a request. */
+/** The credentials of a request, not verified yet. */
 interface Login {
   /** The name that the client gave. */
   user?: string | undefined
-  /** Tells the same wrong password from another; absent for what is no password. */
+  /** Equal for equal passwords of a user, so that a repeated one is recognized; absent for signatures. */
   digest?: string
-  /** Why they cannot even be read, in the words of the reference. */
+  /** Why they cannot be parsed, in the words of the reference. */
   message?: string | undefined
   /** Throws TooManyRequests. */
   verify(address: string): Promise<boolean>
 }
 
-const refuse = async () => false
+const reject = async () => false
 
 const ANONYMOUS: Caller = { authenticated: false }
 
-/** Checked in place of the hash of a user who does not exist, so that the answer takes as long. */
-const NOBODY = '$scrypt$ln=15,r=8,p=3$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+/** The hash that is verified for a user that does not exist, so that the answer takes the same time. */
+const DUMMY_HASH = '$scrypt$ln=15,r=8,p=3$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
-/** Knows who a request comes from. The users can be exchanged while it runs. */
+/** Authenticates requests. The users can be replaced while the server runs. */
 export class Authenticator {
   #options: AuthOptions
   readonly #failures = new LoginFailures()
   readonly #checks = new PasswordChecks()
-  /** A digest of the right password of each user whose password was checked: it need not be checked again. */
-  readonly #right = new Map<string, string>()
-  /** Digests of passwords are of no use outside of this process. */
+  /** Digests of passwords that were verified, by user: the slow hash is computed once per user and password. */
+  readonly #verified = new Map<string, string>()
+  /** Random for each process, so that digests of passwords are useless outside of it. */
   readonly #digestKey = randomBytes(32)
 
   constructor(options: AuthOptions) {
     this.#options = options
   }
 
+  /** Replaces the users and their keys, and reads the key folder again. */
   setUsers(users: readonly User[], authKeys: Record<string, readonly string[]>) {
     this.#options = { ...this.#options, users }
-    this.#right.clear()
+    this.#verified.clear()
     this.#options.keys.reload(authKeys)
   }
 
@@ -78,7 +79,10 @@ export class Authenticator {
     return this.#options.type === 'none'
   }
 
-  /** One answer for every reason. Basic is named because browsers and curl act on it. */
+  /**
+   * Returns the error for missing and wrong credentials, the same for every reason. It names Basic where it can,
+   * because browsers and curl act on it.
+   */
   unauthorized(message = 'Unauthorized'): ImgapiError {
     const scheme = this.#options.type === 'signature' ? 'Signature' : 'Basic'
     return new ImgapiError('UnauthorizedError', message, {
@@ -86,7 +90,10 @@ export class Authenticator {
     })
   }
 
-  /** No credentials are an anonymous caller, wrong ones an error. Throws UnauthorizedError. */
+  /**
+   * Returns the caller; a request without credentials has an anonymous one. Throws UnauthorizedError for wrong
+   * credentials and TooManyRequests after too many failures.
+   */
   async identify(incoming: IncomingMessage): Promise<Caller> {
     const { openIsAuthenticated, onFailure } = this.#options
     if (this.isOpen) return { authenticated: openIsAuthenticated }
@@ -95,7 +102,7 @@ export class Authenticator {
     const login = this.#read(authorization, incoming)
     const address = clientAddress(incoming)
     const { user, digest } = login
-    // Signatures that cannot be read have no name.
+    // A signature that cannot be parsed has no user name.
     const name = user ?? ''
     const isRepeated = digest !== undefined && this.#failures.isRepeated(address, name, digest)
     if (!isRepeated) {
@@ -115,32 +122,32 @@ export class Authenticator {
     const isBasic = /^basic(\s|$)/i.test(authorization)
     if (!isBasic && type !== 'basic') {
       const signature = readSignature(incoming)
-      if (!('parsed' in signature)) return { ...signature, verify: refuse }
+      if (!('parsed' in signature)) return { ...signature, verify: reject }
       return { user: signature.user, verify: async () => verifySignature(signature, keys) }
     }
     const credentials = basicAuth.parse(authorization)
-    if (!credentials || type === 'signature') return { user: credentials?.name, verify: refuse }
+    if (!credentials || type === 'signature') return { user: credentials?.name, verify: reject }
     return this.#passwordLogin(credentials.name, credentials.pass)
   }
 
   #passwordLogin(name: string, password: string): Login {
     const user = this.#options.users.find(candidate => candidate.name === name)
-    const stored = user?.password ?? this.#nobody()
+    const stored = user?.password ?? this.#dummyPassword()
     const digest = createHmac('sha256', this.#digestKey)
       .update(JSON.stringify([name, password, stored]))
       .digest('base64')
     const verify = async (address: string) => {
       if (!isHashed(stored)) return (await verifyPassword(password, stored)) && user !== undefined
-      if (this.#right.get(name) === digest) return true
+      if (this.#verified.get(name) === digest) return true
       const isRight = (await this.#checks.verify(address, digest, password, stored)) && user !== undefined
-      // The users may have been exchanged meanwhile.
-      if (isRight && this.#options.users.includes(user)) this.#right.set(name, digest)
+      // The users may have been replaced meanwhile.
+      if (isRight && this.#options.users.includes(user)) this.#verified.set(name, digest)
       return isRight
     }
     return { user: name, digest, verify }
   }
 
-  #nobody() {
-    return this.#options.users.some(user => isHashed(user.password)) ? NOBODY : ''
+  #dummyPassword() {
+    return this.#options.users.some(user => isHashed(user.password)) ? DUMMY_HASH : ''
   }
 }

@@ -1,11 +1,11 @@
-/** Entries to remember, of each map. */
+/** The most entries of a map. */
 const MOST = 10_000
-/** Of a key; longer ones only an attacker has, and they are cut. */
+/** The longest key, in characters. Longer ones come from attackers only, and are truncated. */
 const LONGEST_KEY = 300
 
 /**
- * A map that forgets what was set longest ago, so that memory has a bound whatever clients send. It has two halves: when
- * the younger one is full it becomes the older one, which goes as a whole.
+ * A map that evicts its oldest entries, so that its memory is bounded whatever clients send. It has two halves: when
+ * the younger half is full it replaces the older half, which is discarded as a whole.
  */
 export class BoundedMap<T> {
   #young = new Map<string, T>()
@@ -28,6 +28,6 @@ export class BoundedMap<T> {
   }
 }
 
-/** Copied: a part of a long text would keep all of it in memory. */
+/** Truncates a key. The result is a copy: a slice of a long string would retain all of it. */
 const shorten = (key: string) =>
   key.length > LONGEST_KEY ? Buffer.from(key.slice(0, LONGEST_KEY)).toString() : key

@@ -1,12 +1,12 @@
 import { BoundedMap } from './bounded-map.ts'
 
-/** How many failures a key may have at once, and how many are forgotten each second. */
+/** The limit of a leaky bucket: its capacity in failures, and how many of them leak each second. */
 export interface Rate {
   most: number
   perSecond: number
 }
 
-/** Counts failures by key. The count of a key goes down with time. */
+/** Counts failures by key, in leaky buckets: the count of a key decreases with time. */
 export class Buckets {
   readonly #rate: Rate
   readonly #now: () => number
@@ -22,14 +22,14 @@ export class Buckets {
     return this.#levels.size
   }
 
-  /** Notes one more failure and returns the count with it. */
+  /** Adds a failure and returns the new count. */
   add(key: string): number {
     const level = this.#levelOf(key) + 1
     this.#levels.set(key, { level, at: this.#now() })
     return level
   }
 
-  /** Seconds until there is room for one more failure; 0 if there is. */
+  /** Returns the seconds until one more failure fits; 0 if it fits now. */
   waitFor(key: string): number {
     const { most, perSecond } = this.#rate
     return Math.max(0, (this.#levelOf(key) + 1 - most) / perSecond)

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import ipaddr from 'ipaddr.js'
 
 /**
- * The address whose failed logins are counted together: of IPv6 the network of 64 bits, since a client has all of
- * its addresses.
+ * Returns the address under which failed logins are counted. For IPv6 that is the /64 network, because a client can
+ * use all of its addresses.
  */
 export function clientAddress({ socket: { remoteAddress = 'unknown' } }: IncomingMessage): string {
   if (!remoteAddress.includes(':') || !ipaddr.isValid(remoteAddress)) return remoteAddress

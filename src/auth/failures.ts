@@ -4,23 +4,23 @@ import { BoundedMap } from './bounded-map.ts'
 import { Buckets, type Rate } from './buckets.ts'
 
 /**
- * Limits how fast passwords can be guessed. A few failures are free, since people mistype; then each refusal takes
- * longer; at last no more logins are looked at than the rates below allow. Failures are counted by address and name
- * together, so that one client's failures are not another's, and by each of them alone, for many names tried from one
- * address and one name from many.
+ * Limits how fast passwords can be guessed. A few failures are free, since people mistype; then each refusal is delayed
+ * longer than the one before; finally logins are verified only at the rates below. Failures are counted by address and
+ * name together, so that a client does not suffer from the failures of another, and by each alone, against many names
+ * tried from one address and one name tried from many.
  */
 export interface FailurePolicy {
-  /** Logins that are looked at and fail. */
+  /** Failures of one name from one address. */
   pair: Rate
-  /** The same for a name that has logged in from the address before: its owner must get in beside a guesser. */
+  /** The same for a name that has logged in from the address before: its user must not be locked out by a guesser. */
   knownPair: Rate
-  /** Of all names from one address, and of one name from all addresses, without the known pairs. */
+  /** Failures of all names from one address, and of one name from all addresses; known pairs are not limited by them. */
   address: Rate
   name: Rate
-  /** Failures without a delay: of an address and a name together, and of one of them alone. */
+  /** Failures that are not delayed: of an address and a name together, and of one of them alone. */
   free: number
   freeAlone: number
-  /** Milliseconds: the first delay (then doubled), and the longest. */
+  /** The first delay, which is then doubled, and the longest; in milliseconds. */
   firstDelay: number
   longestDelay: number
 }
@@ -36,10 +36,10 @@ export const POLICY: FailurePolicy = {
   longestDelay: 1000,
 }
 
-/** Milliseconds for which a pair counts as known after a login. */
+/** How long a pair counts as known after a login, in milliseconds. */
 const KNOWN = 24 * 3600 * 1000
 
-/** What a test replaces. */
+/** The clock, which tests replace. */
 export interface Clock {
   /** Milliseconds of a clock that does not jump. */
   now(): number
@@ -50,6 +50,7 @@ const CLOCK: Clock = { now: () => performance.now(), sleep: milliseconds => setT
 
 const pairOf = (address: string, name: string) => `${address} ${name}`
 
+/** Counts failed logins and delays or refuses those that follow, as the policy says. */
 export class LoginFailures {
   readonly #policy: FailurePolicy
   readonly #clock: Clock
@@ -57,9 +58,9 @@ export class LoginFailures {
   readonly #knownPairs: Buckets
   readonly #addresses: Buckets
   readonly #names: Buckets
-  /** The last wrong password of each pair: the same one again, from a client with an old one, is no guess. */
+  /** Digest of the last wrong password of each pair. A client that repeats an outdated password is not guessing. */
   readonly #lastWrong = new BoundedMap<string>()
-  /** When each pair logged in last. Clients cannot fill it without a password. */
+  /** Time of the last login of each pair. Clients without a password cannot fill it. */
   readonly #known = new BoundedMap<number>()
 
   constructor(policy: FailurePolicy = POLICY, clock: Clock = CLOCK) {
@@ -72,13 +73,13 @@ export class LoginFailures {
     this.#names = buckets(policy.name)
   }
 
-  /** How many keys are remembered, of all kinds. */
+  /** The number of stored keys of all kinds. */
   get size() {
     const all = [this.#pairs, this.#knownPairs, this.#addresses, this.#names, this.#known, this.#lastWrong]
     return all.reduce((total, { size }) => total + size, 0)
   }
 
-  /** Throws TooManyRequests if no login of that name from that address is to be looked at now. */
+  /** Throws TooManyRequests if a login of that name from that address must not be verified now. */
   check(address: string, name: string) {
     const pair = pairOf(address, name)
     const wait = this.#isKnown(pair)
@@ -87,17 +88,17 @@ export class LoginFailures {
     if (wait > 0) throw tooManyLogins(`too many failed logins from ${address}`, wait)
   }
 
-  /** Whether the last failure of that name from that address was with this password, of which `digest` is made. */
+  /** Returns whether the last failure of that name from that address had the password with this digest. */
   isRepeated(address: string, name: string, digest: string): boolean {
     return this.#lastWrong.get(pairOf(address, name)) === digest
   }
 
-  /** Resolves when a repeated failure may be answered. */
+  /** Waits until a repeated failure may be answered; it is not counted. */
   async repeat() {
     await this.#clock.sleep(this.#policy.longestDelay)
   }
 
-  /** Notes a failure and resolves when it may be answered. `digest`: of the password, if there was one. */
+  /** Counts a failure and waits until it may be answered. `digest`: of the password, if the login had one. */
   async add(address: string, name: string, digest?: string) {
     if (digest !== undefined) this.#lastWrong.set(pairOf(address, name), digest)
     const { free, freeAlone, firstDelay, longestDelay } = this.#policy
@@ -108,7 +109,7 @@ export class LoginFailures {
     if (beyond > 0) await this.#clock.sleep(Math.min(longestDelay, firstDelay * 2 ** (beyond - 1)))
   }
 
-  /** Notes a login that was right. */
+  /** Records a successful login. */
   succeed(address: string, name: string) {
     this.#known.set(pairOf(address, name), this.#clock.now())
   }
@@ -119,7 +120,7 @@ export class LoginFailures {
   }
 }
 
-/** `wait`: seconds. */
+/** Returns TooManyRequests with a `Retry-After` header. `wait`: seconds. */
 export function tooManyLogins(what: string, wait: number): ImgapiError {
   const seconds = Math.max(1, Math.ceil(wait))
   const message = `${what}; try again in ${seconds} second${seconds === 1 ? '' : 's'}`

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import sshpk from 'sshpk'
 import { readRegularNow } from '../util/regular-file.ts'
 
-/** Bytes of a file of keys, which have a few hundred each. */
+/** The largest file of keys, in bytes. A key has a few hundred. */
 const LARGEST = 1024 * 1024
 
 /**
- * The public keys of users, from the config and from files of OpenSSH lines, `<user>.keys`, in a folder
- * (reference contract, section 3). Read at start and whenever asked to.
+ * The public keys of users, from the config and from a folder of `<user>.keys` files with OpenSSH lines (reference
+ * contract, section 3). They are read at start and at each reload.
  */
 export class KeyRing {
   #configured: Record<string, readonly string[]>
@@ -31,7 +31,7 @@ export class KeyRing {
     return this.#keys.get(user) ?? []
   }
 
-  /** Reads the folder again, and takes other keys of the config if they are given. */
+  /** Reads the folder again. `configured`: keys that replace those of the config. */
   reload(configured = this.#configured) {
     this.#configured = configured
     const keys = new Map<string, sshpk.Key[]>()
@@ -48,7 +48,7 @@ export class KeyRing {
     this.#keys = keys
   }
 
-  /** A line that is no key is no reason to lock out those of the others. */
+  /** Parses a line. An invalid one is logged and skipped, so that it does not disable the keys of other users. */
   #parse(line: string, source: string): sshpk.Key[] {
     const text = line.trim()
     if (text === '' || text.startsWith('#')) return []
@@ -60,7 +60,7 @@ export class KeyRing {
     }
   }
 
-  /** Nor is a file that cannot be read. */
+  /** Reads the lines of a file. One that cannot be read is logged and skipped, for the same reason. */
   #readLines(path: string): string[] {
     try {
       return readRegularNow(path, LARGEST, { follow: true }).toString().split('\n')

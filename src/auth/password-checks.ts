@@ -1,21 +1,24 @@
 import { tooManyLogins } from './failures.ts'
 import { verifyPassword } from './password.ts'
 
-/** Checks that run or wait, of all addresses and of one. Each takes about a tenth of a second. */
+/** The most checks that run or wait, in all and of one address. Each takes about a tenth of a second. */
 const MOST = 32
 const MOST_OF_ADDRESS = 16
 
 /**
- * Checks passwords against slow hashes, which use much memory on purpose: one at a time. Who sends many at once must
- * not make the others wait for long, so that there is no room for more than a few seconds of work, and one address
- * gets half of it.
+ * Verifies passwords against slow hashes, one at a time because each needs much memory on purpose. The queue holds a few
+ * seconds of work, and one address may fill half of it, so that a client that sends many logins at once does not
+ * delay the others for long.
  */
 export class PasswordChecks {
   #last: Promise<unknown> = Promise.resolve()
   readonly #running = new Map<string, Promise<boolean>>()
   readonly #byAddress = new Map<string, number>()
 
-  /** `digest`: the same for the same check, which then runs once. Throws TooManyRequests. */
+  /**
+   * Returns whether the password fits the stored hash. `digest`: equal for equal checks, which then run once. Throws
+   * TooManyRequests.
+   */
   async verify(address: string, digest: string, password: string, stored: string): Promise<boolean> {
     const running = this.#running.get(digest)
     if (running) return running

@@ -2,8 +2,8 @@ import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 
 /**
- * Passwords in the config: in clear, as the predecessor had them, or as a scrypt hash in the PHC string
- * format, `$scrypt$ln=15,r=8,p=3$SALT$HASH`. The parameters are those that OWASP lists for 32 MiB.
+ * Passwords in the config: in plain text, as in the predecessor, or as a scrypt hash in the PHC string format,
+ * `$scrypt$ln=15,r=8,p=3$SALT$HASH`. The parameters are those that OWASP recommends for 32 MiB of memory.
  */
 
 const derive = promisify<Buffer | string, Buffer, number, import('node:crypto').ScryptOptions, Buffer>(scrypt)
@@ -24,15 +24,17 @@ const options = (ln: number, r: number, p: number) => ({
 
 const unpadded = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '')
 
+/** Returns a hash for `userdb`, with a random salt. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(16)
   const hash = await derive(password, salt, LENGTH, options(LN, R, P))
   return `$scrypt$ln=${LN},r=${R},p=${P}$${unpadded(salt)}$${unpadded(hash)}`
 }
 
+/** Returns whether a password of `userdb` is a hash. */
 export const isHashed = (stored: string) => PHC.test(stored)
 
-/** In constant time, whatever the lengths. */
+/** Compares a password with one of `userdb`, in constant time whatever the lengths. */
 export async function verifyPassword(password: string, stored: string): Promise<boolean> {
   const match = PHC.exec(stored)
   if (!match) return timingSafeEqual(digest(password), digest(stored))

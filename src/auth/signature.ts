@@ -3,14 +3,13 @@ import httpSignature from 'http-signature'
 import { HASH_ALGOS } from 'http-signature/lib/utils.js'
 import type { KeyRing } from './key-ring.ts'
 
-/** Seconds by which a signed date may differ from ours; an older request may be somebody's replay. */
+/** How far a signed date may be from the server's clock, in seconds. An older request may be a replay. */
 const CLOCK_SKEW = 300
 
-// Keys on the curve P-384 sign SHA-384 digests. What the library verifies with can do that; its own list of
-// digests, from before such keys were common, leaves it out.
+// Keys on the curve P-384 sign SHA-384 digests. The library can verify them, but its list of digests lacks SHA-384.
 Object.assign(HASH_ALGOS, { sha384: true })
 
-/** The library's errors that tell a client what is wrong with its header. */
+/** The library's errors whose message helps the client to correct its header. */
 const UNREADABLE = new Set([
   'InvalidHeaderError',
   'InvalidParamsError',
@@ -20,22 +19,23 @@ const UNREADABLE = new Set([
 
 type ParsedSignature = ReturnType<typeof httpSignature.parseRequest> & { keyId: string; algorithm: string }
 
-/** A signature that can be read, of which nothing is proved yet. */
+/** A parsed signature that is not verified yet. */
 export interface Signature {
   user: string
   parsed: ParsedSignature
 }
 
+/** A signature that cannot be parsed. */
 export interface Unreadable {
   /** The name that the client gave. */
   user?: string
-  /** Why the header cannot be read, in the words of the reference, if it says so. */
+  /** The reason in the words of the reference, if the reference gives one. */
   message?: string
 }
 
 /**
- * HTTP Signature as the reference's clients make it (draft-cavage; contract, section 3): over `date` or
- * `x-date`, with the bare user name as `keyId`.
+ * Parses the HTTP signature of a request as clients of the reference make it (draft-cavage; contract, section 3): over
+ * `date` or `x-date`, with the plain user name as `keyId`.
  */
 export function readSignature(incoming: IncomingMessage): Signature | Unreadable {
   const { headers } = incoming
@@ -45,12 +45,12 @@ export function readSignature(incoming: IncomingMessage): Signature | Unreadable
   }
   let parsed: ParsedSignature
   try {
-    // The library's types were written for its client side: here it reads what a server received.
+    // The library's types describe its client side only; on the server it reads an incoming message.
     const request = incoming as unknown as Parameters<typeof httpSignature.parseRequest>[0]
     parsed = httpSignature.parseRequest(request, { clockSkew: CLOCK_SKEW }) as unknown as ParsedSignature
   } catch (error) {
     const { name, message } = error as Error
-    // What else it may stumble over is nobody's business.
+    // Do not reveal other parser errors to the client.
     return UNREADABLE.has(name) ? { message } : {}
   }
   const user = parsed.keyId
@@ -61,7 +61,7 @@ export function readSignature(incoming: IncomingMessage): Signature | Unreadable
   return { user, parsed }
 }
 
-/** Checks a signature against the keys of its user. RSA as the reference, and the ECDSA and Ed25519 keys that it refuses. */
+/** Verifies a signature with the keys of its user: RSA as in the reference, and ECDSA and Ed25519, which it refuses. */
 export function verifySignature({ user, parsed }: Signature, keys: KeyRing): boolean {
   return keys.keysOf(user).some(key => {
     try {

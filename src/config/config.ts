@@ -11,14 +11,13 @@ import { MirrorList } from '../imports/mirror/settings.ts'
 import { choice, flag, minimumRate, pathPrefix, text, url, whole } from './rules.ts'
 
 /**
- * The config file: every key, its default and its meaning. The keys of the predecessor (`datadir`, `port`,
- * `host`, `userdb`) mean what they meant there; the others are named as the reference server names them
- * where it has them.
+ * The config file: every key with its default and its meaning. The keys of the predecessor (`datadir`, `port`,
+ * `host`, `userdb`) keep their meaning; the others have the names of the reference server where it has them.
  */
 
 const User = z.strictObject(
   {
-    // A colon would end the name in an HTTP Basic header.
+    // In an HTTP Basic header a colon ends the user name.
     name: text.regex(/^[^:]+$/, { error: 'a name without a colon' }).describe('login name'),
     password: text.describe('the password in plain text, or its hash as `imgapi passwd` prints it'),
   },
@@ -79,7 +78,7 @@ const Tls = z.strictObject(
   { error: 'an object {"cert": FILE, "key": FILE}' },
 )
 
-/** Each gateway says itself what its settings are. */
+/** Each gateway defines the schema of its own settings. */
 const Gateways = z.strictObject(
   Object.fromEntries(
     Object.entries<GatewayKind>(GATEWAYS).map(([name, { schema }]) => [name, schema.optional()]),
@@ -188,14 +187,14 @@ export const Schema = z.strictObject(
 export type Config = z.output<typeof Schema>
 export type User = z.output<typeof User>
 
-/** A config that cannot be used; the message says where and what is expected there. */
+/** An invalid config; the message says where the problem is and what is expected there. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
 export const defaultConfigPath = () => join(process.env.HOME ?? homedir(), '.imgapi.json')
 
-/** Reads a config file. Paths in it are relative to it. Throws ConfigError with every problem. */
+/** Reads a config file and resolves the paths in it relative to it. Throws ConfigError with all problems. */
 export function readConfig(path: string): Config {
   const config = parseConfig(readJson(path), path)
   const fromHere = (file: string) => resolve(dirname(path), file)
@@ -224,7 +223,7 @@ function readJson(path: string): unknown {
   }
 }
 
-/** Line and column. The parser's own message would quote the text, which may be a password. */
+/** Returns line and column. The parser's own message quotes the text, which may be a password. */
 function whereBroken(json: string): string {
   const errors: ParseError[] = []
   parseLeniently(json, errors, { disallowComments: true })
@@ -234,7 +233,7 @@ function whereBroken(json: string): string {
   return `: line ${lines.length}, column ${lines.at(-1)!.length + 1}`
 }
 
-/** `path` is only named in messages. */
+/** Checks a config. `path` is used in messages only. Throws ConfigError with all problems. */
 export function parseConfig(value: unknown, path: string): Config {
   const result = Schema.safeParse(value, { reportInput: true })
   if (result.success) return checkMirrors(result.data, path)
@@ -246,13 +245,13 @@ export function parseConfig(value: unknown, path: string): Config {
   )
 }
 
-/** Throws ConfigError for a mirror whose images would go into no channel. */
+/** Throws ConfigError for a mirror whose images would not be in any channel. */
 function checkMirrors(config: Config, path: string): Config {
   const { channels, mirrors } = config
-  const goesInto = (name: string | undefined) =>
+  const isChannel = (name: string | undefined) =>
     channels.some(channel => (name === undefined ? channel.default : channel.name === name))
   const problems = mirrors.flatMap(({ channel }, index) => {
-    if (channels.length === 0 || goesInto(channel)) return []
+    if (channels.length === 0 || isChannel(channel)) return []
     const found = channel === undefined ? 'nothing' : JSON.stringify(channel)
     const names = channels.map(({ name }) => `"${name}"`).join(', ')
     return [`${path}: mirrors[${index}].channel: found ${found}, expected one of ${names}`]
@@ -261,7 +260,7 @@ function checkMirrors(config: Config, path: string): Config {
   return config
 }
 
-/** Where, what was found, what is expected. Nothing that may hold a password is repeated. */
+/** Says where the problem is, what was found and what is expected. Values that may contain a password are left out. */
 function describeIssue(issue: z.core.$ZodIssue): string[] {
   const where = issue.path
     .map((key, index) =>
@@ -274,7 +273,7 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     return issue.keys.map(key => `${prefix}${key}: unknown key${known}`)
   }
   const [key, , name] = issue.path
-  // What a gateway's settings hold is its own affair.
+  // The settings of gateways may contain secrets too.
   const isSecret =
     key === 'userdb' ||
     (key === 'mirrors' && (name === undefined || name === 'source')) ||
@@ -284,7 +283,7 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
   return [`${where || 'the config'}: found ${found}, expected ${issue.message}`]
 }
 
-/** As JSON, without the credentials that a URL in it may have. */
+/** Returns a value as JSON, without the credentials in its URLs. */
 const withoutUserinfo = (value: unknown) => JSON.stringify(value).replace(/\/\/[^/"]*@/g, '//***@')
 
 function typeName(value: unknown): string {

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 
-/** What values of the config file may be, with errors that say what is expected. */
+/** Rules for values of the config file, with errors that say what is expected. */
 
-/** `unit` as it stands in the error: ` (seconds)`. */
+/** A whole number. `unit` is appended to the error: ` (seconds)`. */
 export const whole = (from: number, to: number, unit = '') => {
   const error = `a whole number from ${from} to ${to}${unit}`
   return z.int({ error }).min(from, { error }).max(to, { error })
@@ -14,7 +14,7 @@ export const url = text.refine(value => URL.canParse(value) && /^https?:/.test(v
   error: 'an http or https URL',
 })
 
-/** Of other servers. */
+/** The slowest rate that other servers may send at. */
 export const minimumRate = whole(0, Number.MAX_SAFE_INTEGER, ' (bytes)')
   .default(4096)
   .describe(
@@ -26,5 +26,5 @@ export const flag = z.boolean({ error: 'true or false' })
 export const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, { error: `one of ${values.map(value => `"${value}"`).join(', ')}` })
 
-/** Below which the paths of something are: "/stored-images". */
+/** The common prefix of paths: "/stored-images". */
 export const pathPrefix = text.regex(/^(\/[A-Za-z0-9._~-]+)+$/, { error: 'a path such as "/stored-images"' })
