@@ -3,15 +3,16 @@ import type { StoredFile } from '../images/image.ts'
 import type { Headers } from './respond.ts'
 
 /**
- * A front that sends the bytes of files in our place, as nginx does with sendfile: our answer has no body and
- * a header that says which file. Who may have it was decided here; its length and its ranges are the front's.
+ * A front that sends the bytes of files instead of this server, as nginx does with sendfile: the answer of this server
+ * has no body and a header that names the file. This server checks access; the front sets the length and serves ranges.
  */
 export interface Accel {
   header: string
-  /** Where the front has the data directory, as nobody but we can ask for. */
+  /** Path under which the front serves the data directory; only this server can request it. */
   prefix: string
 }
 
+/** Returns the header that names a file to the front; undefined without a front. */
 export const accelHeaders = (
   accel: Accel | undefined,
   uuid: string,
@@ -19,8 +20,9 @@ export const accelHeaders = (
 ): Headers | undefined => accel && { [accel.header]: `${accel.prefix}/${uuid}/${encodeURIComponent(name)}` }
 
 /**
- * Not where the front would judge otherwise: it compares conditions with an ETag and a date of its own, and
- * answers a range that we pass over (several at once, nonsense) with parts or a refusal.
+ * Returns whether the front answers the request as this server does. It does not if the request has conditions, which
+ * the front compares with an ETag and a date of its own, or a range that this server ignores (several ranges, invalid
+ * syntax), which the front answers with several parts or refuses.
  */
 export function canBeLeftToFront(headers: IncomingHttpHeaders, isRange: boolean): boolean {
   const isConditional = Object.keys(headers).some(name => name.startsWith('if-'))

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { lineWriter } from '../log.ts'
 import type { Exchange } from './exchange.ts'
 
-/** One line a request, when its answer is out or its connection is gone. */
+/** Returns a function that logs one line for an exchange, when its answer is sent or its connection is closed. */
 export function accessLog(log: Logger): (exchange: Exchange) => void {
   const writeLine = lineWriter(log)
   return exchange => {
@@ -17,7 +17,7 @@ export function accessLog(log: Logger): (exchange: Exchange) => void {
   }
 }
 
-/** As JSON, without the braces. */
+/** Returns the fields as JSON without the braces. */
 function fieldsOf(
   { incoming, id, route, user, bytes, started }: Exchange,
   status: number,
@@ -28,14 +28,14 @@ function fieldsOf(
   const address = incoming.socket.remoteAddress
   const from = address === undefined ? '' : `,"remoteAddress":"${address}"`
   const request = `{"method":"${incoming.method}","url":${url}${from}}`
-  const who = user === undefined ? '' : `,"user":${JSON.stringify(user)}`
+  const login = user === undefined ? '' : `,"user":${JSON.stringify(user)}`
   const broken = isComplete ? '' : ',"incomplete":true'
-  return `"req_id":${JSON.stringify(id)},"route":"${route}","req":${request},"res":{"statusCode":${status}},"latency":${latency},"bytes":${bytes}${who}${broken}`
+  return `"req_id":${JSON.stringify(id)},"route":"${route}","req":${request},"res":{"statusCode":${status}},"latency":${latency},"bytes":${bytes}${login}${broken}`
 }
 
 /**
- * URLs may carry credentials in a parameter that is a URL itself: all up to the last @ of its host part. The
- * parameter `secret` is one.
+ * Hides the credentials in a URL: the parameter `secret`, and the user info of a parameter that is a URL itself, which
+ * is all up to the last @ of the host part.
  */
 const redact = (url: string) => {
   const shown = url.replace(/([?&]secret=)[^&]*/g, '$1***')

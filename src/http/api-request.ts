@@ -15,7 +15,7 @@ import type { Service } from './service.ts'
 
 const ANONYMOUS: Caller = { authenticated: false }
 
-/** A request as the operations of the Image API see it, and the answers they give. */
+/** A request for an operation of the Image API, with functions that make the answer. */
 export class ApiRequest extends HttpRequest {
   readonly service: Service
   readonly renderings: Renderings
@@ -40,12 +40,12 @@ export class ApiRequest extends HttpRequest {
     this.query = new Query(this.search, { isChange })
   }
 
-  /** The caller, once `identify` has found out. */
+  /** The caller; anonymous until `identify` has resolved. */
   get caller(): Caller {
     return this.#caller
   }
 
-  /** Finds out who the caller is and whether the caller may do this. Throws UnauthorizedError. */
+  /** Authenticates the caller and checks its access. Throws UnauthorizedError or TooManyRequests. */
   async identify(access: Access) {
     const { auth, images } = this.service
     this.#caller = await auth.identify(this.exchange.incoming)
@@ -62,14 +62,14 @@ export class ApiRequest extends HttpRequest {
   }
 
   /**
-   * Returns on whose behalf the request is made, and in which channel. `everyChannel`: it may name all of them
-   * with `*`. Throws ValidationFailed for an unknown channel.
+   * Returns the account and the channel that the request is made for. `everyChannel`: whether `*` may stand for all
+   * channels. Throws ValidationFailed for an unknown channel.
    */
   viewer({ everyChannel = false } = {}): Viewer {
     const { policy } = this.service.images
     return {
       authenticated: this.#caller.authenticated,
-      // Clients send the parameter to every server, so one without channels does not look at it.
+      // Clients send the parameter to every server, so a server without channels ignores it.
       channel:
         policy.channels.length > 0
           ? resolveChannel(policy, this.query.get('channel'), everyChannel)
@@ -78,7 +78,7 @@ export class ApiRequest extends HttpRequest {
     }
   }
 
-  /** Returns the URL by which clients reach this server: as the config says, else as this client did. */
+  /** Returns the URL by which clients reach this server: from the config, or else from the request. */
   baseUrl(): string {
     const { incoming } = this.exchange
     const scheme = 'encrypted' in incoming.socket ? 'https' : 'http'
@@ -87,11 +87,12 @@ export class ApiRequest extends HttpRequest {
     )
   }
 
+  /** Reads the body as a value. Throws InvalidContent, BadDigest, PayloadTooLarge or Upload. */
   body(): Promise<unknown> {
     return this.readBody(this.service.images.policy.stallTimeout)
   }
 
-  /** Returns which fields of an image this caller sees. Throws InvalidParameter or UnauthorizedError. */
+  /** Returns which fields of an image the caller may see. Throws InvalidParameter or UnauthorizedError. */
   visibleFields(): View {
     const { policy } = this.service.images
     const { mode } = policy
@@ -108,30 +109,33 @@ export class ApiRequest extends HttpRequest {
     }
   }
 
+  /** Returns the JSON and the ETag of a manifest as the caller may see it. */
   rendered(image: Image, fields = this.visibleFields()): RenderedImage {
     return this.renderings.image(image, fields)
   }
 
-  /** Returns the ETag of an image's manifest as this caller sees it, unquoted; the admin fields are not part of it. */
+  /** Returns the unquoted ETag of a manifest as the caller may see it. It does not depend on the admin fields. */
   etagOf(image: Image, fields = this.visibleFields()): string {
     return this.rendered(image, fields.adminFields ? { ...fields, adminFields: false } : fields).etag
   }
 
+  /** Answers with a value as JSON. */
   json(value: unknown, options: { status?: number; headers?: Headers } = {}): Response {
     return this.rawJson(render(value), options)
   }
 
-  /** Answers with JSON that is text already. */
+  /** Answers with text that is JSON already. */
   rawJson(json: string, options: { status?: number; headers?: Headers } = {}): Response {
     return jsonResponse(this.exchange, json, options)
   }
 
-  /** Answers with an image and its ETag. */
+  /** Answers with the manifest of an image and its ETag. */
   image(image: Image, fields = this.visibleFields()): Response {
     const { body, etag } = this.rendered(image, fields)
     return this.rawJson(body, { headers: { Etag: `"${etag}"` } })
   }
 
+  /** Answers without a body. */
   empty(status: number, headers?: Headers): Response {
     return emptyResponse(this.exchange, status, headers)
   }

@@ -2,11 +2,11 @@ import semver from 'semver'
 import { ImgapiError } from '../images/errors.ts'
 
 /**
- * `Accept-Version` (reference contract, 2.4). There are versions 1.0.0 and 2.0.0 of the API and one difference:
- * `channels` in image objects, which broke the clients of version 1.
+ * Returns whether a client with that `Accept-Version` expects `channels` in manifests (reference contract, 2.4). This is
+ * the only difference between the versions 1.0.0 and 2.0.0 of the API. Throws InvalidVersion.
  */
 export function acceptsChannels(accepted: string | undefined, method: string, path: string): boolean {
-  // What nearly everyone sends, decided without parsing.
+  // Nearly all clients send one of these, so they are decided without parsing.
   if (accepted === undefined || accepted === '~1') return false
   if (accepted === '*' || accepted === '~2') return true
   const admits = (version: string) => semver.satisfies(version, accepted)

@@ -12,7 +12,7 @@ import { createRouter } from './router.ts'
 import type { Handler } from './server.ts'
 import type { Service } from './service.ts'
 
-/** Makes the whole HTTP side of a server; it listens to nothing and reads no config. */
+/** Creates the handler of all requests of the Image API. It opens no port and reads no config. */
 export function createApp(service: Service): Handler {
   const renderings = new Renderings()
   return createRouter({
@@ -25,8 +25,8 @@ export function createApp(service: Service): Handler {
 }
 
 /**
- * Does what every operation needs before its own part, in the order in which the reference reports problems:
- * credentials and the UUID in the path, channel, body, image, conditions, parameters.
+ * Answers a request for an operation. The common checks come first, in the order in which the reference reports
+ * problems: credentials and the UUID in the path, channel, body, image, conditions, parameters.
  */
 async function answer(operation: AnyOperation, request: ApiRequest): Promise<Response> {
   const { service } = request
@@ -46,7 +46,7 @@ async function answer(operation: AnyOperation, request: ApiRequest): Promise<Res
 
 const isRead = ({ access }: AnyOperation) => access === 'read' || access === 'public'
 
-/** The reference looks at the UUID first for reads, at the credentials first for changes. */
+/** Checks UUID and credentials: in reads the reference checks the UUID first, in changes the credentials. */
 async function admit(operation: AnyOperation, request: ApiRequest) {
   const hasUuid = operation.path.includes('/:uuid')
   if (hasUuid && isRead(operation)) request.uuid()
@@ -54,7 +54,7 @@ async function admit(operation: AnyOperation, request: ApiRequest) {
   if (hasUuid) request.uuid()
 }
 
-/** Throws ResourceNotFound, NotImageOwner, or StorageIsDown for an image whose file is damaged. */
+/** Returns the image of the path. Throws ResourceNotFound, NotImageOwner, or StorageIsDown for a damaged file. */
 async function findImage(
   { image: scope }: AnyOperation,
   request: ApiRequest,
@@ -69,11 +69,11 @@ async function findImage(
 
 const CORS_HEADERS = 'accept, accept-version, content-type, request-id, origin, x-api-version, x-request-id'
 
-/** A browser asks beforehand whether a page from elsewhere may make a request. */
+/** Answers a preflight request (CORS), by which a browser checks whether a page of another site may make a request. */
 function preflight(exchange: Exchange, methods: readonly string[]): Response | undefined {
   const { method, headers } = exchange.incoming
-  const wanted = headers['access-control-request-method']
-  if (method !== 'OPTIONS' || !headers.origin || !wanted || !methods.includes(wanted)) return undefined
+  const requested = headers['access-control-request-method']
+  if (method !== 'OPTIONS' || !headers.origin || !requested || !methods.includes(requested)) return undefined
   exchange.route = 'Preflight'
   return emptyResponse(exchange, 200, {
     'Access-Control-Allow-Origin': '*',

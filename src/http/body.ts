@@ -6,19 +6,19 @@ import { parseManifest } from '../images/written-text.ts'
 import type { Exchange } from './exchange.ts'
 import { Query } from './query.ts'
 
-/** Request bodies that are values: JSON whatever their type says, or a real form (reference contract, 2.5). */
+/** Request bodies that are values: JSON, whatever the Content-Type, or a form (reference contract, 2.5). */
 
 const MAX_SIZE = 1024 * 1024
 
-/** The body's stream, once the client that waits for a go-ahead has it. */
+/** Returns the stream of the body, after sending `100 Continue` to a client that waits for it. */
 export function openBody({ incoming, outgoing }: Exchange): Readable {
   if (incoming.headers.expect?.toLowerCase() === '100-continue') outgoing.writeContinue()
   return incoming
 }
 
 /**
- * Reads the body as a value; undefined if there is none. `timeout`: milliseconds for all of it.
- * Throws InvalidContent, BadDigest or PayloadTooLarge.
+ * Reads the body as a value. Returns undefined if it is empty. `timeout`: milliseconds for the whole body. Throws
+ * InvalidContent, BadDigest, PayloadTooLarge, or Upload if the connection is closed early.
  */
 export async function readBody(exchange: Exchange, timeout: number): Promise<unknown> {
   const { headers } = exchange.incoming
@@ -49,15 +49,15 @@ async function collect(exchange: Exchange, timeout: number): Promise<Buffer> {
       else chunks.push(chunk)
     }
     const onEnd = () => finish()
-    const onGone = () => finish(upload('the client went away'))
+    const onClose = () => finish(upload('the client went away'))
     const finish = (error?: Error) => {
       clearTimeout(timer)
-      source.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+      source.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose)
       source.on('error', () => {})
       if (error) reject(error)
       else resolve()
     }
-    source.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+    source.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose)
   })
   return Buffer.concat(chunks)
 }
@@ -100,7 +100,7 @@ function decodeText(bytes: Buffer): string {
   }
 }
 
-/** `curl --data-binary` calls everything a form; what begins like JSON is none. */
+/** `curl --data-binary` sends the Content-Type of a form with any body, so text that starts like JSON is not a form. */
 const isForm = (text: string) => !/^\s*[[{"]/.test(text) && text.includes('=')
 
 const parseForm = (text: string) => Object.fromEntries(new Query(text.trim()).startingWith(''))

@@ -9,8 +9,8 @@ export interface CertificateFiles {
 }
 
 /**
- * What HTTPS is served with. Old platforms speak TLS 1.2 at most, and only with ciphers of that time, which
- * Node's own list still has. Throws an error for the operator if the files are missing or do not fit.
+ * Reads a certificate and its key. TLS 1.2 is allowed because old platforms support nothing newer; Node's default
+ * ciphers include theirs. Throws an error for the operator if a file is missing or the two do not match.
  */
 export function readCertificate({ cert, key }: CertificateFiles): SecureContextOptions {
   const options = { cert: read('cert', cert), key: read('key', key), minVersion: 'TLSv1.2' } as const

@@ -3,20 +3,20 @@ import { ImgapiError } from '../images/errors.ts'
 /** Conditional requests (RFC 9110, section 13; reference contract, 2.7). */
 
 export interface Resource {
-  /** Every ETag that a client may know it by, unquoted; the first is the one that it is sent with. */
+  /** All ETags that match the resource, unquoted; the first one is sent. */
   etags: readonly string[]
   modified?: Date | undefined
 }
 
 type Headers = Record<string, string | string[] | undefined>
 
-const text = (headers: Headers, name: string) => {
+const headerOf = (headers: Headers, name: string) => {
   const value = headers[name]
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** Clients of the reference send its ETags without quotes. */
-const listed = (list: string) =>
+/** Splits a list of ETags. Quotes are optional, because clients of the reference send ETags without them. */
+const splitETags = (list: string) =>
   list.split(',').map(item =>
     item
       .trim()
@@ -25,23 +25,23 @@ const listed = (list: string) =>
   )
 
 const matchesAny = (list: string, etags: readonly string[]) =>
-  listed(list).some(etag => etag === '*' || etags.includes(etag))
+  splitETags(list).some(etag => etag === '*' || etags.includes(etag))
 
 const failed = (message: string) => new ImgapiError('PreconditionFailed', message)
 
-/** HTTP dates have whole seconds. */
+/** Truncates a time to whole seconds, as HTTP dates have them. */
 const seconds = (date: Date) => Math.floor(date.getTime() / 1000) * 1000
 
 const dateOf = (headers: Headers, name: string) => {
-  const value = text(headers, name)
+  const value = headerOf(headers, name)
   if (value === undefined) return undefined
   const time = Date.parse(value)
   return Number.isNaN(time) ? undefined : time
 }
 
-/** Throws PreconditionFailed if the resource is not, or no longer, what the client means. */
+/** Checks `If-Match` and `If-Unmodified-Since`. Throws PreconditionFailed. */
 export function checkPreconditions(headers: Headers, { etags, modified }: Resource) {
-  const ifMatch = text(headers, 'if-match')
+  const ifMatch = headerOf(headers, 'if-match')
   if (ifMatch !== undefined) {
     if (!matchesAny(ifMatch, etags)) throw failed(`if-match '${ifMatch}' didn't match etag '${etags[0]}'`)
     return
@@ -52,28 +52,28 @@ export function checkPreconditions(headers: Headers, { etags, modified }: Resour
   }
 }
 
-/** The client's copy is still good: 304 for a read. */
+/** Returns whether the copy of the client is current, so that a read is answered with 304. */
 export function isNotModified(headers: Headers, { etags, modified }: Resource): boolean {
-  const ifNoneMatch = text(headers, 'if-none-match')
+  const ifNoneMatch = headerOf(headers, 'if-none-match')
   if (ifNoneMatch !== undefined) return matchesAny(ifNoneMatch, etags)
   const modifiedSince = dateOf(headers, 'if-modified-since')
   return modifiedSince !== undefined && modified !== undefined && seconds(modified) <= modifiedSince
 }
 
-/** For changes, where `If-None-Match` guards against changing what the client already has. */
+/** Checks the conditions of a change, where `If-None-Match` must not match. Throws PreconditionFailed. */
 export function checkChangeConditions(headers: Headers, resource: Resource) {
   checkPreconditions(headers, resource)
-  const ifNoneMatch = text(headers, 'if-none-match')
+  const ifNoneMatch = headerOf(headers, 'if-none-match')
   if (ifNoneMatch !== undefined && matchesAny(ifNoneMatch, resource.etags)) {
     throw failed(`if-none-match '${ifNoneMatch}' matched etag '${resource.etags[0]}'`)
   }
 }
 
-/** Whether a range may be served: `If-Range` names what the client has a part of, by its ETag or date. */
+/** Returns whether a range may be served: `If-Range` has the ETag or date of the copy that the client has a part of. */
 export function rangeApplies(headers: Headers, { etags, modified }: Resource): boolean {
-  const ifRange = text(headers, 'if-range')
+  const ifRange = headerOf(headers, 'if-range')
   if (ifRange === undefined) return true
-  // A weak ETag never matches here: two files it names alike need not have the same bytes.
+  // A weak ETag never matches here, because it does not promise identical bytes.
   if (ifRange.startsWith('W/')) return false
   if (ifRange.startsWith('"')) return ifRange === `"${etags[0]}"`
   const date = Date.parse(ifRange)

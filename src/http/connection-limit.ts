@@ -1,42 +1,42 @@
 import type { Socket } from 'node:net'
 
-/** Descriptors that a request may need at the same time beside its connection: files and their folders. */
+/** Descriptors for files and folders that a request may have open besides its connection. */
 const PER_REQUEST = 4
 
-/** Milliseconds between two warnings of one kind. */
+/** The time between two warnings of a kind, in milliseconds. */
 const QUIET = 60_000
 
 /**
- * Bounds the connections of all listeners and the requests on them, so that together they never take the descriptors
- * that storage needs. A connection beyond the limit is accepted and the one that has been idle for the longest time
- * is closed for it: first of those that have sent no complete request yet, then of those between two requests. There
- * always is one, for there may be twice as many connections as requests.
+ * Limits the connections of all listeners and the requests on them, so that storage always has enough descriptors. A
+ * connection beyond the limit is accepted, and the one that has been idle for the longest time is closed: first of the
+ * connections that have not sent a complete request header yet, then of those between two requests. One of them always
+ * exists, because the limit of connections is twice that of requests.
  */
 export class ConnectionLimit {
   readonly connections: number
   readonly requests: number
   readonly #warn: (message: string) => void
-  /** Those that have sent no complete request yet, and those that wait for the next one; the longest idle first. */
+  /** Connections without a complete request header yet, and those between two requests; the longest idle first. */
   readonly #fresh = new Set<Socket>()
   readonly #waiting = new Set<Socket>()
   readonly #busy = new Set<Socket>()
   readonly #warned = new Map<string, number>()
 
-  /** `descriptors`: how many all connections and requests may have open. `warn`: called at most once a minute. */
+  /** `descriptors`: the most that all connections and requests may have open. `warn`: is called at most once a minute. */
   constructor(descriptors: number, warn: (message: string) => void) {
     this.requests = Math.max(2, Math.floor(descriptors / (PER_REQUEST + 2)))
     this.connections = 2 * this.requests
     this.#warn = warn
   }
 
-  /** Counts in a new connection. */
+  /** Adds a new connection, and closes an idle one if the limit is reached. */
   open(socket: Socket) {
     if (this.#fresh.size + this.#waiting.size + this.#busy.size >= this.connections) this.#makeRoom()
     this.#fresh.add(socket)
     socket.once('close', () => this.#remove(socket))
   }
 
-  /** A complete request header has come. False if too many requests are being answered. */
+  /** Starts a request whose header is complete. Returns false, without starting it, if the limit is reached. */
   begin(socket: Socket): boolean {
     if (this.#busy.has(socket)) return true
     if (this.#busy.size >= this.requests) {
@@ -47,11 +47,12 @@ export class ConnectionLimit {
     return true
   }
 
-  /** The last answer on it is out. */
+  /** Ends the last request of a connection. */
   end(socket: Socket) {
     if (this.#busy.delete(socket)) this.#waiting.add(socket)
   }
 
+  /** Returns whether a request on the connection is being answered. */
   isBusy(socket: Socket): boolean {
     return this.#busy.has(socket)
   }
@@ -63,7 +64,7 @@ export class ConnectionLimit {
     for (const idle of [this.#fresh, this.#waiting]) {
       const [oldest] = idle
       if (!oldest) continue
-      // At once: its `close` comes later, after other connections perhaps.
+      // Remove it now: its `close` event may come after other connections are opened.
       this.#remove(oldest)
       oldest.destroy()
       return

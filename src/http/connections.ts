@@ -6,15 +6,15 @@ import type { ConnectionLimit } from './connection-limit.ts'
 const peerOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`
 
 /**
- * The open connections of a listener and what is being answered on each. Node knows those that wait between two
- * requests, but not those on which nothing, half a TLS handshake, or half a header, has come yet.
+ * The open connections of a listener and the answer in progress on each. Node itself tracks connections between two
+ * requests, but not those that have not sent a complete TLS handshake or request header yet.
  */
 export class Connections {
   readonly #limit: ConnectionLimit
   readonly #open = new Set<Socket>()
   readonly #answers = new WeakMap<Socket, ServerResponse>()
-  /** The connection below one that is encrypted. */
-  readonly #below = new WeakMap<Socket, Socket>()
+  /** The TCP connection of each TLS connection. */
+  readonly #tcp = new WeakMap<Socket, Socket>()
 
   constructor(server: Server, limit: ConnectionLimit) {
     this.#limit = limit
@@ -26,7 +26,7 @@ export class Connections {
     if (server instanceof TlsServer) this.#follow(server)
   }
 
-  /** Node does not say which connection an encrypted one is on; both have the same peer. */
+  /** Finds the TCP connection of each TLS connection, which Node does not expose, by their common peer. */
   #follow(server: Server) {
     const handshakes = new Map<string, Socket>()
     server.on('connection', socket => {
@@ -39,34 +39,35 @@ export class Connections {
     server.on('secureConnection', (secure: Socket) => {
       const socket = handshakes.get(peerOf(secure))
       if (!socket) return
-      this.#below.set(secure, socket)
+      this.#tcp.set(secure, socket)
       handshakes.delete(peerOf(secure))
     })
   }
 
-  /** False if too many requests are being answered; this one is not counted then. */
+  /** Starts an answer. Returns false if too many requests are being answered; then it is not counted. */
   begin(answer: ServerResponse): boolean {
     const { socket } = answer.req
     this.#answers.set(socket, answer)
     answer.once('close', () => {
-      // A request that was sent without waiting may be the current one already.
+      // With pipelining the next request of the connection may be the current one already.
       if (this.#answers.get(socket) !== answer) return
       this.#answers.delete(socket)
-      this.#limit.end(this.#bottomOf(socket))
+      this.#limit.end(this.#tcpOf(socket))
     })
-    return this.#limit.begin(this.#bottomOf(socket))
+    return this.#limit.begin(this.#tcpOf(socket))
   }
 
+  /** Returns the answer in progress on a connection. */
   answerOn(socket: Socket): ServerResponse | undefined {
     return this.#answers.get(socket)
   }
 
-  /** Ends those on which nothing is being answered. */
+  /** Closes the connections without a request that is being answered. */
   closeIdle() {
     for (const socket of this.#open) if (!this.#limit.isBusy(socket)) socket.destroy()
   }
 
-  #bottomOf(socket: Socket): Socket {
-    return this.#below.get(socket) ?? socket
+  #tcpOf(socket: Socket): Socket {
+    return this.#tcp.get(socket) ?? socket
   }
 }

@@ -1,22 +1,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { v4 } from 'uuid'
 
-/** One request and its answer, from the first header to the last byte: what the log line tells. */
+/** One request and its answer, from the first header to the last byte, as the log line reports it. */
 export interface Exchange {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
-  /** The client's own request id if it sent one. */
+  /** The request id of the client, or a new one. */
   readonly id: string
   /** Value of the `Server` header. */
   readonly serverName: string
-  /** `performance.now()` when it began. */
+  /** `performance.now()` at the start. */
   readonly started: number
-  /** The operation's name in the Image API, or what stands for it. */
+  /** The name of the operation, or of what was answered instead. */
   route: string
   user?: string
-  /** Bytes of the body sent. */
+  /** Bytes of the answer's body that were sent. */
   bytes: number
-  /** An error that was not the client's, for the log. */
+  /** An error of the server, for the log. */
   error?: unknown
 }
 
@@ -27,6 +27,7 @@ const header = (incoming: IncomingMessage, name: string) => {
   return typeof value === 'string' && value !== '' ? value.slice(0, MAX_ID_LENGTH) : undefined
 }
 
+/** Creates the exchange of a request that has just arrived. */
 export const beginExchange = (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -41,10 +42,10 @@ export const beginExchange = (
   bytes: 0,
 })
 
-/** Whole milliseconds since it began. */
+/** Returns the whole milliseconds since the start. */
 export const elapsed = ({ started }: Exchange) => Math.round(performance.now() - started)
 
-/** The path as it was sent, without the query and, where a proxy's client sends the whole URL, without the host. */
+/** Returns the path as sent, without the query and, if the client sends an absolute URL to a proxy, without the host. */
 export function targetPath({ url = '/' }: Pick<IncomingMessage, 'url'>): string {
   const question = url.indexOf('?')
   const sent = question === -1 ? url : url.slice(0, question)

@@ -1,14 +1,14 @@
 import type { Exchange } from './exchange.ts'
 
 /**
- * Answers that come before the request's body has. A connection that is closed while bytes arrive is reset, and
- * a reset takes the answer away from a client that writes all it has before it reads.
+ * Answers that are sent before the body of the request has arrived. Closing a connection while bytes arrive resets it,
+ * and a client that writes its whole body before it reads then loses the answer.
  */
 
-/** Milliseconds for which the rest of a refused body is read and dropped. */
+/** How long the rest of a refused body is read and discarded, in milliseconds. */
 const LINGER = 2000
 
-/** Whether the client is still sending, or about to. One that waits for a go-ahead it did not get sends nothing. */
+/** Returns whether the client is sending its body. A client that waits for `100 Continue` and has not got it is not. */
 export function isStillSending({ incoming }: Exchange): boolean {
   if (incoming.complete || incoming.destroyed) return false
   const { 'content-length': length = '0', 'transfer-encoding': encoding, expect } = incoming.headers
@@ -16,7 +16,7 @@ export function isStillSending({ incoming }: Exchange): boolean {
   return hasBody && (expect === undefined || incoming.readableDidRead)
 }
 
-/** Ends an answer whose bytes are all written when the body is in, or when that takes too long. */
+/** Ends an answer whose bytes are written, after the whole body has arrived or the time is over. */
 export function endAfterBody({ incoming, outgoing }: Exchange) {
   const finish = () => {
     clearTimeout(timer)

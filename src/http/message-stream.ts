@@ -7,22 +7,22 @@ import { commonHeaders } from './respond.ts'
 type Message = Record<string, unknown>
 
 /**
- * Answers with JSON objects, one a line, as things happen; what goes wrong is the last of them. `marks`: keys that
- * every line has. `work` gets a signal that is aborted when the client leaves.
+ * Streams the progress of `work` as JSON objects, one a line. An error is sent as the last object. `common`: keys of
+ * every object. `work` gets a function that sends an object, and a signal that aborts when the client disconnects.
  */
 export async function streamMessages(
   request: ApiRequest,
-  marks: Message,
-  work: (tell: (message: Message) => void, signal: AbortSignal) => Promise<void>,
+  common: Message,
+  work: (send: (message: Message) => void, signal: AbortSignal) => Promise<void>,
 ): Promise<Response> {
   const { exchange } = request
   const { outgoing } = exchange
-  const left = new AbortController()
+  const disconnected = new AbortController()
   outgoing.once('close', () => {
-    if (!outgoing.writableFinished) left.abort(new Error('the client went away'))
+    if (!outgoing.writableFinished) disconnected.abort(new Error('the client went away'))
   })
-  const tell = (message: Message) => {
-    const line = `${JSON.stringify({ ...message, ...marks })}\r\n`
+  const send = (message: Message) => {
+    const line = `${JSON.stringify({ ...message, ...common })}\r\n`
     exchange.bytes += Buffer.byteLength(line)
     outgoing.write(line)
   }
@@ -31,17 +31,18 @@ export async function streamMessages(
     'Content-Type': 'application/json',
   })
   try {
-    await work(tell, left.signal)
+    await work(send, disconnected.signal)
   } catch (error) {
-    if (!left.signal.aborted) {
+    if (!disconnected.signal.aborted) {
       const { code, message, errors } = asImgapiError(error, request)
-      tell({ type: 'error', error: { code, message, ...(errors && { errors }) } })
+      send({ type: 'error', error: { code, message, ...(errors && { errors }) } })
     }
   }
   outgoing.end()
   return RESPONSE_ALREADY_SENT
 }
 
+/** Returns the error to send. An unexpected one is also logged with the exchange. */
 function asImgapiError(error: unknown, { exchange }: ApiRequest): ImgapiError {
   if (error instanceof ImgapiError) return error
   if (error instanceof SourceError) {

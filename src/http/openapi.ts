@@ -5,24 +5,24 @@ import type { AnswerKind, AnyOperation } from './operation.ts'
 import { flag, type Parameters, text } from './parameters.ts'
 import { groupRoutes, type Route } from './router.ts'
 
-/** The table of operations as a document of OpenAPI 3.1. */
+/** Describes the table of operations as an OpenAPI 3.1 document. */
 
 type Json = Record<string, unknown>
 
-/** Returns the first line of a request for it: `POST /images/:uuid?action=activate`. */
+/** Returns the request line of an operation: `POST /images/:uuid?action=activate`. */
 export function requestLine({ method, path, when = {} }: Route): string {
   const query = Object.entries(when).map(([name, value]) => `${name}=${value === true ? '...' : value}`)
   return `${method} ${path}${query.length > 0 ? `?${query.join('&')}` : ''}`
 }
 
-/** Parameters that the router reads for every operation that has to do with images. */
+/** Parameters of all operations on images. */
 const COMMON = {
-  account: text('the UUID of the account on whose behalf the request is made'),
+  account: text('the UUID of the account that the request is made for'),
   channel: text('the channel; `*` in reads is all of them'),
 }
 const OF_IMAGES = { inclAdminFields: flag('with fields for operators') }
 
-/** Returns the document. Operations that the query selects share a method and a path in it. */
+/** Returns the document. Operations that differ only in query parameters share one entry. */
 export function openApiDocument(operations: readonly AnyOperation[]): Json {
   const schemas: Json = {}
   const paths: Record<string, Record<string, Json>> = {}
@@ -125,7 +125,7 @@ function responseOf(answer: AnswerKind, schemas: Json): Json {
   return 'media' in answer ? { description, content: { [answer.media]: {} } } : { description }
 }
 
-/** Two operations of one method and path that answer with the same status. */
+/** Merges the answers that two operations of one method and path give with the same status. */
 function merge(a: Json, b: Json): Json {
   const schemasOf = (response: Json) => {
     const schema = ((response.content as Json)?.['application/json'] as Json)?.schema as Json | undefined
@@ -137,7 +137,7 @@ function merge(a: Json, b: Json): Json {
   return { ...a, content: { 'application/json': { schema: { anyOf: distinct } } } }
 }
 
-/** Returns the JSON schema of a schema; those with an id go to `schemas` and are referred to. */
+/** Converts a schema to JSON Schema. Schemas with an id are added to `schemas` and referenced. */
 function toJson(schema: z.ZodType, schemas: Json): Json {
   const whole = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
   const text = JSON.stringify(whole).replaceAll('#/$defs/', '#/components/schemas/')

@@ -1,4 +1,4 @@
-/** The frame of the pages that people look at: no scripts, nothing from elsewhere. */
+/** The frame of HTML pages, without scripts and without resources of other sites. */
 
 const ENTITIES: Record<string, string> = {
   '&': '&amp;',
@@ -13,6 +13,7 @@ export const escapeHtml = (text: string) => text.replace(/[&<>"']/g, character =
 const STYLE = `body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse}td,th{text-align:left;padding:.2rem 1rem .2rem 0}code{background:#eef;padding:.1rem .3rem}`
 
+/** Returns a page. `body`: HTML; `title`: text. */
 export const page = (title: string, body: string): Buffer =>
   Buffer.from(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

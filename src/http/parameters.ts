@@ -2,31 +2,31 @@ import { z } from 'zod'
 import { invalidParameter } from '../images/errors.ts'
 import type { Query } from './query.ts'
 
-/** Parameters of the query: how each is read and checked, and what the documentation says of it. */
+/** Parameters of the query: how each is read, checked and documented. */
 
 export interface Parameter<T> {
   readonly description: string
-  /** Of the text, for the documentation. */
+  /** Schema of the value, for the documentation. */
   readonly schema: z.ZodType
-  /** Given several times, its values add up. */
+  /** Whether it may be given several times. */
   readonly isRepeated?: boolean
-  /** Throws InvalidParameter. */
+  /** Reads and checks the value. Throws InvalidParameter. */
   read(query: Query, name: string): T
 }
 
 export type Parameters = Readonly<Record<string, Parameter<unknown>>>
 
-/** What `handle` gets of them. */
+/** The values of parameters, as `handle` gets them. */
 export type Values<Q extends Parameters> = { readonly [Name in keyof Q]: ReturnType<Q[Name]['read']> }
 
-/** Any text. An empty one counts as absent where nothing changes, and is refused where something does. */
+/** Any text. An empty one counts as absent in reads and is refused in changes. */
 export const text = (description: string): Parameter<string | undefined> => ({
   description,
   schema: z.string(),
   read: (query, name) => query.get(name),
 })
 
-/** The same for a parameter without which the operation refuses the request in words of its own. */
+/** Any text, for a parameter that the operation requires with an error of its own. An empty one counts as absent. */
 export const needed = (description: string): Parameter<string | undefined> => ({
   ...text(description),
   read: (query, name) => query.nonEmpty(name),
@@ -39,7 +39,7 @@ export const flag = (description: string): Parameter<boolean | undefined> => ({
   read: (query, name) => query.flag(name),
 })
 
-/** One of some words; throws InvalidParameter with `describe`'s message for another. */
+/** One of the given words. Others are refused with `message`. */
 export const oneOf = <const T extends readonly [string, ...string[]]>(
   description: string,
   values: T,
@@ -62,7 +62,7 @@ export const repeated = (description: string): Parameter<string[]> => ({
   read: (query, name) => query.all(name),
 })
 
-/** A whole number from 0 on. */
+/** A whole number that is not negative. */
 export const wholeNumber = (description: string): Parameter<number | undefined> => ({
   description,
   schema: z.int().nonnegative(),
@@ -75,7 +75,7 @@ export const wholeNumber = (description: string): Parameter<number | undefined> 
   },
 })
 
-/** Reads and checks the declared parameters, in the order of their declaration. Throws InvalidParameter. */
+/** Reads and checks parameters in the order of their declaration. Throws InvalidParameter. */
 export function readParameters(declared: Parameters | undefined, query: Query): Record<string, unknown> {
   if (!declared) return NONE
   const values: Record<string, unknown> = {}
@@ -86,8 +86,8 @@ export function readParameters(declared: Parameters | undefined, query: Query): 
 const NONE: Record<string, unknown> = Object.freeze({})
 
 /**
- * The `action` of the operation that is meant when no other of the same method and path is: one of `values`, or
- * none at all. Throws InvalidParameter for any other, an empty one included.
+ * The `action` of an operation that is selected when no other of the same method and path matches: absent, or one of
+ * `values`. Others are refused.
  */
 export const actionOf = (...values: readonly string[]): Parameter<string | undefined> => ({
   description: values.length > 0 ? values.join(', ') : 'an action makes another operation of this',

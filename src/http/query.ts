@@ -1,14 +1,15 @@
 import { ImgapiError, invalidParameter } from '../images/errors.ts'
 
 /**
- * The parameters of a request. Both `&` and `;` separate them (the predecessor's README uses `;`); `%3B` is
- * data. A parameter that is given twice is an error, not a guess. An empty one counts as absent where a request
- * reads; a request that changes something would do another thing than was meant, so there it is an error.
+ * The parameters of a request, separated by `&` or `;` (which the predecessor's README uses). A parameter that is given
+ * twice is an error. An empty one counts as absent in a read; in a change it is an error, because ignoring it could
+ * change something else than intended.
  */
 export class Query {
   readonly #values: Map<string, string[]>
   readonly #isChange: boolean
 
+  /** `isChange`: whether the request changes something. Throws BadRequestError for invalid percent-encoding. */
   constructor(search: string, { isChange = false } = {}) {
     this.#values = new Map()
     this.#isChange = isChange
@@ -24,12 +25,12 @@ export class Query {
     }
   }
 
-  /** Whether it is there at all, though it may be empty. */
+  /** Returns whether a parameter is given, empty or not. */
   has(name: string): boolean {
     return this.#values.has(name)
   }
 
-  /** A parameter that may be left out. Throws InvalidParameter for one that is given twice, or empty in a change. */
+  /** Returns an optional parameter. Throws InvalidParameter if it is given twice, or empty in a change. */
   get(name: string): string | undefined {
     const value = this.nonEmpty(name)
     if (value === undefined && this.#isChange && this.has(name)) {
@@ -38,7 +39,7 @@ export class Query {
     return value
   }
 
-  /** A parameter without which the caller refuses the request. Throws InvalidParameter for one that is given twice. */
+  /** Returns a parameter, undefined if it is absent or empty. Throws InvalidParameter if it is given twice. */
   nonEmpty(name: string): string | undefined {
     const values = this.#values.get(name)
     if (!values) return undefined
@@ -48,7 +49,7 @@ export class Query {
     return values[0] === '' ? undefined : values[0]
   }
 
-  /** `true` or `false`. Throws InvalidParameter for anything else. */
+  /** Returns a parameter that is `true` or `false`. Throws InvalidParameter for other values. */
   flag(name: string): boolean | undefined {
     const value = this.get(name)
     if (value === undefined) return undefined
@@ -56,12 +57,12 @@ export class Query {
     throw invalidParameter(name, `invalid value for "${name}" param: "${value}" is not a boolean`)
   }
 
-  /** Every value of a parameter that adds up, without the empty ones. */
+  /** Returns all values of a parameter but the empty ones. */
   all(name: string): string[] {
     return (this.#values.get(name) ?? []).filter(value => value !== '')
   }
 
-  /** Every parameter whose name begins so, with the rest of its name; empty values included. */
+  /** Returns the parameters with that prefix, each with the rest of its name; empty values included. */
   startingWith(prefix: string): [rest: string, value: string][] {
     return [...this.#values].flatMap(([key, values]) =>
       key.startsWith(prefix)

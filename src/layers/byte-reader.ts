@@ -1,8 +1,8 @@
 import { TarError } from './tar-error.ts'
 
-const breaksOff = () => new TarError('the archive breaks off')
+const truncated = () => new TarError('the archive is truncated')
 
-/** A stream of bytes that is read in portions of a wanted size. */
+/** Reads a stream of bytes in portions of a requested size. */
 export class ByteReader {
   readonly #source: AsyncIterator<Buffer>
   #rest: Buffer = Buffer.alloc(0)
@@ -11,7 +11,7 @@ export class ByteReader {
     this.#source = source[Symbol.asyncIterator]()
   }
 
-  /** At least one byte and at most so many; nothing at the end. */
+  /** Returns from 1 to `most` bytes, or undefined at the end. */
   async #some(most: number): Promise<Buffer | undefined> {
     while (this.#rest.length === 0) {
       const { value, done } = await this.#source.next()
@@ -23,14 +23,14 @@ export class ByteReader {
     return part
   }
 
-  /** At least one byte and at most so many. Throws TarError at the end. */
+  /** Returns from 1 to `most` bytes. Throws TarError at the end. */
   async some(most: number): Promise<Buffer> {
     const part = await this.#some(most)
-    if (!part) throw breaksOff()
+    if (!part) throw truncated()
     return part
   }
 
-  /** Exactly so many bytes; nothing if there is none at all. Throws TarError if it ends within them. */
+  /** Returns exactly `size` bytes, or undefined at the end. Throws TarError if the stream ends within them. */
   async exactly(size: number): Promise<Buffer | undefined> {
     const first = await this.#some(size)
     if (!first || first.length === size) return first
@@ -43,12 +43,12 @@ export class ByteReader {
     return Buffer.concat(parts)
   }
 
-  /** Throws TarError if there are fewer bytes. */
+  /** Skips `size` bytes. Throws TarError if the stream ends within them. */
   async skip(size: number) {
     for (let missing = size; missing > 0; ) missing -= (await this.some(missing)).length
   }
 
-  /** Ends the source, read or not. */
+  /** Ends the source, also if it is not read to its end. */
   async close() {
     await this.#source.return?.()
   }

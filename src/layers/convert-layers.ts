@@ -3,22 +3,22 @@ import { rm } from 'node:fs/promises'
 import type { Order, Outcome } from './converter.ts'
 import type { LeftOut } from './merge-layers.ts'
 
-/** The word that makes this program a converter. */
+/** The argument with which this program runs as the converter. */
 export const CONVERTER = 'convert-layers'
 
 /**
- * MiB of objects that the converter may have. Measured: half a million files take 220 MiB of memory, a million 300, a
- * million folders 420.
+ * The heap limit of the converter, in MiB. Measured: half a million files take 220 MiB, a million files 300, a million
+ * folders 420.
  */
 const MOST_MEMORY = 512
-/** Milliseconds that a converter gets to end by itself. */
+/** How long a cancelled converter may take to exit before it is killed, in milliseconds. */
 const PATIENCE = 5000
 const MOST_WORDS = 64 * 1024
 
 /**
- * Makes a file of squashfs of layers, in a process of its own: layers that take too much memory end that process and
- * not the server, and the server goes on answering while they are read. `program`: the command line of this program.
- * Nothing is left behind by a failure. Throws an error with the reason.
+ * Converts layers to a squashfs file in a process of its own: layers that need too much memory end that process and not
+ * the server, which continues to answer meanwhile. `[file, ...args]`: the command line of this program. `memory`: MiB.
+ * Returns the entries that were left out. Removes the file and throws an error with the reason on failure.
  */
 export async function convertLayers(
   order: Order,
@@ -35,7 +35,7 @@ export async function convertLayers(
     child.on('close', (code, name) => resolve(code ?? name!))
   })
   const [answer, words] = [textOf(child.stdout), textOf(child.stderr)]
-  // Of a converter that has ended its exit tells.
+  // A converter that has ended is reported by its exit code, not by the failed write.
   child.stdin.on('error', () => {})
   child.stdin.write(`${JSON.stringify(order)}\n`)
   let timer: NodeJS.Timeout | undefined
@@ -68,6 +68,7 @@ function textOf(stream: NodeJS.ReadableStream): () => string {
   return () => text
 }
 
+/** Returns the message for a converter that ended without an outcome. */
 function crashOf(end: number | NodeJS.Signals, words: string, memory: number): string {
   if (words.includes('heap out of memory'))
     return `the layers of the image take more than ${memory} MiB of memory`

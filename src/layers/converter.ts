@@ -3,22 +3,25 @@ import { createInterface } from 'node:readline'
 import { type LeftOut, mergeLayers } from './merge-layers.ts'
 import { makeSquashfs } from './squashfs.ts'
 
-/** The other side of convert-layers.ts: a process that makes one image of its layers, and ends. */
+/** The other side of convert-layers.ts: a process that converts the layers of one image and exits. */
 
 export interface Order {
-  /** Files of the layers, from the bottom up. */
+  /** The files of the layers, lowest first. */
   layers: string[]
-  /** The file of squashfs to make. */
+  /** The squashfs file to create. */
   path: string
-  /** For sqfstar, in place of its own. */
+  /** Options for sqfstar that replace the default ones. */
   options: readonly string[] | undefined
 }
 
 export type Outcome = { leftOut: LeftOut } | { error: string }
 
-/** Reads an order, one line of JSON, and answers with its outcome. The end of the standard input cancels it. */
+/**
+ * Reads an order from the standard input, one line of JSON, and writes its outcome to the standard output. The end of
+ * the input cancels the conversion.
+ */
 export async function runConverter(): Promise<void> {
-  // They are for the server too, which decides what ends.
+  // A terminal sends these signals to the server too, which then cancels the conversion.
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => {})
   const lines = createInterface({ input: process.stdin })
   const [line] = (await once(lines, 'line')) as [string]
@@ -26,7 +29,7 @@ export async function runConverter(): Promise<void> {
   lines.on('close', () => canceled.abort(new Error('the server has ended')))
   const outcome = await convert(JSON.parse(line) as Order, canceled.signal)
   process.stdout.write(JSON.stringify(outcome))
-  // Else it would wait for the end of its input.
+  // An open input would keep the process running.
   process.stdin.destroy()
 }
 

@@ -5,14 +5,17 @@ import { Decompress } from 'fzstd'
 import { TarError } from './tar-error.ts'
 import { ZstdFrames } from './zstd-frames.ts'
 
-/** Layers are tar archives, plain or compressed; their first bytes tell, whatever the manifest says. */
+/**
+ * Layers are tar archives, plain or compressed. The compression is detected by the first bytes, because the media type
+ * in a manifest may be wrong.
+ */
 
 const PIECE = 256 * 1024
 const ZSTD_PIECE = 1024
 const GZIP = Buffer.from([0x1f, 0x8b])
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
-/** The bytes of the archive in a file. */
+/** Reads the file of a layer and yields the uncompressed archive. Throws TarError for unreadable zstd. */
 export async function* readLayer(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
   const start = await firstBytes(path)
   const file = createReadStream(path, { highWaterMark: PIECE, signal })
@@ -44,7 +47,7 @@ async function* through(file: NodeJS.ReadableStream, transform: zlib.Gunzip): As
 
 type Zstd = { createZstdDecompress?(options: { chunkSize: number }): zlib.Gunzip }
 
-/** Node knows zstd from version 22.15 on, and limits its windows by itself. */
+/** Uses Node's own zstd where it exists (from version 22.15 on), which limits the window size itself. */
 async function* unzstd(file: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
   const native = (zlib as Zstd).createZstdDecompress
   if (native) {
@@ -56,7 +59,7 @@ async function* unzstd(file: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
   const frames = new ZstdFrames()
   for await (const chunk of file as AsyncIterable<Buffer>) {
     frames.check(chunk)
-    // Zeros shrink a thousandfold and more: what comes of one push must fit into memory.
+    // Zeros compress a thousandfold and more: push small pieces, so that the output of each fits into memory.
     for (let at = 0; at < chunk.length; at += ZSTD_PIECE) {
       unpack(decompress, chunk.subarray(at, at + ZSTD_PIECE))
       yield* ready.splice(0)
@@ -71,6 +74,6 @@ function unpack(decompress: Decompress, bytes: Uint8Array, isLast = false) {
   try {
     decompress.push(bytes, isLast)
   } catch (error) {
-    throw new TarError(`a layer cannot be read, which is compressed with zstd: ${(error as Error).message}`)
+    throw new TarError(`a layer that is compressed with zstd cannot be read: ${(error as Error).message}`)
   }
 }

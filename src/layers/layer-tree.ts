@@ -4,19 +4,19 @@ import { TarError } from './tar-error.ts'
 import type { EntryType, TarHeader } from './tar-header.ts'
 
 /**
- * The tree of files that layers make together, put on top of each other from the bottom up (OCI image
- * specification, "Image Layer Filesystem Changeset"). It holds names and what headers say, never contents, and
- * exists in memory alone: there is nothing that a name could lead out of.
+ * The file tree of an image: its layers applied from the lowest up (OCI image specification, "Image Layer Filesystem
+ * Changeset"). It holds names and headers, not contents, and exists in memory only, so that no name can escape to the
+ * file system of the server.
  */
 
-/** What a name leads to; several names may lead to the same. */
+/** What a name refers to; several names may refer to the same inode. */
 export interface Inode {
   type: EntryType
   mode: number
   mtime: number
-  /** Of a symbolic link. */
+  /** The target of a symbolic link; empty for other types. */
   linkname: string
-  /** Where its content is: the number of its layer, and of its entry in that. */
+  /** The position of its content: the number of the layer, and of the entry in the layer. */
   layer: number
   entry: number
 }
@@ -24,32 +24,33 @@ export interface Inode {
 /** A name in a directory. */
 export interface Node {
   name: string
-  /** The root has none. */
+  /** Undefined for the root. */
   parent: Node | undefined
   inode: Inode
-  /** The last layer that said something of this name. */
+  /** The last layer that has this name. */
   layer: number
-  /** Of a directory. */
+  /** Undefined for anything but a directory. */
   children: Map<string, Node> | undefined
 }
 
 const WHITEOUT = '.wh.'
 const OPAQUE = '.wh..wh..opq'
-/** As many as Linux follows. */
+/** The limit of Linux for one path. */
 const MOST_SYMLINKS = 40
 const DEEPEST = 200
-/** What a system takes for a path. */
+/** The longest path of Linux, in bytes. */
 const LONGEST_PATH = 4096
 
 const newDirectory = (layer: number): Inode => ({
   ...{ type: 'directory', mode: 0o755, mtime: 0, linkname: '', layer, entry: -1 },
 })
 
+/** The merged tree, to which entries are added in the order of the layers. */
 export class LayerTree {
   readonly root: Node = {
     ...{ name: '', parent: undefined, inode: newDirectory(-1), layer: -1, children: new Map() },
   }
-  /** Those that have, or once had, more than one name. */
+  /** Inodes that have, or had, more than one name. */
   readonly #linked = new Set<Inode>()
   readonly #limits: Limits
 
@@ -57,7 +58,7 @@ export class LayerTree {
     this.#limits = limits
   }
 
-  /** Adds an entry of a layer, which come in their order; those of lower layers come first. Throws TarError. */
+  /** Adds an entry of a layer. Entries are added in archive order, lower layers first. Throws TarError. */
   add(header: TarHeader, layer: number, entry: number) {
     const parts = partsOf(header.name)
     const last = parts.pop()
@@ -67,12 +68,12 @@ export class LayerTree {
     else this.#put(this.#folder(parts, layer), last, header, layer, entry)
   }
 
-  /** Every name, each directory before what is in it. */
+  /** Yields all names but the root, each directory before its content. */
   nodes(): Generator<Node> {
-    return below(this.root)
+    return descendants(this.root)
   }
 
-  /** Whether there may be more than one name for it. */
+  /** Returns whether the inode may have more than one name. */
   isLinked(inode: Inode): boolean {
     return this.#linked.has(inode)
   }
@@ -89,16 +90,17 @@ export class LayerTree {
     }
     const { type, mode, mtime } = header
     const linkname = type === 'symlink' ? header.linkname : ''
-    if (linkname.includes('\0')) throw new TarError(`the link "${shownName(header.name)}" leads to no name`)
+    if (linkname.includes('\0'))
+      throw new TarError(`the link "${shownName(header.name)}" has a target with a zero byte`)
     this.#limits.add('links', linkname.length)
     const inode = { type, mode, mtime, linkname, layer, entry }
     const before = folder.children!.get(name)
-    // What was in the directory stays in it.
+    // A directory that exists in a lower layer keeps its content.
     if (before?.children && type === 'directory') Object.assign(before, { inode, layer })
     else this.#attach(folder, name, inode, layer)
   }
 
-  /** Puts a name into a directory, in place of what has it. Throws TarError. */
+  /** Adds a name to a directory, or replaces it. Throws TarError for a name beyond the limits. */
   #attach(folder: Node, name: string, inode: Inode, layer: number): Node {
     let length = name.length
     let depth = 1
@@ -110,7 +112,7 @@ export class LayerTree {
       throw tooLong(`the name "${shownName(name)}"`)
     this.#limits.add('names', length)
     const children = inode.type === 'directory' ? new Map() : undefined
-    // A part of a string would keep all of it in memory.
+    // A copy: a slice of a string would retain all of it.
     const own = Buffer.from(name, 'latin1').toString('latin1')
     const node = { name: own, parent: folder, inode, layer, children }
     folder.children!.set(own, node)
@@ -122,7 +124,7 @@ export class LayerTree {
     const parts = targetPartsOf(linkname, what)
     const last = parts.pop()
     const found = last === undefined ? undefined : this.#find(parts)?.children?.get(last)
-    if (!found || found.children) throw new TarError(`${what} leads to nothing in the image`)
+    if (!found || found.children) throw new TarError(`${what} has a target that does not exist in the image`)
     this.#linked.add(found.inode)
     return found.inode
   }
@@ -135,7 +137,7 @@ export class LayerTree {
     if (isOld(hidden, layer)) folder!.children!.delete(name)
   }
 
-  /** What lower layers have in a directory goes; what this one has put there already stays. */
+  /** Removes what lower layers have in a directory, and leaves what this layer has added to it. */
   #removeOlder(folder: Node | undefined, layer: number) {
     for (const [name, node] of folder?.children ?? []) {
       this.#limits.add('steps', 1)
@@ -144,12 +146,12 @@ export class LayerTree {
     }
   }
 
-  /** The directory of that name, as far as it is there. */
+  /** Returns the directory with that path, if it exists. */
   #find(parts: readonly string[]): Node | undefined {
     return this.#walk(parts, () => undefined)
   }
 
-  /** The directory of that name, made if it is missing. */
+  /** Returns the directory with that path, and creates it if it is missing. */
   #folder(parts: readonly string[], layer: number): Node {
     return this.#walk(parts, (parent, part) => {
       this.#limits.add('entries', 1)
@@ -158,8 +160,9 @@ export class LayerTree {
   }
 
   /**
-   * Goes down from the root. Symbolic links on the way are followed as a system would that has the tree for its
-   * root: `..` above the root is the root. Throws TarError for links that go round in circles.
+   * Resolves a path from the root, with the directories that `make` returns for missing ones. Symbolic links are
+   * followed as if the tree were the root file system: `..` above the root is the root. Throws TarError for a loop of
+   * symbolic links.
    */
   #walk(parts: readonly string[], make: (parent: Node, part: string) => Node | undefined): Node | undefined {
     const rest = [...parts].reverse()
@@ -174,7 +177,7 @@ export class LayerTree {
       const found = folder.children!.get(part)
       if (found?.inode.type === 'symlink') {
         if (++followed > MOST_SYMLINKS) {
-          throw new TarError(`symbolic links at "${shownName(part)}" go round in circles`)
+          throw new TarError(`symbolic links at "${shownName(part)}" form a loop`)
         }
         const { linkname } = found.inode
         if (linkname.startsWith('/')) folder = this.root
@@ -189,17 +192,17 @@ export class LayerTree {
   }
 }
 
-function* below(folder: Node): Generator<Node> {
+function* descendants(folder: Node): Generator<Node> {
   for (const node of folder.children!.values()) {
     yield node
-    if (node.children) yield* below(node)
+    if (node.children) yield* descendants(node)
   }
 }
 
-/** A folder of a lower layer with something of this one in it is this one's too. */
+/** Returns whether a name belongs to lower layers only: a directory with content of this layer does not. */
 const isOld = (node: Node, layer: number) => node.layer < layer && !node.children?.size
 
-/** From the root, without a slash at its begin. */
+/** Returns the path of a name from the root, without a slash at the start. */
 export function pathOf({ name, parent }: Node): string {
   let path = name
   for (let node = parent; node?.parent; node = node.parent) path = `${node.name}/${path}`

@@ -7,30 +7,30 @@ import type { TarHeader } from './tar-header.ts'
 import { readTar } from './tar-reader.ts'
 import { END_OF_ARCHIVE, tarHeader, tarPadding } from './tar-writer.ts'
 
-/** Devices and fifos, which the image is made without. */
+/** Devices and fifos, which are left out of the merged archive. */
 export interface LeftOut {
   count: number
   /** The first few. */
   names: string[]
 }
 
-/** Layers on top of each other. */
+/** The result of merging the layers of an image. */
 export interface MergedLayers {
   root: Pick<Inode, 'mode' | 'mtime'>
   leftOut: LeftOut
-  /** One tar archive of all but the root; it ends with a TarError for a layer that cannot be read. */
+  /** Returns one tar archive of all but the root. It fails with TarError for a layer that cannot be read. */
   archive(): Readable
 }
 
 const MOST_NAMED = 5
-/** Bytes that are written at once, at least. */
+/** The smallest number of bytes in a write, but the last. */
 const BATCH = 64 * 1024
 
 /**
- * Merges layers without being root and without unpacking them. `paths`: their files, from the bottom up, each a tar
- * archive, plain or compressed with gzip or zstd. They are read twice: here for their names, then for those contents
- * that are still there. Extended attributes are left out. Throws TarError for layers that cannot be read, lead out
- * of the image or have more than an image may have.
+ * Merges layers without root privileges and without unpacking them. `paths`: their files, lowest first, each a tar
+ * archive, plain or compressed with gzip or zstd. The files are read twice: here for the names, then for the contents
+ * that are in the merged image. Extended attributes are left out. Throws TarError for layers that cannot be read, have
+ * names outside of the image or exceed the limits.
  */
 export async function mergeLayers(paths: readonly string[], signal: AbortSignal): Promise<MergedLayers> {
   const tree = await readTree(paths, signal)
@@ -61,10 +61,10 @@ async function readTree(paths: readonly string[], signal: AbortSignal): Promise<
   return tree
 }
 
-/** Names beside the first one of those that have several, as hard links. */
+/** The names of an inode after its first one, which become hard links. */
 type Others = ReadonlyMap<Inode, Node[]>
 
-/** Files are those of each layer, in the order in which their contents are in it. */
+/** Sorts the names by type. Files are grouped by layer, in the order of their contents in its archive. */
 function sortNodes(tree: LayerTree, layers: number) {
   const files = Array.from({ length: layers }, (): Node[] => [])
   const [directories, symlinks, devices]: [Node[], Node[], Node[]] = [[], [], []]
@@ -85,7 +85,7 @@ function sortNodes(tree: LayerTree, layers: number) {
   return { directories, symlinks, files, devices, others }
 }
 
-/** Directories come first: they are there before what is in them, in whichever layer that is. */
+/** Yields the headers of names without content. Directories come before their content, whichever layer has it. */
 function* headersOf(nodes: readonly Node[], others: Others): Generator<Buffer> {
   for (const node of nodes) {
     const { inode } = node
@@ -117,7 +117,7 @@ function* hardLinks(first: TarHeader, others: readonly Node[] = []): Generator<B
   }
 }
 
-/** Small pieces together, so that a file of a few bytes does not cost three writes. */
+/** Joins small pieces, so that a file of a few bytes does not take three writes. */
 async function* batched(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let batch: Buffer[] = []
   let size = 0

@@ -1,6 +1,6 @@
 import { TarError } from './tar-error.ts'
 
-/** What a pax header says of the entry after it. Extended attributes and what else is not needed are left out. */
+/** The fields of a pax header, which apply to the next entry. Others, as extended attributes, are ignored. */
 export interface PaxFields {
   name?: string
   linkname?: string
@@ -11,18 +11,18 @@ export interface PaxFields {
 
 /** GNU's sparse files, in the versions 0.0, 0.1 and 1.0 of their format. */
 export interface PaxSparse {
-  /** In version 1 the map is at the begin of the content. */
+  /** In version 1.0 the map is at the start of the content. */
   isInContent: boolean
   size?: number
   name?: string
-  /** Offset and length of each part that is not a hole. */
+  /** Offset and length of each part that is not a hole, in turn. */
   map: number[]
 }
 
-/** Longer than any key of ours. */
+/** Keys longer than this are none that is read. */
 const LONGEST_KEY = 32
 
-/** Reads `LENGTH KEY=VALUE\n`, as often as there are keys. The result holds on to no other byte. Throws TarError. */
+/** Parses lines `LENGTH KEY=VALUE\n`. The result does not retain `bytes`. Throws TarError. */
 export function readPax(bytes: Buffer): PaxFields {
   const fields: PaxFields = {}
   for (let at = 0; at < bytes.length; ) {
@@ -61,11 +61,11 @@ function setSparse(sparse: PaxSparse, key: string, value: string) {
   else if (key === 'major') sparse.isInContent = wholeNumber(value) === 1
 }
 
-/** Throws TarError for what is no number of bytes. */
+/** Parses a decimal number. Throws TarError if it is not a safe whole number. */
 export function wholeNumber(digits: string): number {
   const found = /^\d{1,16}$/.test(digits) ? Number(digits) : Number.NaN
   if (!Number.isSafeInteger(found)) {
-    throw new TarError(`the archive has "${digits.slice(0, 30)}" for a number`)
+    throw new TarError(`the archive has "${digits.slice(0, 30)}" where a number must be`)
   }
   return found
 }

@@ -4,10 +4,10 @@ import { wholeNumber } from './pax.ts'
 import { TarError } from './tar-error.ts'
 import { BLOCK, readNumber } from './tar-header.ts'
 
-/** Files with holes: their archive has only what is between the holes, and a map of it. */
+/** Files with holes: the archive has the data between the holes, and a map of it. */
 
 export interface Sparse {
-  /** Bytes of the file with its holes. */
+  /** Size of the file, holes included. */
   size: number
   /** Offset and length of each part that is not a hole, in ascending order. */
   map: readonly number[]
@@ -15,12 +15,12 @@ export interface Sparse {
 
 const unreadable = () => new TarError('the archive has a sparse file that cannot be read')
 const ZEROS = Buffer.alloc(256 * 1024)
-/** Bytes of two numbers of GNU's old format, and where they begin in the header and in the blocks after it. */
+/** GNU's old format: the bytes of an offset with its length, and their place in the header and in later blocks. */
 const PAIR = 24
 const FIRST = { start: 386, pairs: 4, more: 482 }
 const OTHERS = { start: 0, pairs: 21, more: 504 }
 
-/** Reads the map of an entry of type `S`, which goes on in blocks after the header. Throws TarError. */
+/** Reads the map of an entry of type `S`, which continues in blocks after the header. Throws TarError. */
 export async function readOldSparse(block: Buffer, reader: ByteReader, limits: Limits): Promise<Sparse> {
   const map: number[] = []
   const size = readNumber(block, 483, 12)
@@ -39,13 +39,13 @@ export async function readOldSparse(block: Buffer, reader: ByteReader, limits: L
 }
 
 /**
- * Reads the map at the begin of a content: decimal numbers in lines, first how many pairs there are, filled up to
- * whole blocks. `nextBlock` reads from the content. Throws TarError.
+ * Reads the map at the start of a content: lines of decimal numbers, the first of which is the number of pairs, padded
+ * to whole blocks. `nextBlock` reads from the content. Throws TarError.
  */
 export async function readMap(nextBlock: () => Promise<Buffer>, limits: Limits): Promise<number[]> {
   const numbers: number[] = []
   let digits = ''
-  for (let wanted = 1; numbers.length < wanted; ) {
+  for (let expected = 1; numbers.length < expected; ) {
     for (const byte of await nextBlock()) {
       if (byte !== 0x0a) {
         digits += String.fromCharCode(byte)
@@ -56,15 +56,15 @@ export async function readMap(nextBlock: () => Promise<Buffer>, limits: Limits):
       digits = ''
       if (numbers.length === 1) {
         limits.add('parts', numbers[0]!)
-        wanted += 2 * numbers[0]!
+        expected += 2 * numbers[0]!
       }
-      if (numbers.length === wanted) break
+      if (numbers.length === expected) break
     }
   }
   return numbers.slice(1)
 }
 
-/** Throws TarError unless the parts are in order, within the file, and as long as what the archive holds. */
+/** Throws TarError unless the parts are in order, within the file, and together as long as the stored content. */
 export function checkSparse({ size, map }: Sparse, stored: number) {
   let end = 0
   let sum = 0
@@ -77,7 +77,7 @@ export function checkSparse({ size, map }: Sparse, stored: number) {
   if (sum !== stored) throw unreadable()
 }
 
-/** The bytes of the file. `next`: at least one and at most so many of those that the archive has. */
+/** Yields the content of the file with zeros in its holes. `next` returns from 1 to `most` stored bytes. */
 export async function* expand(
   { size, map }: Sparse,
   next: (most: number) => Promise<Buffer>,

@@ -4,27 +4,27 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 /**
- * Everything belongs to root, for who reads it is not who wrote it. By default the converter takes a quarter of the
- * machine's memory for what it has not compressed yet: 870 MiB for a layer of 900 MiB, and 140 with this limit, in the
- * same time.
+ * Files are owned by root: the runtime that mounts the image is root. `-mem`: by default sqfstar buffers uncompressed
+ * data in a quarter of the machine's memory, which takes 870 MiB for a layer of 900 MiB; with this limit it takes 140,
+ * in the same time.
  */
 const OPTIONS = ['-all-root', '-no-progress', '-quiet', '-mem', '512M']
 
-/** Seconds since 1970 that the format can hold. */
+/** Limits a time to the range of the format, in seconds since 1970. */
 const clamp = (seconds: number) => Math.min(Math.max(seconds, 0), 2 ** 32 - 1)
 
-/** The most that is kept of what the converter says. */
-const MOST_WORDS = 64 * 1024
+/** The most characters of the standard error output of sqfstar that are stored. */
+const MOST_OUTPUT = 64 * 1024
 
 export interface SquashfsContent {
-  /** A tar archive of all but the root, which the converter does not take from there. */
+  /** A tar archive of all but the root, which sqfstar does not read from an archive. */
   archive: Readable
   root: { mode: number; mtime: number }
 }
 
 /**
- * Makes a file of squashfs with `sqfstar` (squashfs-tools). `options` take the place of `-no-xattrs`. Nothing is left
- * behind by a failure. Throws the archive's error, or one with the converter's words.
+ * Creates a squashfs file with `sqfstar` (squashfs-tools). `options` replace `-no-xattrs`. On failure it removes the
+ * file and throws the error of the archive, or one with the last line of sqfstar's output.
  */
 export async function makeSquashfs(
   { archive, root }: SquashfsContent,
@@ -38,9 +38,9 @@ export async function makeSquashfs(
   const child = spawn('sqfstar', [...OPTIONS, ...ofRoot, ...options, path], {
     stdio: ['pipe', 'ignore', 'pipe'],
   })
-  let words = ''
+  let output = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    if (words.length < MOST_WORDS) words += text
+    if (output.length < MOST_OUTPUT) output += text
   })
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('error', error => reject(new Error(`cannot run sqfstar (squashfs-tools): ${error.message}`)))
@@ -50,12 +50,12 @@ export async function makeSquashfs(
   const kill = () => child.kill('SIGKILL')
   signal.addEventListener('abort', kill, { once: true })
   try {
-    // What ends the converter ends the archive too; then its own words tell more.
+    // If sqfstar fails, the archive ends with EPIPE; the reason is in the output of sqfstar.
     const fed = await pipeline(archive, child.stdin, { signal }).catch((error: Error) => error)
     if (fed && (fed as NodeJS.ErrnoException).code !== 'EPIPE') throw fed
     const code = await ended
     signal.throwIfAborted()
-    if (code !== 0 || fed) throw new Error(`sqfstar failed (${code}): ${lastLine(words)}`)
+    if (code !== 0 || fed) throw new Error(`sqfstar failed (${code}): ${lastLine(output)}`)
   } catch (error) {
     kill()
     await ended.catch(() => {})

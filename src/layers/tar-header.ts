@@ -1,17 +1,17 @@
 import { TarError } from './tar-error.ts'
 
-/** The block that begins an entry of a tar archive: POSIX ustar, and as GNU tar writes it. */
+/** The header block of an entry of a tar archive: POSIX ustar, and as GNU tar writes it. */
 
-/** What an entry is, in the words of stat; a device may also be a fifo. */
+/** The type of an entry; `device` includes fifos. */
 export type EntryType = 'file' | 'link' | 'symlink' | 'directory' | 'device'
 
-/** Names are kept byte by byte, as latin-1: layers have names that are not UTF-8. */
+/** Names are decoded as Latin-1, byte by byte, because layers have names that are not UTF-8. */
 export interface TarHeader {
   name: string
   type: EntryType
-  /** Of a link: the name of what it leads to. */
+  /** The target of a hard or symbolic link. */
   linkname: string
-  /** Bytes of content, with the holes of a sparse file. */
+  /** Bytes of content, the holes of a sparse file included. */
   size: number
   mode: number
   /** Seconds since 1970. */
@@ -33,12 +33,12 @@ const TYPES: Record<string, EntryType> = {
   '6': 'device',
 }
 
-/** Bytes between the end of the content and the next block. */
+/** Returns the number of bytes between the end of a content and the next block. */
 export const padding = (size: number) => (BLOCK - (size % BLOCK)) % BLOCK
 
 export const typeFlag = (block: Buffer) => String.fromCharCode(block[156]!)
 
-/** `size` is what the archive holds for the entry. Throws TarError. */
+/** Parses a header block. `size` is the stored size, without holes. Throws TarError. */
 export function readHeader(block: Buffer): TarHeader {
   const flag = typeFlag(block)
   const type = TYPES[flag]
@@ -48,7 +48,7 @@ export function readHeader(block: Buffer): TarHeader {
   const name = prefix ? `${prefix}/${readText(block, 0, 100)}` : readText(block, 0, 100)
   return {
     name,
-    // Before there were types, a slash told directories.
+    // Archives older than POSIX mark directories by a slash at the end of the name only.
     type: (flag === '0' || flag === '\0') && name.endsWith('/') ? 'directory' : type,
     linkname: readText(block, 157, 100),
     size: readNumber(block, 124, 12),
@@ -57,17 +57,17 @@ export function readHeader(block: Buffer): TarHeader {
   }
 }
 
-/** Up to the first zero. The string holds on to nothing else. */
+/** Reads text up to the first zero byte. The string does not retain `bytes`. */
 export function readText(bytes: Buffer, start: number, length: number): string {
   const zero = bytes.indexOf(0, start)
   const end = start + length
   return bytes.toString('latin1', start, zero === -1 || zero > end ? end : zero)
 }
 
-/** Octal digits, or GNU's big-endian number with the highest bit set. Throws TarError. */
+/** Reads octal digits, or GNU's big-endian number with the highest bit set. Throws TarError. */
 export function readNumber(block: Buffer, start: number, length: number): number {
   if (block[start]! & 0x80) {
-    // Negative is the date of a file from before 1970, and nothing else.
+    // Only the date of a file from before 1970 is negative.
     if (block[start]! === 0xff) return 0
     let value = block[start]! & 0x7f
     for (let i = start + 1; i < start + length; i++) value = value * 256 + block[i]!
@@ -80,12 +80,15 @@ export function readNumber(block: Buffer, start: number, length: number): number
   return Number.parseInt(digits, 8)
 }
 
-/** The sum of all bytes of the header, those of the sum itself counted as blanks. Throws TarError. */
+/**
+ * Compares the checksum of a header with the sum of its bytes, where those of the checksum count as spaces. Throws
+ * TarError.
+ */
 export function checkSum(block: Buffer) {
   let sum = 8 * 0x20
   for (let i = 0; i < 148; i++) sum += block[i]!
   for (let i = 156; i < BLOCK; i++) sum += block[i]!
   if (sum !== Number.parseInt(readText(block, 148, 8).trim(), 8)) {
-    throw new TarError('this is not a tar archive, or a broken one')
+    throw new TarError('not a tar archive, or a damaged one')
   }
 }

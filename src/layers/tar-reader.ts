@@ -15,25 +15,25 @@ import {
 } from './tar-header.ts'
 
 /**
- * Tar archives of layers: POSIX ustar and pax, GNU's long names and sparse files. The usual library decodes what
- * pax headers hold, but layers have names that are not UTF-8.
+ * Reads the tar archives of layers: POSIX ustar and pax, GNU's long names and sparse files. The package `tar-stream`
+ * decodes names as UTF-8, which some names in layers are not.
  */
 
-/** Of a pax header, which may have extended attributes in it. */
+/** The longest pax header, in bytes; it may contain extended attributes. */
 const LONGEST_EXTENSION = 1024 * 1024
-/** What a system takes for a path. */
+/** The longest path of Linux, in bytes. */
 const LONGEST_NAME = 4096
 const HEADER_ONLY: ReadonlySet<string> = new Set(['link', 'symlink', 'directory', 'device'])
 
 export interface TarEntry {
   header: TarHeader
-  /** Its bytes, which are skipped if nothing asks for them. */
+  /** Yields its content, which is skipped if it is not read. */
   content(): AsyncIterable<Buffer>
 }
 
 /**
- * The entries of an archive, in its order. Each must be read before the next. `limits` may be those of several
- * archives. Throws TarError.
+ * Yields the entries of an archive in order. The content of an entry must be read before the next entry is requested.
+ * `limits` may be shared by several archives. Throws TarError.
  */
 export async function* readTar(
   source: AsyncIterable<Buffer>,
@@ -44,13 +44,13 @@ export async function* readTar(
     let extension: PaxFields = {}
     for (;;) {
       const block = await reader.exactly(BLOCK)
-      // Two blocks of zeros end an archive; many programs are content with one, or with none.
+      // Two blocks of zeros end an archive, but some programs write one or none.
       if (!block || block.every(byte => byte === 0)) return
       checkSum(block)
       const flag = typeFlag(block)
       if (flag === 'x' || flag === 'g' || flag === 'L' || flag === 'K') {
         const bytes = await readExtension(reader, block, limits)
-        // What a global header says of all files is nothing that is needed.
+        // The fields of a global header are not needed.
         if (flag === 'x') extension = { ...extension, ...readPax(bytes) }
         if (flag === 'L') extension.name = readText(bytes, 0, bytes.length)
         if (flag === 'K') extension.linkname = readText(bytes, 0, bytes.length)
@@ -72,7 +72,7 @@ export async function* readTar(
   }
 }
 
-/** What the archive holds for an entry. */
+/** The stored content of an entry. */
 class Body {
   readonly reader: ByteReader
   left = 0
@@ -87,7 +87,7 @@ class Body {
     this.#padding = padding(size)
   }
 
-  /** At least one byte and at most so many. */
+  /** Returns from 1 to `most` bytes. Throws TarError at the end of the content. */
   async some(most: number): Promise<Buffer> {
     if (this.left === 0) throw new TarError('the archive has a sparse file that cannot be read')
     const part = await this.reader.some(Math.min(most, this.left))
@@ -106,7 +106,7 @@ class Body {
     return bytes
   }
 
-  /** To the next entry. */
+  /** Skips to the next entry. */
   async skip() {
     await this.reader.skip(this.left + this.#padding)
   }
@@ -139,7 +139,7 @@ async function readExtension(reader: ByteReader, block: Buffer, limits: Limits):
   limits.add('extensions', BLOCK + size)
   if (size > LONGEST_EXTENSION) throw new TarError('the archive has a name that is too long')
   const bytes = size === 0 ? Buffer.alloc(0) : await reader.exactly(size)
-  if (!bytes) throw new TarError('the archive breaks off')
+  if (!bytes) throw new TarError('the archive is truncated')
   await reader.skip(padding(size))
   return bytes
 }

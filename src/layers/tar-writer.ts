@@ -1,14 +1,14 @@
 import { padding, type TarHeader } from './tar-header.ts'
 
-/** Headers of an archive as GNU tar writes it: names of any bytes and any length. Everything belongs to root. */
+/** Writes headers in the format of GNU tar: names of any bytes and any length. All entries are owned by root. */
 
 const BLOCK = 512
 const TYPES = { file: '0', link: '1', symlink: '2', directory: '5', device: undefined }
 
-/** Two blocks of zeros. */
+/** Two blocks of zeros, which end an archive. */
 export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK)
 
-/** The header of an entry, with those before it that hold its names if they are long. */
+/** Returns the header of an entry, after the entries for its long names if it has any. */
 export function tarHeader(header: TarHeader): Buffer {
   const { name, linkname } = header
   const parts: Buffer[] = []
@@ -44,7 +44,7 @@ function block({ name, linkname, mode, size, mtime }: TarHeader, type: string): 
   return bytes
 }
 
-/** Octal digits where they fit, else a binary number with the highest bit set. */
+/** Writes octal digits if they fit, otherwise a binary number with the highest bit set. */
 function writeNumber(bytes: Buffer, start: number, length: number, value: number) {
   const digits = value.toString(8)
   if (digits.length < length) {

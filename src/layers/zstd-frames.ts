@@ -1,22 +1,22 @@
 import { TarError } from './tar-error.ts'
 
-/** What zstd itself takes for the most that a stranger may ask for. */
+/** The largest window that the zstd program itself accepts by default. */
 const WIDEST_WINDOW = 128 * 1024 ** 2
 const FRAME = 0xfd2fb528
 const SKIPPABLE = 0x184d2a50
 
 /**
- * Follows the frames of a file of zstd (RFC 8878) without unpacking them: each says how much of what comes of it must
- * be kept in memory, and decompressors take that much at once.
+ * Reads the headers of zstd frames (RFC 8878) without decompressing them. Each header states a window size, which a
+ * decompressor allocates at once.
  */
 export class ZstdFrames {
-  /** Bytes of what is known, which have not come yet. */
+  /** Bytes to skip before the next header. */
   #skipped = 0
   #rest: Buffer = Buffer.alloc(0)
   #isInFrame = false
   #checksum = 0
 
-  /** Takes the next bytes. Throws TarError for a frame that wants too much. */
+  /** Checks the next bytes of the file. Throws TarError for a frame whose window is too large. */
   check(chunk: Buffer) {
     let bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk
     for (;;) {
@@ -28,7 +28,7 @@ export class ZstdFrames {
     this.#rest = Buffer.from(bytes)
   }
 
-  /** False if its header is not all there. */
+  /** Reads a block header. Returns false if it is not complete yet. */
   #readBlock(bytes: Buffer): boolean {
     if (bytes.length < 3) return false
     const head = bytes.readUIntLE(0, 3)
@@ -39,6 +39,7 @@ export class ZstdFrames {
     return true
   }
 
+  /** Reads a frame header. Returns false if it is not complete yet. Throws TarError. */
   #readFrame(bytes: Buffer): boolean {
     if (bytes.length < 8) return false
     const magic = bytes.readUInt32LE(0)
@@ -67,7 +68,7 @@ export class ZstdFrames {
 const readSize = (bytes: Buffer, at: number, length: number) =>
   length === 8 ? Number(bytes.readBigUInt64LE(at)) : bytes.readUIntLE(at, length) + (length === 2 ? 256 : 0)
 
-/** Five bits of exponent, three of mantissa. */
+/** Decodes a window descriptor: five bits of exponent, three of mantissa. */
 function windowOf(descriptor: number): number {
   const base = 2 ** (10 + (descriptor >> 3))
   return base + (base / 8) * (descriptor & 7)

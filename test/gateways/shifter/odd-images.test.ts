@@ -96,7 +96,7 @@ const ESCAPES = [
   [{ name: '../../evil', content: 'x' }, 'the name "../../evil" leads out of the image'],
   [
     { name: 'link', type: '1', link: '../../../etc/passwd' },
-    'the hard link "link" leads to nothing in the image',
+    'the hard link "link" has a target that does not exist in the image',
   ],
 ] as const
 
