@@ -9,8 +9,9 @@ import type { Datadir } from '../storage/local/datadir.ts'
 import { incomingFolder } from '../storage/local/layout.ts'
 import { VERSION } from '../version.ts'
 
-/** The parts that more than one command puts together, each in its one way. */
+/** Creates the parts that more than one command uses. */
 
+/** Creates the context of the image functions. */
 export function createImages(config: Config, datadir: Datadir): Images {
   const { mode, anonymous, channels, adminUuid, maxImageSize } = config
   return {
@@ -23,11 +24,12 @@ export function createImages(config: Config, datadir: Datadir): Images {
   }
 }
 
+/** Creates the mirrors of the config; none of them runs yet. */
 export function createMirrors(config: Config, datadir: Datadir, images: Images, log: Logger): Mirrors {
   const { concurrency, minimumRate, ...retry } = config.imports
   const client = new HttpClient({
     allowPrivate: config.allowPrivateSources,
-    // The operator names these sources, and nobody else can.
+    // Only the operator names these sources, in the config.
     trusted: new Set(config.mirrors.map(({ source }) => new URL(source).origin)),
     stallTimeout: config.stallTimeout * 1000,
     userAgent: config.serverName ?? `imgapi/${VERSION}`,
@@ -37,6 +39,7 @@ export function createMirrors(config: Config, datadir: Datadir, images: Images, 
   return new Mirrors(config.mirrors, { images, client, store: datadir.mirrors, log, retry, concurrency })
 }
 
+/** Creates the drop folder, which is not watched yet. */
 export function createDropFolder(config: Config, images: Images, log: Logger): DropFolder {
   const channel = images.policy.channels.find(candidate => candidate.default)?.name
   return new DropFolder({ folder: config.incoming ?? incomingFolder(config.datadir), images, log, channel })

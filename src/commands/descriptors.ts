@@ -1,15 +1,15 @@
 import type { Logger } from 'pino'
 import { ConnectionLimit } from '../http/connection-limit.ts'
 
-/** How many files a process of this server has open that does nothing: its own and those of its threads. */
+/** Files that an idle server has open, those of its threads included. */
 const OWN = 34
-/** What an import takes: a connection to the source, the partial file, and manifests with their folders. */
+/** Files of an import: a connection to the source, the partial file, and manifests with their folders. */
 const PER_IMPORT = 5
 
-/** Few enough that an operator should know. */
+/** Below this limit of requests the operator is warned. */
 const FEW_REQUESTS = 64
 
-/** How many files this process may open. */
+/** Returns the number of files that this process may open. */
 export function openFilesLimit(): number {
   const report = process.report.getReport() as unknown as {
     userLimits: { open_files: { soft: number | 'unlimited' } }
@@ -19,8 +19,8 @@ export function openFilesLimit(): number {
 }
 
 /**
- * The limit that leaves enough descriptors for storage, for imports and for what mirrors fetch; both run as many at
- * once as `concurrency` says.
+ * Creates the limit of connections that leaves enough descriptors for storage, imports and mirrors. `concurrency`: the
+ * most imports at once, and the most of mirrors at once. Logs a warning if few requests are possible.
  */
 export function createConnectionLimit(openFiles: number, concurrency: number, log: Logger): ConnectionLimit {
   const limit = new ConnectionLimit(openFiles - OWN - 2 * concurrency * PER_IMPORT, message =>

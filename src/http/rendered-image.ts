@@ -3,12 +3,14 @@ import { type Image, toManifest, type View } from '../images/image.ts'
 import { render } from './respond.ts'
 import type { Sized } from './weak-cache.ts'
 
+/** The manifest of an image as JSON. */
 export interface RenderedImage extends Sized {
   body: string
-  /** SHA-1 of the compact JSON, hex, without quotes, as the reference has it. */
+  /** Unquoted: the hex SHA-1 of the compact JSON, as in the reference. */
   etag: string
 }
 
+/** Renders the fields of a manifest that `view` allows. */
 export function renderImage(image: Image, view: View): RenderedImage {
   const manifest = toManifest(image, view)
   const etag = createHash('sha1').update(JSON.stringify(manifest)).digest('hex')
@@ -16,5 +18,5 @@ export function renderImage(image: Image, view: View): RenderedImage {
   return { body, etag, size: memoryOf(body) }
 }
 
-/** Bytes that a text takes: one a character, or two if there are others than those of Latin-1. */
+/** Returns the bytes of memory of a string: one a character if it is all Latin-1, otherwise two. */
 export const memoryOf = (text: string) => (Buffer.byteLength(text) === text.length ? 1 : 2) * text.length

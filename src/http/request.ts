@@ -2,7 +2,7 @@ import type { IncomingFile } from '../images/files.ts'
 import { openBody, readBody } from './body.ts'
 import type { Exchange } from './exchange.ts'
 
-/** A request as every protocol sees it. */
+/** A request, whatever its protocol. */
 export class HttpRequest {
   readonly exchange: Exchange
   readonly #parameters: Readonly<Record<string, string>>
@@ -13,7 +13,7 @@ export class HttpRequest {
     this.#parameters = parameters
   }
 
-  /** Returns a named part of the path, decoded; an empty text if the path has none of that name. */
+  /** Returns a named part of the path, decoded, or an empty string if the path has no such part. */
   param(name: string): string {
     return this.#parameters[name] ?? ''
   }
@@ -22,12 +22,13 @@ export class HttpRequest {
     return this.exchange.incoming.headers
   }
 
+  /** Returns a header; undefined if it is absent or empty. */
   header(name: string): string | undefined {
     const value = this.headers[name]
     return typeof value === 'string' && value !== '' ? value : undefined
   }
 
-  /** The query as it was sent, without the question mark. */
+  /** The query as sent, without the question mark. */
   get search(): string {
     const { url = '' } = this.exchange.incoming
     const question = url.indexOf('?')
@@ -39,7 +40,7 @@ export class HttpRequest {
     return readBody(this.exchange, timeout)
   }
 
-  /** Returns the body as a file that is not asked for until it is opened. */
+  /** Returns the body as a file. `100 Continue` is not sent until the file is opened. */
   file(): IncomingFile {
     const length = this.header('content-length')
     return {

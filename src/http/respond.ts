@@ -4,18 +4,19 @@ import type { ImgapiError } from '../images/errors.ts'
 import { type Exchange, elapsed } from './exchange.ts'
 import { endAfterBody, isStillSending } from './linger.ts'
 
-/** How answers look: the headers that all have, and JSON as the reference server writes it. */
+/** Writes answers: their common headers, and JSON in the format of the reference server. */
 
 export type Headers = Record<string, string>
 
 const HOSTNAME = hostname()
 
 /**
- * What an answer depends on besides its URL. A cache must not give what an operator saw to others, nor what a
- * client of one version of the API saw to one of the other.
+ * The headers that an answer depends on. A cache must not send the answer for an operator to other clients, nor the
+ * answer for one version of the API to clients of the other.
  */
 export const VARY = 'Accept-Version, Authorization'
 
+/** Returns the headers of every answer. */
 export const commonHeaders = (exchange: Exchange): Headers => ({
   Server: exchange.serverName,
   'x-request-id': exchange.id,
@@ -24,12 +25,12 @@ export const commonHeaders = (exchange: Exchange): Headers => ({
   Vary: VARY,
 })
 
-/** Two spaces and no newline at the end. */
+/** Returns JSON in the format of the reference: indented by two spaces, without a newline at the end. */
 export const render = (value: unknown): string => JSON.stringify(value, null, 2)
 
 /**
- * Writes an answer. Straight to the socket, as text where it is text: then Node sends it together with the
- * headers in one piece, which is worth a third of the time that a small answer takes.
+ * Writes an answer directly to the socket. Node sends a string in one packet with the headers, which saves a third of
+ * the time of a small answer.
  */
 function send(exchange: Exchange, status: number, headers: Headers, body?: string | Buffer): Response {
   const { incoming, outgoing } = exchange

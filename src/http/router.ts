@@ -5,11 +5,11 @@ import { type Exchange, targetPath } from './exchange.ts'
 import { Query } from './query.ts'
 import type { Handler } from './server.ts'
 
-/** One router for every protocol: finds the operation that a request asks for, and turns errors into answers. */
+/** The router of all protocols: finds the operation of a request, and turns errors into answers. */
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
-/** What the router needs to know of an operation, whatever its protocol. */
+/** The part of an operation that the router needs, whatever the protocol. */
 export interface Route {
   /** The name in the log, the metrics and the documentation. */
   readonly name: string
@@ -21,42 +21,43 @@ export interface Route {
    * The operation with most of them wins.
    */
   readonly when?: Readonly<Record<string, string | true>>
-  /** What a caller needs. */
+  /** What the caller must be allowed to do. */
   readonly access: Access
   /** One sentence for the documentation. */
   readonly summary: string
 }
 
 /**
- * `public`: nothing, also where anonymous callers may read nothing. `read`: to be allowed to read, as `anonymous`
- * in the config says. `change`: valid credentials. `operator`: valid credentials, and no `account` on whose
- * behalf the request is made.
+ * `public`: requires nothing, even if anonymous callers may read nothing. `read`: requires what `anonymous` in the config
+ * says. `change`: requires valid credentials. `operator`: requires valid credentials, and refuses requests that are made
+ * for an `account`.
  */
 export type Access = 'public' | 'read' | 'change' | 'operator'
 
+/** A protocol: its routes, and how it answers and reports errors. */
 export interface Protocol<R extends Route> {
   readonly routes: readonly R[]
-  /** Before the operation's name in the log. */
+  /** Prefix of operation names in the log. */
   readonly logPrefix?: string
-  /** Before every path. */
+  /** Prefix of all paths. */
   readonly prefix?: string
   /** Answers a request for an operation. `parameters`: the named parts of the path, decoded. */
   answer(route: R, exchange: Exchange, parameters: Readonly<Record<string, string>>): Promise<Response>
   /** Writes an error in the protocol's form. */
   renderError(exchange: Exchange, error: ImgapiError): Response
-  /** Whether paths count as they are sent: else doubled slashes, and one at the end, make no difference. */
+  /** Whether paths are compared as sent; otherwise repeated slashes and a slash at the end are ignored. */
   readonly hasExactPaths?: boolean
-  /** Whether GET requests change something, so that HEAD cannot stand for them. */
+  /** Returns whether GET requests of a route change something, so that HEAD is not allowed. */
   changesByGet?(route: R): boolean
-  /** Answers a request for a path without the method, if not with MethodNotAllowedError. */
+  /** Answers a request with a method that the path does not have; undefined means MethodNotAllowedError. */
   onWrongMethod?(exchange: Exchange, methods: readonly string[]): Response | undefined
-  /** Answers a request for a path that does not exist, if not with ResourceNotFound. */
+  /** Answers a request for a path that does not exist; undefined means ResourceNotFound. */
   onUnknownPath?(exchange: Exchange, path: string): Response | undefined
 }
 
 type Env = { Bindings: Exchange }
 
-/** Makes a handler that never rejects. */
+/** Creates the handler of a protocol, which never rejects. */
 export function createRouter<R extends Route>(protocol: Protocol<R>): Handler {
   const { prefix = '' } = protocol
   const getPath = protocol.hasExactPaths ? exactPath : normalizedPath
@@ -66,16 +67,16 @@ export function createRouter<R extends Route>(protocol: Protocol<R>): Handler {
     const { method, path } = group[0]!
     app.on(method, `${prefix}${path}`, context => run(protocol, group, context))
   }
-  const others = otherwise(protocol, groups, prefix, getPath)
-  app.notFound(({ env, req }) => others.fetch(req.raw, env))
+  const fallback = createFallback(protocol, groups, prefix, getPath)
+  app.notFound(({ env, req }) => fallback.fetch(req.raw, env))
   return async (request, exchange) => {
     await app.fetch(request, exchange)
-    // Every answer is written by its operation. Hono makes another of it for HEAD, which must not be sent too.
+    // Operations write their answers themselves. For HEAD, Hono creates another one, which must not be sent too.
     return RESPONSE_ALREADY_SENT
   }
 }
 
-/** Routes with the same method and path, those that the query selects most narrowly first. */
+/** Groups routes by method and path; in a group, routes with more selecting parameters come first. */
 export function groupRoutes<R extends Route>(routes: readonly R[]): (readonly R[])[] {
   const groups = new Map<string, R[]>()
   for (const route of routes) {
@@ -89,10 +90,10 @@ export function groupRoutes<R extends Route>(routes: readonly R[]): (readonly R[
 }
 
 /**
- * What is no operation: a method that a path does not have, or a path that does not exist. An app of its own,
- * because an app with one handler for a request calls it without the machinery of a chain.
+ * Creates the app that answers requests without an operation: an unknown path, or a method that the path does not have.
+ * It is a separate app, because Hono calls the only handler of a request faster than a chain of handlers.
  */
-function otherwise<R extends Route>(
+function createFallback<R extends Route>(
   protocol: Protocol<R>,
   groups: (readonly R[])[],
   prefix: string,
@@ -126,11 +127,11 @@ function wrongMethod<R extends Route>(protocol: Protocol<R>, methods: readonly s
   return protocol.renderError(exchange, error)
 }
 
-/** The path as it was sent: a `..` in it is a name that does not exist, not a way to somewhere else. */
+/** Returns the path as sent, in which `..` is not resolved. */
 const exactPath = (request: Request, options?: { env?: Exchange }): string =>
   targetPath(options?.env?.incoming ?? request)
 
-/** Old clients double slashes and append them; neither makes another resource. */
+/** Returns the path without repeated slashes and a slash at the end, which old clients send. */
 function normalizedPath(request: Request, options?: { env?: Exchange }): string {
   const path = exactPath(request, options)
   if (!path.includes('//') && (path.length === 1 || !path.endsWith('/'))) return path
@@ -160,7 +161,7 @@ async function run<R extends Route>(
   }
 }
 
-/** The last route of a group is the one that no parameter selects, if the protocol has one. */
+/** Returns the first route that the query selects, or else the last one, which needs no parameter. */
 function select<R extends Route>(group: readonly R[], { incoming: { url = '' } }: Exchange): R {
   const question = url.indexOf('?')
   if (question === -1) return group.at(-1)!
@@ -183,7 +184,7 @@ function isDecodable(path: string): boolean {
   }
 }
 
-/** KeyedMutex an error into an answer. The client does not see what is not its own doing; the log does. */
+/** Renders an error as an answer. Unexpected errors are logged and not shown to the client. */
 function failure<R extends Route>(protocol: Protocol<R>, exchange: Exchange, error: unknown): Response {
   const isKnown = error instanceof ImgapiError
   if (!isKnown || error.status >= 500 || exchange.outgoing.headersSent) exchange.error = error

@@ -7,15 +7,15 @@ import { checkPreconditions, isNotModified, type Resource, rangeApplies } from '
 import type { Exchange } from './exchange.ts'
 import { commonHeaders, emptyResponse, type Headers } from './respond.ts'
 
-/** Stored bytes on their way out: whole, a range of them, or nothing new (RFC 9110; contract, 8.8). */
+/** A stored file to send: whole, a range of it, or 304 (RFC 9110; contract, 8.8). */
 export interface FileAnswer {
   size: number
   contentType: string
-  /** Base64, on whole answers only: it is the digest of all bytes. */
+  /** Base64 MD5 of the whole file; it is not sent with a range. */
   md5?: string | undefined
   resource: Resource
   headers?: Headers
-  /** Headers that have a front send the bytes in our place. */
+  /** Headers by which a front sends the bytes instead of this server. */
   accel?: Headers | undefined
   open(): Promise<OpenFile>
 }
@@ -25,7 +25,10 @@ interface Range {
   end: number
 }
 
-/** Never chunked, never compressed, never redirected: imgadm can do nothing with those. */
+/**
+ * Sends a file, never chunked, compressed or redirected, because imgadm supports none of these. Throws
+ * PreconditionFailed, RangeNotSatisfiable, or the error of opening the file.
+ */
 export async function sendFile(
   exchange: Exchange,
   stallTimeout: number,
@@ -43,7 +46,7 @@ export async function sendFile(
     ? requestedRange(incoming.headers.range, size)
     : undefined
   if (file.accel && canBeLeftToFront(incoming.headers, range !== undefined)) {
-    // That a file is missing is ours to say: the front would call it not found.
+    // Report a missing file as an error of the storage: the front would answer 404.
     await (await file.open()).close()
     return emptyResponse(exchange, 200, {
       ...validators,
@@ -75,7 +78,7 @@ export async function sendFile(
     outgoing.writeHead(status, headers)
     await sendBytes(exchange, open.chunks(start, end), stallTimeout)
   } catch (error) {
-    // The headers are out: all that can be said now is that the body is not complete.
+    // The headers are sent, so closing the connection is the only way to report an incomplete body.
     if (!outgoing.destroyed) exchange.error = error
     outgoing.destroy()
   } finally {
@@ -87,8 +90,8 @@ export async function sendFile(
 const SINGLE_RANGE = /^bytes=\s*(\d*)-(\d*)\s*$/i
 
 /**
- * The one range that a client asked for. Several at once, other units and nonsense mean the whole file, as the
- * RFC allows. Throws RangeNotSatisfiable.
+ * Returns the requested range. Several ranges, other units and invalid syntax are ignored, as the RFC allows. Throws
+ * RangeNotSatisfiable.
  */
 function requestedRange(header: string | undefined, size: number): Range | undefined {
   const [, first, last] = SINGLE_RANGE.exec(header ?? '') ?? []
@@ -103,8 +106,8 @@ function requestedRange(header: string | undefined, size: number): Range | undef
 }
 
 /**
- * Two pieces may be on their way into the socket while the next is read; no more, so that a slow client
- * costs three buffers. A client that takes nothing for `stallTimeout` is cut off.
+ * Sends the chunks. Two may be buffered in the socket while the next is read, so that a slow client takes three buffers.
+ * The connection of a client that reads nothing for `stallTimeout` is closed.
  */
 async function sendBytes(exchange: Exchange, chunks: AsyncIterable<Buffer>, stallTimeout: number) {
   const { outgoing } = exchange

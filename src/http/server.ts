@@ -9,11 +9,11 @@ import type { ConnectionLimit } from './connection-limit.ts'
 import { Connections } from './connections.ts'
 import { beginExchange, type Exchange } from './exchange.ts'
 
-/** Answers one request, whatever happens: it never rejects. */
+/** Answers one request; never rejects. */
 export type Handler = (request: Request, exchange: Exchange) => Promise<Response>
 
 export interface ServerOptions {
-  /** Undefined is every interface. */
+  /** Address to listen on; undefined is every interface. */
   address: string | undefined
   port: number
   tls?: CertificateFiles | undefined
@@ -27,17 +27,17 @@ export interface ServerOptions {
 
 export interface HttpServer {
   port: number
-  /** Reads the certificate and its key again. Throws if they cannot be used; the old ones then stay. */
+  /** Reloads the certificate and its key. Throws if they are invalid, and continues with the old ones. */
   reloadCertificate(): void
-  /** Takes no more requests and resolves when those under way are done, or after `timeout` milliseconds. */
+  /** Refuses new connections, and closes the others when their requests are done or after `timeout` milliseconds. */
   close(timeout: number): Promise<void>
 }
 
-/** Proxies and imgadm keep connections between requests; ending one that they are about to use breaks it. */
+/** Idle time of a connection in milliseconds: longer than that of proxies and imgadm, which reuse connections. */
 const KEEP_ALIVE = 75_000
 const MAX_HEADER_SIZE = 16 * 1024
 
-/** Listens. Rejects with the system's error if it cannot. */
+/** Opens a port and answers its requests. Throws the system's error if the port cannot be opened. */
 export async function startServer(handle: Handler, log: Logger, options: ServerOptions): Promise<HttpServer> {
   const { stallTimeout, tls, address, port, limit, serverName } = options
   const logExchange = accessLog(log)
@@ -54,25 +54,25 @@ export async function startServer(handle: Handler, log: Logger, options: ServerO
   )
   const serverOptions = {
     headersTimeout: stallTimeout,
-    // Node's own refusal has no body to read.
+    // Node's own answer to a missing Host header has no body.
     requireHostHeader: false,
     keepAliveTimeout: KEEP_ALIVE,
     maxHeaderSize: MAX_HEADER_SIZE,
-    // A file may take hours, as long as its bytes flow: bodies have timeouts of their own.
+    // An upload may take hours while bytes arrive; bodies have stall timeouts of their own.
     requestTimeout: 0,
     connectionsCheckingInterval: Math.min(5000, stallTimeout),
   }
   const server: Server | TlsServer = tls
     ? createTlsServer({ ...serverOptions, ...readCertificate(tls) }, listener)
     : createServer(serverOptions, listener)
-  // The client waits for a go-ahead, which it gets when its body is wanted: see openBody.
+  // `100 Continue` is sent when the body is read: see openBody.
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
     listener(incoming, outgoing),
   )
   const connections = new Connections(server, limit)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const pending = connections.answerOn(socket)
-    // What follows a request is broken, not the request: its answer comes first, and is the last one.
+    // The request is complete and the bytes after it are invalid: its answer is sent, then the connection is closed.
     if (pending?.req.complete && socket.writable) pending.shouldKeepAlive = false
     else if (pending && !pending.headersSent && socket.writable && error.code === 'HPE_INVALID_EOF_STATE') {
       answerShortBody(pending.req, socket)
@@ -93,7 +93,7 @@ export async function startServer(handle: Handler, log: Logger, options: ServerO
 
 async function closeServer(server: Server, connections: Connections, timeout: number) {
   const closed = new Promise<void>(resolve => server.close(() => resolve()))
-  // Connections that finish their request now would otherwise be kept for the next one.
+  // Connections that finish their request from now on would otherwise stay open for the next one.
   const idle = setInterval(() => connections.closeIdle(), 50)
   const limit = setTimeout(() => server.closeAllConnections(), timeout)
   await closed
@@ -117,7 +117,7 @@ const busy = () =>
     'Retry-After': '1',
   })
 
-/** What is not HTTP gets an answer all the same: clients show its message. */
+/** Answers a request that cannot be parsed, because clients show the message. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket) {
   if (!socket.writable || socket.bytesWritten > 0) {
     socket.destroy()
@@ -132,7 +132,7 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket) {
   answerAlone(socket, status, json('BadRequestError', message))
 }
 
-/** The client has ended its side of the connection in the middle of the body, and still listens. */
+/** Answers a request whose body ended early while the client still reads. */
 function answerShortBody({ method, headers }: IncomingMessage, socket: Socket) {
   const length = headers['content-length']
   const missing = length === undefined ? 'its last chunk' : `the ${length} bytes of its Content-Length`
@@ -140,7 +140,7 @@ function answerShortBody({ method, headers }: IncomingMessage, socket: Socket) {
   answerAlone(socket, 400, json(method === 'PUT' ? 'Upload' : 'BadRequestError', message))
 }
 
-/** Writes the last answer of a connection. */
+/** Writes an answer without an exchange and closes the connection. */
 function answerAlone(socket: Socket, status: number, body: string) {
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +

@@ -8,28 +8,28 @@ import type { HttpClient } from '../sources/http-client.ts'
 import type { RetryPolicy } from '../sources/resumable.ts'
 import type { Accel } from './accel.ts'
 
-/** Everything that the routes work with. */
+/** What the operations of the Image API work with. */
 export interface Service {
   images: Images
   auth: Authenticator
   jobs: Jobs
   mirrors: Mirrors
-  /** How this server fetches from others. */
+  /** The client for imports from other servers. */
   client: HttpClient
   retry: RetryPolicy
   log: Logger
-  /** How many lines of the log could not be written. */
+  /** `lost`: the number of log lines that could not be written. */
   logOutput: { readonly lost: number }
-  /** URL by which clients reach this server, if the config says it. */
+  /** URL by which clients reach this server, if it is configured. */
   publicUrl?: string | undefined
-  /** The front that sends the bytes of files in our place. */
+  /** The front that sends the bytes of files instead of this server. */
   accel?: Accel | undefined
-  /** Other datacenters by name, the name of this one, and how they are reached. */
+  /** The name of this datacenter, the URLs of the others by name, and the client for them. */
   datacenters: { own: string | undefined; urls: Readonly<Record<string, string>>; client: HttpClient }
-  /** LXD image servers by name, and how they are reached. */
+  /** LXD image servers by name, and the client for them. */
   lxd: { registries: Readonly<Record<string, LxdRegistry>>; client: HttpClient }
-  /** What is wrong with the storage; undefined if it takes writes. */
+  /** Returns what is wrong with the storage; undefined if it accepts writes. */
   storageProblem(): string | undefined
-  /** The other protocols that this server speaks, by name: `ok`, or what is wrong. */
+  /** Returns the state of each gateway by name: `ok`, or what is wrong. */
   gateways(): Promise<Record<string, string>>
 }

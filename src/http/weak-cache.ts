@@ -1,9 +1,9 @@
-/** A value that knows how much memory it takes, in bytes. */
+/** A value with its memory size in bytes. */
 export interface Sized {
   readonly size: number
 }
 
-/** Does not hold the source: the value is found through the source alone, so both go together. */
+/** Position in the order of use. It holds the source weakly, so that source and value are collected together. */
 interface Entry {
   readonly source: WeakRef<object>
   readonly key: number
@@ -15,13 +15,12 @@ interface Cached {
   readonly entry: Entry
 }
 
-/** Bytes that an entry takes beside its value, about. */
+/** The approximate bytes of an entry besides its value. */
 const OVERHEAD = 300
 
 /**
- * Values made of objects that never change in place. A value lives as long as the object that it was made of, and
- * no longer: the cache keeps neither of them from being collected. Beyond the limit the values that were not used
- * for the longest time are evicted.
+ * Caches values that are derived from immutable objects. A value lives at most as long as its source, and the cache does
+ * not keep the source from being collected. Beyond the limit the least recently used values are evicted.
  */
 export class WeakCache {
   readonly #limit: number
@@ -36,12 +35,12 @@ export class WeakCache {
     this.#limit = limit
   }
 
-  /** Bytes of all values that were not evicted or collected yet. */
+  /** Bytes of all values that are neither evicted nor collected. */
   get size() {
     return this.#size
   }
 
-  /** Returns what was made of the source under that key, or makes it. A key stands for one type of value. */
+  /** Returns the value of a source under a key, and creates it if it is missing. A key stands for one type of value. */
   get<T extends Sized>(source: object, key: number, make: () => T): T {
     const found = this.find<T>(source, key)
     if (found) return found
@@ -50,6 +49,7 @@ export class WeakCache {
     return value
   }
 
+  /** Returns the value of a source under a key, and marks it as used. */
   find<T extends Sized>(source: object, key: number): T | undefined {
     const cached = this.#values.get(source)?.get(key)
     if (!cached) return undefined
@@ -58,7 +58,7 @@ export class WeakCache {
     return cached.value as T
   }
 
-  /** In place of what was there under that key. */
+  /** Adds the value of a source under a key, or replaces it. */
   add(source: object, key: number, value: Sized) {
     let byKey = this.#values.get(source)
     if (!byKey) {
