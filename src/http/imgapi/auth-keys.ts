@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { operation } from '../operation.ts'
 
-/** Reference contract, 8.4: keys that were added to or removed from the key folder count from here on. */
+/** Reference contract, 8.4: applies keys that were added to or removed from the key folder. */
 export const reloadAuthKeys = operation({
   name: 'AdminReloadAuthKeys',
   method: 'POST',

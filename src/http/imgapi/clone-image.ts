@@ -2,7 +2,7 @@ import { cloneImage } from '../../images/clone.ts'
 import { operation } from '../operation.ts'
 import { AN_IMAGE } from './schemas.ts'
 
-/** Reference contract, 8.18: only datacenters have accounts that could clone. */
+/** Reference contract, 8.18. Offered in mode dc only, because other modes have no accounts. */
 export const cloneImageOperation = operation({
   name: 'CloneImage',
   method: 'POST',

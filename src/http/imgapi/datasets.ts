@@ -8,14 +8,14 @@ import { operation } from '../operation.ts'
 import { DatasetSchema } from './schemas.ts'
 
 /**
- * The Dataset API of before 2012, for reading (contract of dsapid, 5.1): what clients that know nothing else,
- * and `imgadm sources -a -t dsapi`, ask for. Answered in place, since they follow no redirects.
+ * The reads of the Dataset API, which the Image API replaced in 2012 (contract of dsapid, 5.1). Old clients and
+ * `imgadm sources -a -t dsapi` request them. They follow no redirects, so the answer is sent at these paths.
  */
 
-/** The manifest in the old form, with the fields that had other names then; files have absolute URLs in it. */
+/** Returns a manifest in the format of the Dataset API, with its field names and with absolute URLs of files. */
 async function toDataset(request: ApiRequest, image: Image): Promise<Record<string, unknown>> {
   const manifest = JSON.parse(request.rendered(image).body)
-  // The file is in the channel in which the image was found.
+  // The URL of a file must name the channel that the image was requested from.
   const channel = request.query.get('channel')
   const files = await Promise.all(
     image.files.map(async (file, index) => {
@@ -47,9 +47,10 @@ async function toDataset(request: ApiRequest, image: Image): Promise<Record<stri
   }
 }
 
-const active = async (request: ApiRequest, viewer: Viewer, name?: string, version?: string) => {
+/** Returns the active images that the viewer may see, of that name and version if they are given. */
+const activeImages = async (request: ApiRequest, viewer: Viewer, name?: string, version?: string) => {
   const { policy, manifests } = request.service.images
-  const runs = await manifests.list({
+  const slices = await manifests.list({
     state: 'active',
     name: name === undefined ? undefined : { value: name, contains: false },
     version: version === undefined ? undefined : { value: version, contains: false },
@@ -58,7 +59,7 @@ const active = async (request: ApiRequest, viewer: Viewer, name?: string, versio
     order: 'asc',
     ...listScope(policy, viewer),
   })
-  return imagesOf(runs)
+  return imagesOf(slices)
 }
 
 const dataset = { 200: { description: 'the dataset, or those of that name', schema: z.unknown() } }
@@ -72,12 +73,12 @@ export const listDatasets = operation({
   summary: 'Lists active images in the form of the old Dataset API.',
   answers: { 200: { description: 'the datasets', schema: z.array(DatasetSchema) } },
   async handle({ request, viewer }) {
-    const images = await active(request, viewer)
+    const images = await activeImages(request, viewer)
     return request.json(await Promise.all(images.map(image => toDataset(request, image))))
   },
 })
 
-/** By UUID, or by an old-style name: `name`, `name:version`, each with `cloud:creator:` before it or not. */
+/** Finds by UUID or by URN: `name` or `name:version`, optionally after `cloud:creator:`. */
 export const getDataset = operation({
   name: 'GetDataset',
   method: 'GET',
@@ -92,8 +93,8 @@ export const getDataset = operation({
       return request.json(await toDataset(request, await readableImage(service.images, name, viewer)))
     }
     const words = name.split(':')
-    const [wanted, version] = words.length > 2 ? words.slice(2) : words
-    const images = await active(request, viewer, wanted, version)
+    const [imageName, version] = words.length > 2 ? words.slice(2) : words
+    const images = await activeImages(request, viewer, imageName, version)
     return request.json(await Promise.all(images.map(image => toDataset(request, image))))
   },
 })

@@ -7,14 +7,14 @@ import { escapeHtml, page } from '../page.ts'
 import { bytesResponse } from '../respond.ts'
 import type { Service } from '../service.ts'
 
-/** What this server can do, for people who found it with a browser, and for programs. */
+/** The list of operations, as a page for browsers and as an OpenAPI document for programs. */
 
 type Table = () => readonly AnyOperation[]
 
 const offered = (table: Table, service: Service) =>
   table().filter(operation => operation.isOffered?.(service) ?? true)
 
-/** Throws NotAcceptable: a page is of no use to a client that wants something else. */
+/** Throws NotAcceptable if the client does not accept HTML. */
 function requireHtml(request: ApiRequest) {
   const accept = request.header('accept') ?? '*/*'
   if (/text\/html|text\/\*|\*\/\*/.test(accept)) return
@@ -22,6 +22,7 @@ function requireHtml(request: ApiRequest) {
   throw new ImgapiError('NotAcceptable', message, { headers: { Vary: 'Accept' } })
 }
 
+/** Creates the operation that shows the table of operations at `path`. */
 export const docs = (path: string, table: Table): AnyOperation =>
   operation({
     name: 'Docs',
@@ -47,6 +48,7 @@ export const docs = (path: string, table: Table): AnyOperation =>
     },
   })
 
+/** Creates the operation that returns the table of operations as an OpenAPI document. */
 export const openApi = (table: Table): AnyOperation =>
   operation({
     name: 'OpenApi',

@@ -18,7 +18,7 @@ import { AN_IMAGE } from './schemas.ts'
 const dataset_guid = text('the GUID of the ZFS dataset')
 const storage = text('local or manta; here is one store')
 
-/** POST /images/:uuid/file/from-url (reference contract, 8.10), from http as well as https. */
+/** POST /images/:uuid/file/from-url (reference contract, 8.10). URLs may be http or https. */
 export const addImageFileFromUrl = operation({
   name: 'AddImageFileFromUrl',
   method: 'POST',
@@ -39,7 +39,7 @@ export const addImageFileFromUrl = operation({
     if (!isObject(body)) throw missingBody()
     refuseOtherKeys(body, ['file_url', ...Object.keys(parameters)])
     requireMutableFiles(image)
-    // A newer client sends all of these in the body.
+    // Newer clients send the parameters in the body.
     const given = (name: keyof typeof parameters) => parameters[name] ?? readText(name, body[name])
     const compression = readCompression(given('compression'))
     if (!compression) throw invalidParameter('compression', 'missing "compression"', 'Missing')
@@ -48,22 +48,22 @@ export const addImageFileFromUrl = operation({
     }
     const url = await readSourceUrl(client, 'file_url', body.file_url)
     checkStorage(given('storage'), viewer)
-    const wanted = { url, sha1: given('sha1')?.toLowerCase() }
+    const source = { url, sha1: given('sha1')?.toLowerCase() }
     const details = { compression, dataset_guid: given('dataset_guid') }
-    const fetched = await fetchInto(request, image.uuid, wanted, head => checkCompression(compression, head))
+    const fetched = await fetchInto(request, image.uuid, source, head => checkCompression(compression, head))
     return storeFetchedFile(images, image.uuid, 0, details, fetched)
   },
 })
 
-/** Throws InvalidParameter: a `sha1` that is passed over would be one that is never compared. */
+/** Returns a text of the body. Throws InvalidParameter for others: an ignored `sha1` would never be compared. */
 function readText(field: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value === 'string' && value !== '') return value
-  const message = `invalid "${field}" in the body: ${JSON.stringify(value)} is no text, or empty`
+  const message = `invalid "${field}" in the body: ${JSON.stringify(value)} must be text that is not empty`
   throw invalidParameter(field, message)
 }
 
-/** The file, or both, of the same image at another server (reference contract, 8.9). */
+/** Fetches the file or files of the same image from another server (reference contract, 8.9). */
 export const addImageFileFromSource = operation({
   name: 'AddImageFileFromSource',
   method: 'PUT',
@@ -92,27 +92,27 @@ export const addImageFileFromSource = operation({
   },
 })
 
-/** Somebody is waiting for the answer: minutes of retries, as jobs have them, are no help. */
-const PATIENCE = 2
+/** The client waits for the answer, so there are fewer retries than in a job. */
+const MOST_RETRIES = 2
 
-/** The client's going away ends the download. */
+/** Fetches a file while holding the upload lock of the image. The download ends if the client disconnects. */
 async function fetchInto(
   request: ApiRequest,
   uuid: string,
-  wanted: Pick<Fetch, 'url' | 'size' | 'sha1'>,
+  source: Pick<Fetch, 'url' | 'size' | 'sha1'>,
   inspect?: (head: Buffer) => void,
 ) {
   const { images, client, retry } = request.service
   const release = await lockUpload(images, uuid)
   const { outgoing } = request.exchange
-  const gone = new AbortController()
-  const onClose = () => gone.abort(upload('the client went away'))
+  const disconnected = new AbortController()
+  const onClose = () => disconnected.abort(upload('the client went away'))
   outgoing.once('close', onClose)
   if (outgoing.destroyed) onClose()
-  const patient = { ...retry, retries: Math.min(retry.retries, PATIENCE) }
+  const fewRetries = { ...retry, retries: Math.min(retry.retries, MOST_RETRIES) }
   try {
-    return await fetchFile({ ...wanted, client, retry: patient, signal: gone.signal }, open =>
-      images.files.receive(open(0), fetchOptions(images, wanted.size, inspect)),
+    return await fetchFile({ ...source, client, retry: fewRetries, signal: disconnected.signal }, open =>
+      images.files.receive(open(0), fetchOptions(images, source.size, inspect)),
     )
   } finally {
     outgoing.off('close', onClose)

@@ -16,7 +16,7 @@ const shared = {
   answers: AN_IMAGE,
 } as const
 
-/** Reference contract, 8.15. Adding is what is done without an action. */
+/** Reference contract, 8.15. Without an action, accounts are added. */
 export const addImageAcl = operation({
   ...shared,
   name: 'AddImageAcl',

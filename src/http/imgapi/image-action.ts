@@ -18,7 +18,7 @@ const shared = {
   answers: AN_IMAGE,
 } as const
 
-/** The reference reads a body whatever the action, and refuses one that is not JSON. */
+/** The reference reads the body of every action, and refuses one that is not JSON. */
 const AnyBody = z.unknown()
 
 export const activateImageOperation = operation({
@@ -67,7 +67,7 @@ export const updateImageOperation = operation({
   handle: ({ service, image, body, viewer }) => updateImage(service.images, image.uuid, body, viewer),
 })
 
-/** Throws InvalidParameter: what is known is an operation of its own. */
+/** Throws InvalidParameter always, because each known action has an operation of its own. */
 const unknownAction: Parameter<never> = {
   description: 'selects the operation',
   schema: z.string(),
@@ -80,7 +80,7 @@ const unknownAction: Parameter<never> = {
   },
 }
 
-/** The same path without an action, or with one that does not exist: refused after all other checks. */
+/** Refuses a missing or unknown action after all other checks, as the reference does. */
 export const unknownImageAction = operation({
   ...shared,
   name: 'ImageAction',

@@ -9,7 +9,7 @@ import { type Parameter, text } from '../parameters.ts'
 import { sendFile } from '../send-file.ts'
 import { AN_IMAGE, BYTES } from './schemas.ts'
 
-/** Which file of an image, 0 unless it has several; what is not a number means 0, as in the reference. */
+/** The index of a file of an image. Text that is not a number means 0, as in the reference. */
 const index: Parameter<number> = {
   description: '0, or 1 for the second file of an image of type lxd',
   schema: z.int(),
@@ -19,7 +19,7 @@ const index: Parameter<number> = {
   },
 }
 
-/** The same of a file that is written, where a guess may replace the wrong one. */
+/** The index of a file to write. Text that is not a number is refused, because a guess may replace the wrong file. */
 const exactIndex: Parameter<number> = {
   ...index,
   read(query, name) {
@@ -29,7 +29,7 @@ const exactIndex: Parameter<number> = {
   },
 }
 
-/** Reference contract, 8.9. The body's Content-Type says nothing: imgadm sends application/json. */
+/** Reference contract, 8.9. The Content-Type of the body is ignored: imgadm sends application/json. */
 export const addImageFileOperation = operation({
   name: 'AddImageFile',
   method: 'PUT',
@@ -51,7 +51,7 @@ export const addImageFileOperation = operation({
     addImageFile(service.images, image, viewer, parameters, request.file()),
 })
 
-/** Reference contract, 8.8. Disabled images too: what is installed may need its origin again. */
+/** Reference contract, 8.8. Files of disabled images are served too: an installed image may need its origin again. */
 export const getImageFile = operation({
   name: 'GetImageFile',
   method: 'GET',
@@ -69,7 +69,7 @@ export const getImageFile = operation({
       size: file.size,
       contentType: 'application/octet-stream',
       md5: md5 && Buffer.from(md5, 'hex').toString('base64'),
-      // The reference compares with the manifest's ETag, clients with the one they were sent.
+      // Clients of the reference may send the ETag of the manifest; others send that of the file.
       resource: { etags: [file.sha1, request.etagOf(image)], modified: new Date(file.mtime) },
       headers: { 'Content-Disposition': `attachment; filename="${downloadName(image, file)}"` },
       accel: accelHeaders(accel, image.uuid, file),
@@ -78,6 +78,6 @@ export const getImageFile = operation({
   },
 })
 
-/** The name that `imgadm create` gives to such a file; a name may have slashes and spaces, a file's may not. */
+/** Returns a file name as `imgadm create` makes it. Slashes and spaces in the name of the image are replaced. */
 const downloadName = ({ name, version }: Image, { compression }: ImageFile) =>
   `${`${name}-${version}`.replace(/[^A-Za-z0-9._+-]/g, '_')}.zfs${EXTENSION[compression]}`

@@ -42,7 +42,7 @@ export const importDockerImage = operation({
 const invalid = (message: string, ...errors: FieldError[]) =>
   new ImgapiError('ValidationFailed', message, { errors })
 
-/** What goes wrong before anything is streamed is an answer like others; afterwards it is the last message. */
+/** Starts an import. Errors before the stream starts are ordinary answers; later ones are its last message. */
 async function importDocker(request: ApiRequest, viewer: Viewer): Promise<Response> {
   const { images, client, retry } = request.service
   const { name, reference } = readReference(request)
@@ -83,7 +83,7 @@ function readReference({ query }: ApiRequest): { name: ImageName; reference: str
   }
 }
 
-/** Of `x-registry-auth`, which is for this registry, or `x-registry-config`, which is for several by name. */
+/** Returns the credentials of `x-registry-auth`, or those for this registry of `x-registry-config`. */
 function readCredentials(request: ApiRequest, { registry }: ImageName) {
   const single = readHeader(request, 'x-registry-auth')
   const several = readHeader(request, 'x-registry-config')
@@ -105,7 +105,7 @@ function readHeader(request: ApiRequest, name: string): Record<string, unknown> 
     const value: unknown = JSON.parse(Buffer.from(text, 'base64').toString())
     if (isObject(value)) return value
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new ImgapiError('BadRequestError', `the header ${name} is not base64 of a JSON object`)
 }

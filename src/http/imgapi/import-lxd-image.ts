@@ -27,8 +27,8 @@ export const importLxdImageOperation = operation({
   answers: { 200: { description: 'JSON objects, one a line, as things happen', media: 'application/json' } },
   async handle({ request, service: { images, lxd, retry }, viewer: { channel }, parameters }) {
     const { name, alias } = readAlias(parameters.alias)
-    const marks = { id: parameters.alias, alias: parameters.alias }
-    return streamMessages(request, marks, async (tell, signal) => {
+    const common = { id: parameters.alias, alias: parameters.alias }
+    return streamMessages(request, common, async (tell, signal) => {
       const server = imageServer(lxd, name, parameters.secret)
       const isPublic = parameters.public ?? false
       const work = { images, retry, server, registry: name, alias, isPublic, channel }
@@ -37,7 +37,7 @@ export const importLxdImageOperation = operation({
   },
 })
 
-/** Throws ValidationFailed or InvalidParameter. */
+/** Splits `registry:image`. Throws ValidationFailed or InvalidParameter. */
 function readAlias(full: string | undefined) {
   if (full === undefined) {
     const errors = [{ field: 'alias', code: 'MissingParameter' as const }]
@@ -51,7 +51,7 @@ function readAlias(full: string | undefined) {
   })
 }
 
-/** Throws InvalidParameter, which names the registries of the config. */
+/** Returns the server of a configured name. Throws InvalidParameter with the configured names. */
 function imageServer({ registries, client }: Service['lxd'], name: string, secret?: string): ImageServer {
   if (!Object.hasOwn(registries, name)) {
     const valid = Object.keys(registries).join(', ')

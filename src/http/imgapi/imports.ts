@@ -17,7 +17,7 @@ import { flag, needed, text } from '../parameters.ts'
 import type { Service } from '../service.ts'
 import { A_JOB, AN_IMAGE, ImportedManifestSchema } from './schemas.ts'
 
-/** The imports of section 10 of the reference contract, by which this server gets images from others. */
+/** The operations that import images from other servers (reference contract, section 10). */
 
 const failed = (field: string, message: string, code: 'Invalid' | 'MissingParameter' = 'Invalid') =>
   new ImgapiError('ValidationFailed', message, { errors: [{ field, code }] })
@@ -81,8 +81,8 @@ export const importRemoteImage = operation({
     const live = jobs.findLive(uuid)
     if (live) return jobAnswer(request, live)
     const url = await readSourceUrl(client, 'source', parameters.source)
-    const taken = await images.manifests.find(uuid)
-    if (taken) throw alreadyExists(uuid, taken.image)
+    const existing = await images.manifests.find(uuid)
+    if (existing) throw alreadyExists(uuid, existing.image)
     const other = new ImgapiSource(client, url)
     await missingManifests(images, missing => getManifest(other, missing), uuid)
     const { channel } = viewer
@@ -103,7 +103,7 @@ export const importImageFromDatacenter = operation({
   async handle({ request, service, viewer, body, parameters }) {
     const { images, datacenters, jobs } = service
     const uuid = request.uuid()
-    // A newer client sends these in the body.
+    // Newer clients send the parameters in the body.
     const given = { ...(typeof body === 'object' ? (body as Record<string, unknown>) : {}) }
     const account = viewer.account ?? given.account
     if (typeof account !== 'string' || !UUID.test(account)) {
@@ -121,7 +121,7 @@ export const importImageFromDatacenter = operation({
       throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
     }
     if (await images.manifests.find(uuid)) {
-      // An account hears no more of an image than it can see.
+      // The error must not reveal an image that the account may not see.
       const seen = await visibleImage(images, uuid, { ...viewer, account }).catch(() => undefined)
       throw alreadyExists(uuid, seen?.image)
     }
@@ -151,7 +151,7 @@ const getOwn = (source: ImgapiSource, uuid: string, account: string) =>
     throw new ImgapiError(code, error.message, { cause: error })
   })
 
-/** Every origin is the account's own too, or here already. */
+/** Throws ResourceNotFound for an origin that neither exists here nor belongs to the account. */
 async function checkOrigins({ images }: Service, source: ImgapiSource, top: Manifest, account: string) {
   const foreign = (uuid: string) => {
     const message = `Unable to import - origin image ${uuid} must already exist in the datacenter (as this image is not owned by you).`
@@ -168,7 +168,7 @@ async function checkOrigins({ images }: Service, source: ImgapiSource, top: Mani
   await missingManifests(images, get, top.uuid)
 }
 
-/** The operator CLI polls `<workflow-api>/jobs/<uuid>`, which is us. */
+/** Answers with the job. The operator CLI polls `<workflow-api>/jobs/<uuid>`, which this server answers. */
 function jobAnswer(request: ApiRequest, job: Job): Response {
   return request.json(
     { image_uuid: job.image_uuid, job_uuid: job.uuid },
@@ -176,7 +176,7 @@ function jobAnswer(request: ApiRequest, job: Job): Response {
   )
 }
 
-/** There is one store, so everything is where it should be already. */
+/** Changes nothing, because there is one store only. */
 export const changeImageStor = operation({
   name: 'AdminChangeImageStor',
   method: 'POST',

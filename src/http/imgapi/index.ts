@@ -35,10 +35,10 @@ import { ping } from './ping.ts'
 import { getState, updateState } from './state.ts'
 import { exportImage, pushImage } from './triton-only.ts'
 
-/** Every operation of the Image API. */
+/** All operations of the Image API. */
 export const OPERATIONS: readonly AnyOperation[] = [
   ping,
-  // Old clients follow no redirects, so the page is at both.
+  // The page is at both paths, because old clients follow no redirects.
   docs('/', () => OPERATIONS),
   docs('/docs', () => OPERATIONS),
   openApi(() => OPERATIONS),

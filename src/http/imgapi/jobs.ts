@@ -10,7 +10,7 @@ import { JobSchema } from './schemas.ts'
 const JOBS = { 200: { description: 'the jobs, the newest first', schema: z.array(JobSchema) } }
 const JOB = { 200: { description: 'the job', schema: JobSchema } }
 
-/** Returns those of the jobs that the caller may know of. A job is in no channel. */
+/** Returns the jobs that the caller may see. Jobs do not belong to channels. */
 async function visibleJobs({ service, caller, query }: ApiRequest, jobs: readonly Job[]): Promise<Job[]> {
   const viewer = { authenticated: caller.authenticated, account: query.get('account') }
   const verdicts = await Promise.all(
@@ -35,7 +35,7 @@ export const listJobs = operation({
   },
 })
 
-/** Open to callers who may read the image, as far as it is known: the operator CLI polls it without credentials. */
+/** Allowed to callers that may read the image: the operator CLI polls it without credentials. */
 export const getJob = operation({
   name: 'GetJob',
   method: 'GET',
@@ -78,7 +78,7 @@ export const listImageJobs = operation({
       request,
       jobs.list().filter(job => job.image_uuid === uuid),
     )
-    // An image that is being imported has jobs before it is there.
+    // An image that is being imported has jobs before it exists.
     if (ofImage.length === 0) await visibleImage(images, uuid, viewer)
     const found = ofImage
       .filter(job => task === undefined || job.task === task)

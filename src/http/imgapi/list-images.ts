@@ -67,7 +67,7 @@ const tags: Parameter<[name: string, value: string][]> = {
   read: query => query.startingWith('tag.'),
 }
 
-/** In the order in which the reference reports problems. */
+/** The parameters, in the order in which the reference reports problems. */
 const parameters = {
   limit: wholeNumber('the most images to list; 0 is no limit'),
   state,
@@ -83,8 +83,8 @@ const parameters = {
   marker: text('the UUID of the image, or the date, to begin with'),
 }
 
-/** One array, so that what is rendered of it is kept. */
-const NOTHING: readonly ListSlice[] = []
+/** The empty list, always the same array, so that its rendering is cached. */
+const EMPTY_LIST: readonly ListSlice[] = []
 
 /** Lists manifests (reference contract, 8.6): filtered, then sorted, then from the marker on, then cut. */
 export const listImages = operation({
@@ -99,12 +99,12 @@ export const listImages = operation({
   async handle({ request, service, viewer, parameters }) {
     const fields = request.visibleFields()
     const query = await readQuery(request, viewer, parameters)
-    const runs = query ? await service.images.manifests.list(query) : NOTHING
-    return sendList(request, runs, fields)
+    const slices = query ? await service.images.manifests.list(query) : EMPTY_LIST
+    return sendList(request, slices, fields)
   },
 })
 
-/** Undefined if there can be nothing to see. */
+/** Returns the query; undefined if the viewer may see none of the requested images. */
 async function readQuery(
   { service }: ApiRequest,
   viewer: Viewer,
@@ -133,7 +133,7 @@ async function readQuery(
   }
 }
 
-/** An image's UUID, whose place it is, or a date. */
+/** Returns the position of a marker: the UUID of an image, or a date. Throws ResourceNotFound or InvalidParameter. */
 async function findMarker(images: Images, marker: string, viewer: Viewer): Promise<Position> {
   if (UUID.test(marker)) {
     const { image } = await visibleImage(images, marker, viewer).catch(error => {

@@ -5,7 +5,7 @@ import { operation } from '../operation.ts'
 import type { Parameter } from '../parameters.ts'
 import { PingSchema } from './schemas.ts'
 
-/** Errors that a client may ask for to see how it copes (reference contract, 8.1). */
+/** Sample errors that a client may request to test its error handling (reference contract, 8.1). */
 const SAMPLES: Record<string, () => ImgapiError> = {
   ValidationFailed: () => new ImgapiError('ValidationFailed', 'boom', { errors: [] }),
   InvalidParameter: () => new ImgapiError('InvalidParameter', 'boom', { errors: [] }),
@@ -20,7 +20,7 @@ const SAMPLES: Record<string, () => ImgapiError> = {
   Internal: () => new ImgapiError('InternalError', 'boom'),
 }
 
-/** Error classes of the reference that it has no sample of. */
+/** Error classes of the reference without a sample. */
 const OTHERS = new Set([
   'AccountDoesNotExist',
   'Download',
@@ -40,7 +40,7 @@ const OTHERS = new Set([
   'Upload',
 ])
 
-/** Throws the error that the client asks for. */
+/** Throws the requested sample error. */
 const sample: Parameter<void> = {
   description: 'answer with a sample of this error',
   schema: z.string(),
@@ -57,7 +57,7 @@ function sampleError(given: string): ImgapiError {
   return invalidParameter('error', `unknown error: ${name}Error`, 'Missing')
 }
 
-/** imgadm tells an Image API from an old Dataset API by `imgapi`; nothing here needs credentials. */
+/** By the field `imgapi`, imgadm distinguishes an Image API from a Dataset API. No credentials are required. */
 export const ping = operation({
   name: 'Ping',
   method: 'GET',

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { COMPRESSIONS, OSES, STATES, TYPES, UUID } from '../../images/fields.ts'
 import type { AnswerKind } from '../operation.ts'
 
-/** What answers and bodies look like, for `/openapi.json` and for the tests that hold real answers against it. */
+/** Schemas of answers and bodies, for `/openapi.json` and for the tests that compare real answers with them. */
 
 const uuid = z.string().regex(UUID)
 const sha1 = z.string().regex(/^[0-9a-f]{40}$/)
@@ -45,7 +45,7 @@ const RequirementsSchema = z
   })
   .meta({ id: 'ImageRequirements' })
 
-/** Fields that a client may set, with their forms on the wire; which of them it may when is the manifest's own rule. */
+/** Fields that clients may set. When they may be set is checked by `images/`. */
 const settable = {
   owner: uuid.optional(),
   name: z.string().max(1024).optional(),
@@ -99,7 +99,7 @@ export const NewManifestSchema = z
   .looseObject({ ...settable, v: z.int().optional(), urn: z.string().optional() })
   .meta({ id: 'NewImage' })
 
-/** A manifest with its UUID, as it comes from another server or from `imgadm create`. */
+/** A manifest with its UUID, as another server or `imgadm create` sends it. */
 export const ImportedManifestSchema = z
   .looseObject({ ...settable, v: z.int().optional(), uuid, published_at: z.string().optional() })
   .meta({ id: 'ImportedImage' })
@@ -203,7 +203,7 @@ export const DatasetSchema = z
   })
   .meta({ id: 'Dataset' })
 
-/** The answers that most operations give. */
+/** Answers that several operations share. */
 export const AN_IMAGE: Record<number, AnswerKind> = {
   200: { description: 'the image', schema: ManifestSchema },
 }

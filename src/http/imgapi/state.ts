@@ -24,7 +24,7 @@ export const getState = operation({
   },
 })
 
-/** There are no caches to drop, but test suites of the reference ask for it before they begin. */
+/** There are no caches to drop, but the test suite of the reference requests it before it starts. */
 export const updateState = operation({
   name: 'AdminUpdateState',
   method: 'POST',

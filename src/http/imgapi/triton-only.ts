@@ -1,7 +1,7 @@
 import { ImgapiError } from '../../images/errors.ts'
 import { operation } from '../operation.ts'
 
-/** Operations that only a Triton datacenter can do: their clients get a clear answer. */
+/** Operations that need a Triton datacenter; they are refused with the reason. */
 
 /** Throws NotAvailable. */
 export function refuseTritonOnly(what: string): never {
