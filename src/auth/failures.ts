@@ -14,7 +14,7 @@ export interface FailurePolicy {
   pair: Rate
   /** The same for a name that has logged in from the address before: its user must not be locked out by a guesser. */
   knownPair: Rate
-  /** Failures of all names from one address, and of one name from all addresses; known pairs are not limited by them. */
+  /** Failures of all names from one address, and of one name from all addresses. They do not limit known pairs. */
   address: Rate
   name: Rate
   /** Failures that are not delayed: of an address and a name together, and of one of them alone. */

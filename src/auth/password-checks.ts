@@ -6,8 +6,8 @@ const MOST = 32
 const MOST_OF_ADDRESS = 16
 
 /**
- * Verifies passwords against slow hashes, one at a time because each needs much memory on purpose. The queue holds a few
- * seconds of work, and one address may fill half of it, so that a client that sends many logins at once does not
+ * Verifies passwords against slow hashes, one at a time because each needs much memory on purpose. The queue holds a
+ * few seconds of work, and one address may fill half of it, so that a client that sends many logins at once does not
  * delay the others for long.
  */
 export class PasswordChecks {

@@ -2,8 +2,8 @@ import semver from 'semver'
 import { ImgapiError } from '../images/errors.ts'
 
 /**
- * Returns whether a client with that `Accept-Version` expects `channels` in manifests (reference contract, 2.4). This is
- * the only difference between the versions 1.0.0 and 2.0.0 of the API. Throws InvalidVersion.
+ * Returns whether a client with that `Accept-Version` expects `channels` in manifests (reference contract, 2.4). This
+ * is the only difference between the versions 1.0.0 and 2.0.0 of the API. Throws InvalidVersion.
  */
 export function acceptsChannels(accepted: string | undefined, method: string, path: string): boolean {
   // Nearly all clients send one of these, so they are decided without parsing.

@@ -22,7 +22,7 @@ export class ConnectionLimit {
   readonly #busy = new Set<Socket>()
   readonly #warned = new Map<string, number>()
 
-  /** `descriptors`: the most that all connections and requests may have open. `warn`: is called at most once a minute. */
+  /** `descriptors`: the most that all connections and requests may have open. `warn`: called at most once a minute. */
   constructor(descriptors: number, warn: (message: string) => void) {
     this.requests = Math.max(2, Math.floor(descriptors / (PER_REQUEST + 2)))
     this.connections = 2 * this.requests

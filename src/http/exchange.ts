@@ -45,7 +45,7 @@ export const beginExchange = (
 /** Returns the whole milliseconds since the start. */
 export const elapsed = ({ started }: Exchange) => Math.round(performance.now() - started)
 
-/** Returns the path as sent, without the query and, if the client sends an absolute URL to a proxy, without the host. */
+/** Returns the path as sent, without the query and, if the client sends an absolute URL, without the host. */
 export function targetPath({ url = '/' }: Pick<IncomingMessage, 'url'>): string {
   const question = url.indexOf('?')
   const sent = question === -1 ? url : url.slice(0, question)

@@ -90,7 +90,7 @@ const NONE: Record<string, unknown> = Object.freeze({})
  * `values`. Others are refused.
  */
 export const actionOf = (...values: readonly string[]): Parameter<string | undefined> => ({
-  description: values.length > 0 ? values.join(', ') : 'an action makes another operation of this',
+  description: values.length > 0 ? values.join(', ') : 'an action selects another operation',
   schema: z.enum(values as [string, ...string[]]),
   read: (query, name) => {
     const given = query.get(name)

@@ -44,8 +44,8 @@ const keyOf = ({ operatorFields, channels, adminFields }: View) =>
 const COMPRESSED = 8
 
 /**
- * Caches rendered images, rows of lists, whole lists and compressed lists, by the identity of the image, of the array of
- * images, or of the array of slices. These never change in place, and the same objects are returned as long as nothing
+ * Caches rendered images, rows of lists, whole lists and compressed lists, by the identity of the image, of the array
+ * of images, or of the array of slices. These never change in place, and the same objects are returned as long as nothing
  * changes (see `ListSlice`): after a change only the rows of the array with the changed image are rendered again.
  */
 export class Renderings {

@@ -28,9 +28,9 @@ export interface Route {
 }
 
 /**
- * `public`: requires nothing, even if anonymous callers may read nothing. `read`: requires what `anonymous` in the config
- * says. `change`: requires valid credentials. `operator`: requires valid credentials, and refuses requests that are made
- * for an `account`.
+ * `public`: requires nothing, even if anonymous callers may read nothing. `read`: requires what `anonymous` in the
+ * config says. `change`: requires valid credentials. `operator`: requires valid credentials, and refuses requests that
+ * are made for an `account`.
  */
 export type Access = 'public' | 'read' | 'change' | 'operator'
 

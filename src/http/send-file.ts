@@ -106,8 +106,8 @@ function requestedRange(header: string | undefined, size: number): Range | undef
 }
 
 /**
- * Sends the chunks. Two may be buffered in the socket while the next is read, so that a slow client takes three buffers.
- * The connection of a client that reads nothing for `stallTimeout` is closed.
+ * Sends the chunks. Two may be buffered in the socket while the next is read, so that a slow client takes three
+ * buffers. The connection of a client that reads nothing for `stallTimeout` is closed.
  */
 async function sendBytes(exchange: Exchange, chunks: AsyncIterable<Buffer>, stallTimeout: number) {
   const { outgoing } = exchange

@@ -5,7 +5,7 @@ import type { ApiRequest } from './api-request.ts'
 import { isNotModified } from './conditions.ts'
 import { commonHeaders, type Headers, VARY } from './respond.ts'
 
-/** Sends a list of images from cached renderings, compressed if the client accepts gzip; answers 304 if it is unchanged. */
+/** Sends a list of images from cached renderings, compressed if the client accepts gzip; 304 if it is unchanged. */
 export async function sendList(
   request: ApiRequest,
   slices: readonly ListSlice[],

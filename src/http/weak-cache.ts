@@ -19,8 +19,8 @@ interface Cached {
 const OVERHEAD = 300
 
 /**
- * Caches values that are derived from immutable objects. A value lives at most as long as its source, and the cache does
- * not keep the source from being collected. Beyond the limit the least recently used values are evicted.
+ * Caches values that are derived from immutable objects. A value lives at most as long as its source, and the cache
+ * does not keep the source from being collected. Beyond the limit the least recently used values are evicted.
  */
 export class WeakCache {
   readonly #limit: number

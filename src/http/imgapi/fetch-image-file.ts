@@ -16,7 +16,7 @@ import { text } from '../parameters.ts'
 import { AN_IMAGE } from './schemas.ts'
 
 const dataset_guid = text('the GUID of the ZFS dataset')
-const storage = text('local or manta; here is one store')
+const storage = text('local or manta; this server has one store')
 
 /** POST /images/:uuid/file/from-url (reference contract, 8.10). URLs may be http or https. */
 export const addImageFileFromUrl = operation({

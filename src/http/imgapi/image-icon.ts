@@ -18,7 +18,7 @@ export const addImageIconOperation = operation({
   summary: 'Uploads the icon of an image: JPEG, GIF or PNG of at most 128 KiB.',
   parameters: {
     sha1: text('what the SHA-1 of the icon must be, hex'),
-    storage: text('local or manta; here is one store'),
+    storage: text('local or manta; this server has one store'),
   },
   body: 'bytes',
   answers: AN_IMAGE,

@@ -25,7 +25,9 @@ const failed = (field: string, message: string, code: 'Invalid' | 'MissingParame
 /** Actions on an image that does not exist yet. */
 const shared = { method: 'POST', path: '/images/:uuid', image: 'new' } as const
 
-const skip_owner_check = flag('accepted for clients of the reference; there is no account database here')
+const skip_owner_check = flag(
+  'accepted for clients of the reference, and ignored: this server has no account database',
+)
 const source = needed('the URL of the other server')
 
 export const importImageOperation = operation({
@@ -34,7 +36,7 @@ export const importImageOperation = operation({
   when: { action: 'import' },
   access: 'operator',
   summary: 'Creates an image from a manifest with its UUID; its file is uploaded next.',
-  parameters: { skip_owner_check, source: text('an address makes another operation of this') },
+  parameters: { skip_owner_check, source: text('a URL selects another operation') },
   body: ImportedManifestSchema,
   answers: AN_IMAGE,
   async handle({ request, service, body, viewer }) {

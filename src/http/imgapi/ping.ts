@@ -63,9 +63,9 @@ export const ping = operation({
   method: 'GET',
   path: '/ping',
   access: 'public',
-  summary: 'Says that the server is there, its version, and as which user the caller is known.',
+  summary: 'Returns the version of the server and the name of the authenticated user.',
   parameters: { error: sample },
-  answers: { 200: { description: 'the server is there', schema: PingSchema } },
+  answers: { 200: { description: 'the server is running', schema: PingSchema } },
   async handle({ request }) {
     const { user } = request.caller
     return request.json({
