@@ -11,21 +11,25 @@ import { completeImage, importWithFiles } from '../../images/publish.ts'
 import { asText } from '../../images/rules.ts'
 import { fetchOptions } from '../jobs/fetch-file.ts'
 
-/** Publishes one image of which all is here: its bytes first, and then the whole image with one write. */
+/** Publishes one complete image: stores its bytes first, then creates the whole image with one write. */
 
 export interface Source {
   manifest: unknown
-  /** What the manifest says of the file; nothing if it says nothing. */
+  /** Size and digest as the manifest declares them; undefined if it does not. */
   file: RemoteFile | undefined
   channel: string | undefined
   open(): Promise<Readable>
 }
 
+/** `wasHere`: the image existed already, with the same file. */
 export type Published = { image: Image; wasHere: boolean }
 
 const OPERATOR = { authenticated: true }
 
-/** Throws ImgapiError for whatever is wrong with it. */
+/**
+ * Publishes an image, or returns the existing one if its file is the same. Throws ImgapiError if the manifest or the
+ * file is invalid, or if another image has the UUID.
+ */
 export async function publishImage(images: Images, source: Source): Promise<Published> {
   const manifest = readManifest(source.manifest)
   const { uuid } = manifest
@@ -34,13 +38,13 @@ export async function publishImage(images: Images, source: Source): Promise<Publ
   }
   const release = await lockUpload(images, uuid)
   try {
-    return await publishAlone(images, uuid, manifest, source)
+    return await publishLocked(images, uuid, manifest, source)
   } finally {
     release()
   }
 }
 
-async function publishAlone(
+async function publishLocked(
   images: Images,
   uuid: string,
   manifest: Record<string, unknown>,
@@ -65,8 +69,8 @@ async function publishAlone(
       await received.discard()
       return { image: here, wasHere: true }
     }
-    // Somebody may have begun the image over HTTP; an unfinished one that differs is not ours to finish.
-    if (here && !isBegunFrom(here, manifest)) {
+    // A client may have created the image over HTTP; complete it only if it is the same image.
+    if (here && !isSameImage(here, manifest)) {
       throw new ImgapiError(
         'ImageUuidAlreadyExists',
         `image ${uuid} is here already and ${here.state}, and it differs: delete it, and put this one here again`,
@@ -83,5 +87,5 @@ async function publishAlone(
   }
 }
 
-const isBegunFrom = (image: Image, manifest: Record<string, unknown>) =>
+const isSameImage = (image: Image, manifest: Record<string, unknown>) =>
   (['name', 'version', 'type', 'os'] as const).every(field => image[field] === asText(manifest[field]))
