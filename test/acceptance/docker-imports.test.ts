@@ -313,7 +313,11 @@ test('of an image with a layer that is wrong, breaks off or cannot be used, noth
     answer: (response: import('node:http').ServerResponse) => void,
     reason: RegExp,
   ][] = [
-    [second, response => response.end(Buffer.alloc(second.length)), /what was sent has the digest sha256:/],
+    [
+      second,
+      response => response.end(Buffer.alloc(second.length)),
+      /the bytes received have the digest sha256:/,
+    ],
     [second, response => response.socket!.destroy(), /127\.0\.0\.1/],
     [second, response => response.writeHead(404).end('{}'), /HTTP 404/],
     [zstd, response => response.end(zstd), /compressed with zstd: push the image with gzip/],

@@ -362,7 +362,7 @@ const BAD: [what: string, change: (tree: SimpleStreamsTree) => void, reason: Reg
       changed[changed.length - 1]! ^= 1
       tree.intercept = onFile('.squashfs', (_, request, response) => sendContent(changed, request, response))
     },
-    /rootfs\.squashfs: what was sent has the digest sha256:/,
+    /rootfs\.squashfs: the bytes received have the digest sha256:/,
   ],
   [
     'sends less of the metadata',

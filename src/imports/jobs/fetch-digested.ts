@@ -8,15 +8,15 @@ import type { Images } from '../../images/images.ts'
 import type { ReceivedFile } from '../../images/ports.ts'
 import { fetchOptions } from './fetch-file.ts'
 
-/** Files of other kinds of image servers, which name a file by its SHA-256. */
+/** Fetches files from other kinds of image servers, which identify a file by its SHA-256. */
 
 export interface DigestedFile {
   /** For messages. */
   label: string
-  /** `sha256:...`; without it, the caller proves what was sent. */
+  /** `sha256:...`; without it, the caller verifies the bytes. */
   digest?: string
   size: number
-  /** Whether `size` is only the most that the file can have. */
+  /** Whether `size` is only an upper limit. */
   isSizeLimit?: boolean | undefined
 }
 
@@ -28,7 +28,7 @@ export interface FetchedFile {
 }
 
 export interface FetchOptions {
-  /** Called with the first bytes; throws to refuse the file. */
+  /** Called with the first bytes; throws to reject the file. */
   inspect?(head: Buffer): void
   onChunk?(chunk: Buffer): void
   /** Called after every half mebibyte, and at the end. `start`: when it began, in seconds of the epoch. */
@@ -38,15 +38,15 @@ export interface FetchOptions {
 /** Bytes between two reports of progress. */
 const PROGRESS_STEP = 512 * 1024
 
-/** Throws Download for a file that is larger than this server takes. */
+/** Throws Download if the file is larger than this server accepts. */
 export function checkFileSize({ policy }: Images, { label, size }: Pick<DigestedFile, 'label' | 'size'>) {
   const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
   if (size > limit) throw download(`${label}: ${fileTooBig(`size ${size}`, limit)}`)
 }
 
 /**
- * Puts a file into the file store and proves that it has its digest. `source`: its bytes. Throws Download; of a
- * wrong file nothing is kept.
+ * Stores a file and verifies its digest. `source`: its bytes. Throws Download; a file that does not verify is
+ * discarded.
  */
 export async function fetchDigested(
   images: Images,
@@ -76,7 +76,7 @@ export async function fetchDigested(
       sha256 = hash.digest('hex')
       const found = `sha256:${sha256}`
       if (digest !== undefined && found !== digest)
-        throw download(`${label}: what was sent has the digest ${found}, not ${digest}`)
+        throw download(`${label}: the bytes received have the digest ${found}, not ${digest}`)
     } catch (error) {
       failure = error
       throw error
@@ -99,7 +99,7 @@ export async function fetchDigested(
     )
     return { received, compression, sha256 }
   } catch (error) {
-    // What the store saw is a body that broke off; why it did is what the download says.
+    // The store only knows that the body ended early; the download knows why.
     const cause = failure ?? error
     if (cause instanceof ImgapiError && cause.code !== 'Upload') throw cause
     throw download((cause as Error).message, cause)

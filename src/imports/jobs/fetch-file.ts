@@ -11,19 +11,19 @@ import {
   type SourceFileInfo,
 } from '../../sources/resumable.ts'
 
-/** Brings the bytes at a URL into the file store, and proves that they are the right ones. */
+/** Fetches the bytes at a URL into the file store and verifies their size and digest. */
 
 export interface Fetch {
   client: HttpClient
   url: URL
   size?: number | undefined
   sha1?: string | undefined
-  /** Where there is no digest: of the version that an earlier attempt has a part of. */
+  /** Validator (ETag or date) of the partial file, for files without a digest. */
   validator?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
   throttle?: DownloadOptions['throttle']
-  onAnswer?(told: SourceFileInfo): Promise<void>
+  onAnswer?(info: SourceFileInfo): Promise<void>
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }
@@ -32,7 +32,7 @@ type Receive = (open: (offset: number) => Readable) => Promise<ReceivedFile>
 
 const downloadError = (message: string, cause?: unknown) => new ImgapiError('Download', message, { cause })
 
-/** Throws Download; the bytes of a wrong file are dropped. */
+/** Fetches and verifies a file. Throws Download; a file that does not verify is discarded. */
 export async function fetchFile(fetch: Fetch, receive: Receive): Promise<ReceivedFile> {
   for (;;) {
     const { received, start } = await receiveOnce(fetch, receive)
@@ -40,7 +40,7 @@ export async function fetchFile(fetch: Fetch, receive: Receive): Promise<Receive
     if (!problem) return received
     await received.discard()
     const error = downloadError(problem)
-    // What an earlier attempt left may be the part that is wrong: a machine that lost power tears files.
+    // The partial file of an earlier attempt may be damaged, for instance by a power failure: restart without it.
     if (start === 0) throw error
     fetch.onRetry?.(error)
   }
@@ -52,7 +52,7 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
   const ended = new AbortController()
   let failure: unknown
   let start = 0
-  /** What fails here is not the source, which is not asked again. */
+  /** Ends the download without a retry, because the error is not the source's. */
   const giveUp = (error: unknown) => {
     ended.abort(error)
     throw error
@@ -67,7 +67,7 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
       signal: AbortSignal.any([signal, ended.signal]),
       retry,
       throttle,
-      ...(onAnswer && { onAnswer: told => onAnswer(told).catch(giveUp) }),
+      ...(onAnswer && { onAnswer: info => onAnswer(info).catch(giveUp) }),
       ...(onProgress && { onProgress }),
       ...(onRetry && { onRetry }),
     })
@@ -82,7 +82,7 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
   } catch (error) {
     signal.throwIfAborted()
     ended.signal.throwIfAborted()
-    // What the store saw is a body that broke off; why it did is what the download says.
+    // The store only knows that the body ended early; the download knows why.
     if (failure instanceof SourceError) throw downloadError(failure.message, failure)
     if (error instanceof ImgapiError && error.code === 'Upload') throw downloadError(error.message, error)
     throw error
@@ -102,7 +102,7 @@ function mismatch(received: ReceivedFile, size: number | undefined, sha1: string
   return undefined
 }
 
-/** What arrives is limited to what the source promised, and to what this server takes. */
+/** Returns options that limit a download to the size in the manifest or, without one, to `maxImageSize`. */
 export function fetchOptions(
   { policy: { maxImageSize } }: Images,
   size: number | undefined,
@@ -118,8 +118,8 @@ export function fetchOptions(
 }
 
 /**
- * Runs an import. What has arrived under these names serves the next attempt when it fails; but on a full disk it is
- * in the way of everything else, and is dropped.
+ * Runs an import. After a failure the partial files under these names stay, so that the next attempt can resume. On a
+ * full disk they are removed to free the space; then throws ServiceUnavailableError.
  */
 export async function dropWhenFull<T>(images: Images, names: string[], run: () => Promise<T>): Promise<T> {
   try {

@@ -13,20 +13,20 @@ import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 import type { ImportContext } from './import-image.ts'
 import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
 
-/** Makes an image of the bytes at a URL, which come without a manifest and so without a digest. */
+/** Creates an image from the bytes at a URL. The source has no manifest for them, so there is no digest to verify. */
 
 type FetchJob = Job & { fetch: FetchedImage }
 
-/** The task of such jobs. The image is not there before it is complete. */
+/** Returns the task of these jobs. The image appears only when it is complete. */
 export const fetchImageTask =
-  (tools: ImportContext): Task =>
+  (context: ImportContext): Task =>
   async (job, signal, progress) => {
-    if (!isFetchJob(job)) throw new Error(`job ${job.uuid} does not say which image it makes`)
+    if (!isFetchJob(job)) throw new Error(`job ${job.uuid} has no description of the image to create`)
     const limit = limitTime(job)
     try {
       const limited = AbortSignal.any([signal, limit.signal])
       const names = [partialName(job)]
-      await dropWhenFull(tools.images, names, () => fetchImage(tools, job, limited, progress))
+      await dropWhenFull(context.images, names, () => fetchImage(context, job, limited, progress))
     } finally {
       limit.clear()
     }
@@ -34,7 +34,7 @@ export const fetchImageTask =
 
 const isFetchJob = (job: Job): job is FetchJob => job.fetch !== undefined
 
-/** Aborted when the job has had its time, which a restart does not begin anew. */
+/** Returns a signal that aborts when the time limit of the job has passed. A restart does not reset the limit. */
 function limitTime({ started_at = '', fetch: { time_limit } }: FetchJob) {
   const late = new AbortController()
   const left = Date.parse(started_at) + time_limit * 1000 - Date.now()
@@ -43,24 +43,24 @@ function limitTime({ started_at = '', fetch: { time_limit } }: FetchJob) {
   return { signal: late.signal, clear: () => clearTimeout(timer) }
 }
 
-async function fetchImage(tools: ImportContext, job: FetchJob, signal: AbortSignal, progress: Progress) {
-  const { images } = tools
+async function fetchImage(context: ImportContext, job: FetchJob, signal: AbortSignal, progress: Progress) {
+  const { images } = context
   const { image_uuid: uuid } = job
   const here = await images.manifests.find(uuid)
-  // Complete before a crash that came before the record.
+  // Completed before a crash that prevented the record.
   if (here && isActivated(here.image)) return
   if (here) throw alreadyExists(uuid)
   const since = job.started_at!
   const bytes_done = job.steps[0]?.bytes_done ?? 0
   const bytes_expected = job.fetch.told?.size ?? 0
   job.steps = [{ uuid, state: 'running', bytes_done, bytes_expected, started_at: since }]
-  const file = await receive(tools, job, signal, progress)
-  const { told, manifest, source } = job.fetch
+  const file = await receive(context, job, signal, progress)
+  const { told: info, manifest, source } = job.fetch
   await publishReceived(
     images,
     { ...manifest, uuid },
     { authenticated: true, channel: job.channel },
-    { source, since, isSizePromised: told?.size !== undefined },
+    { source, since, isSizePromised: info?.size !== undefined },
     file,
   )
   Object.assign(job.steps[0]!, {
@@ -71,29 +71,29 @@ async function fetchImage(tools: ImportContext, job: FetchJob, signal: AbortSign
   })
 }
 
-/** The bytes; begins again from the first one where the source gives no way to go on. */
+/** Fetches the bytes. Restarts from the first byte if the source offers no way to resume. */
 async function receive(
-  tools: ImportContext,
+  context: ImportContext,
   job: FetchJob,
   signal: AbortSignal,
   progress: Progress,
 ): Promise<{ received: ReceivedFile; compression: Compression }> {
-  const { images, retry } = tools
+  const { images, retry } = context
   const name = partialName(job)
-  if (!canGoOn(job.fetch)) await startOver(images, job, name)
+  if (!canResume(job.fetch)) await restart(images, job, name)
   job.fetch.booted_at = bootTime()
   if (!job.partials.includes(name)) job.partials.push(name)
-  // Before the first byte: at a start, what no record names is swept.
+  // Save the name before the first byte: at startup, partial files without a record are removed.
   await progress.note()
   for (let attempts = 1; ; attempts++) {
     try {
-      return await receiveOnce(tools, job, name, signal, progress)
+      return await receiveOnce(context, job, name, signal, progress)
     } catch (error) {
       signal.throwIfAborted()
       const { cause } = error as Error
       if (!(cause instanceof SourceError && cause.isStale) || attempts > retry.retries) throw error
       progress.retried(error as Error)
-      await startOver(images, job, name)
+      await restart(images, job, name)
       await sleep(Math.min(retry.firstDelay * 2 ** (attempts - 1), retry.longestDelay), undefined, { signal })
     }
   }
@@ -116,10 +116,10 @@ async function receiveOnce(
       validator: fetch.told?.validator,
       signal,
       retry,
-      // On record before the bytes that it is about.
-      onAnswer: async told => {
-        fetch.told = told
-        step.bytes_expected = told.size ?? 0
+      // Save the validator before the bytes that it belongs to.
+      onAnswer: async info => {
+        fetch.told = info
+        step.bytes_expected = info.size ?? 0
         await progress.save()
       },
       onProgress: (bytes, arrived) => progress.moved(step, bytes, arrived),
@@ -137,21 +137,24 @@ async function receiveOnce(
   return { received, compression }
 }
 
-/** Whether the part that is there is known to be of one version of the file, and whole. */
-function canGoOn({ told, booted_at }: FetchedImage): boolean {
+/** Returns whether the partial file is intact and of a known version of the source's file. */
+function canResume({ told, booted_at }: FetchedImage): boolean {
   const sameBoot = booted_at !== undefined && Math.abs(booted_at - bootTime()) < BOOT_TOLERANCE
   return sameBoot && told?.validator !== undefined
 }
 
-async function startOver(images: Images, { fetch }: FetchJob, name: string) {
+async function restart(images: Images, { fetch }: FetchJob, name: string) {
   await images.files.forget(name)
   delete fetch.told
 }
 
-/** Seconds by which clocks may be corrected; no machine that was restarted is up again earlier. */
+/** Seconds of tolerance for corrections of the clock. A reboot always takes longer. */
 const BOOT_TOLERANCE = 5
 
-/** Nobody proves these bytes by a digest, and a machine that lost power may have torn them. */
+/**
+ * Returns the time of the last boot, in seconds since 1970. A partial file from before it is not resumed: a power failure
+ * may have damaged it, and there is no digest that would detect it.
+ */
 const bootTime = () => Math.round(Date.now() / 1000 - uptime())
 
 const partialName = ({ image_uuid, source }: Job) =>

@@ -7,23 +7,23 @@ import { type ImportContext, importImageFrom } from './import-image.ts'
 import type { Job, JobStep, Progress, Task } from './job.ts'
 import { getManifest, missingManifests } from './missing.ts'
 
-/** Brings an image here with all the origins that are missing, each of them complete before the next begins. */
+/** Imports an image with all its missing origins, one after the other, origins first. */
 
-/** The task of jobs that bring an image from another Image API. */
+/** Returns the task of jobs that import an image from another Image API. */
 export const importTask =
-  (tools: ImportContext): Task =>
+  (context: ImportContext): Task =>
   (job, signal, progress) =>
-    importChain(tools, new ImgapiSource(tools.client, new URL(job.secret_source)), job, signal, progress)
+    importChain(context, new ImgapiSource(context.client, new URL(job.secret_source)), job, signal, progress)
 
-/** Runs a job to its end; what was done before a restart is not done again. */
+/** Runs a job to its end. After a restart of the server, finished steps are not repeated. */
 async function importChain(
-  tools: ImportContext,
+  context: ImportContext,
   source: ImgapiSource,
   job: Job,
   signal: AbortSignal,
   progress: Progress,
 ) {
-  const { images, retry } = tools
+  const { images, retry } = context
   const manifests = await withRetries(
     () => missingManifests(images, uuid => getManifest(source, uuid, signal), job.image_uuid),
     { retry, signal, onRetry: progress.retried },
@@ -35,7 +35,7 @@ async function importChain(
     const step = job.steps.find(candidate => candidate.uuid === manifest.uuid)!
     Object.assign(step, { state: 'running', started_at: images.now().toISOString() })
     await progress.note()
-    await importImageFrom(tools, source, {
+    await importImageFrom(context, source, {
       uuid: step.uuid,
       manifest,
       files: files.get(manifest.uuid)!,
@@ -55,7 +55,7 @@ async function importChain(
 
   function planSteps(known: JobStep[], wanted: Map<string, RemoteFile[]>): JobStep[] {
     const here = known.filter(({ uuid }) => !wanted.has(uuid))
-    // Brought before a crash that came before the record, or by somebody else.
+    // Imported before a crash that prevented the record, or by another import or an upload.
     for (const step of here) if (step.state !== 'done') finishStep(step, images.now())
     const missing = [...wanted].map(
       ([uuid, remote]): JobStep => ({
@@ -74,8 +74,8 @@ function finishStep(step: JobStep, now: Date) {
 }
 
 /**
- * Removes the unfinished images that an earlier version of this server has begun for a job. The job imports them
- * again: now an image appears complete.
+ * Removes the unfinished images that an earlier version of this server created for a job. The job imports them again:
+ * today an image appears only when it is complete.
  */
 export async function removeUnfinished(images: Images, job: Job) {
   for (const uuid of job.made ?? []) {

@@ -9,7 +9,7 @@ import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
 import type { DownloadOptions, RetryPolicy } from '../../sources/resumable.ts'
 import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 
-/** Brings one image here: its files, each proved to be the right one, and then the image, whole. */
+/** Imports one image: fetches and verifies its files first, so that the image appears complete. */
 
 export interface ImportContext {
   images: Images
@@ -22,52 +22,56 @@ export interface ImportOptions {
   uuid: string
   manifest: Manifest
   files: readonly RemoteFile[]
-  /** Whether an unfinished image with that UUID is one that an earlier version of this server has begun. */
+  /** Whether an unfinished image with that UUID was created by an earlier version of this server for this import. */
   isOurs?: boolean
   channel?: string | undefined
   signal: AbortSignal
-  /** Called before the first byte is kept under that name: at a start, what is not on record is swept. */
+  /** Called before the first byte is stored under that name: at startup, partial files without a record are removed. */
   onPartial?(name: string): Promise<void>
-  /** SourceFileInfo the bytes of all files that are here, and how many of them came now. */
+  /** Called with the bytes received of all files so far, and the bytes of this piece. */
   onProgress?(bytes: number, arrived: number): void
   onRetry?(error: Error): void
 }
 
 const lockName = (uuid: string) => `import ${uuid}`
 
-/** The lock of the imports of an image: waits for another import to end. Rejects with the signal's reason. */
+/** Locks the image for an import; waits while another import holds the lock. Rejects with the signal's reason. */
 export const lockImport = ({ locks }: Images, uuid: string, signal: AbortSignal): Promise<Release> =>
   locks.acquire(lockName(uuid), signal)
 
-/** The same without waiting: undefined if another import holds it. */
+/**
+ * Tries to lock the image for an import. Returns the function that releases the lock, or undefined if another import
+ * holds it.
+ */
 export const tryLockImport = ({ locks }: Images, uuid: string): Promise<Release | undefined> =>
   locks.tryAcquire(lockName(uuid))
 
 /**
- * Two may want one image at a time: the second waits, and then finds it here. False if it was here already.
- * Throws ImageUuidAlreadyExists for an unfinished image that is not this import's own.
+ * Imports an image unless it exists. A concurrent import of the same image waits for the first one. Returns false if
+ * the image existed already. Throws ImageUuidAlreadyExists if the UUID is that of an
+ * unfinished image that this import did not create.
  */
 export async function importImageFrom(
-  tools: ImportContext,
+  context: ImportContext,
   source: ImgapiSource,
-  bringing: ImportOptions,
+  options: ImportOptions,
 ): Promise<boolean> {
-  const { uuid, files, signal } = bringing
-  const release = await lockImport(tools.images, uuid, signal)
+  const { uuid, files, signal } = options
+  const release = await lockImport(context.images, uuid, signal)
   try {
     const names = files.map(file => partialName(uuid, file))
-    return await dropWhenFull(tools.images, names, () => importLocked(tools, source, bringing))
+    return await dropWhenFull(context.images, names, () => importLocked(context, source, options))
   } finally {
     release()
   }
 }
 
 async function importLocked(
-  { images, ...tools }: ImportContext,
+  { images, ...context }: ImportContext,
   source: ImgapiSource,
-  bringing: ImportOptions,
+  options: ImportOptions,
 ) {
-  const { uuid, manifest, files, isOurs = false, channel, signal, onProgress } = bringing
+  const { uuid, manifest, files, isOurs = false, channel, signal, onProgress } = options
   const here = await images.manifests.find(uuid)
   if (here && isActivated(here.image)) return false
   if (here && !isOurs) throw alreadyExists(uuid)
@@ -77,16 +81,16 @@ async function importLocked(
     const start = before
     before += file.size
     const name = partialName(uuid, file)
-    await bringing.onPartial?.(name)
+    await options.onPartial?.(name)
     const received = await fetchFile(
       {
-        ...tools,
+        ...context,
         url: source.fileUrl(uuid, index),
         size: file.size,
         sha1: file.sha1,
         signal,
         onProgress: (bytes, arrived) => onProgress?.(start + bytes, arrived),
-        onRetry: error => bringing.onRetry?.(error),
+        onRetry: error => options.onRetry?.(error),
       },
       open => images.files.resume(name, open, fetchOptions(images, file.size)),
     )
@@ -97,8 +101,8 @@ async function importLocked(
   return true
 }
 
-/** The same bytes asked for again, by whomever, go on where the last attempt ended. */
+/** Returns the name of a partial file. Every import of the same bytes uses the same name and so resumes from it. */
 const partialName = (uuid: string, { sha1 }: RemoteFile) => `${uuid}-${sha1}`
 
-/** Whose image what is kept under that name belongs to. */
+/** Returns the UUID of the image to which the partial file of that name belongs. */
 export const uuidOfPartial = (name: string) => name.slice(0, 36)

@@ -1,13 +1,13 @@
 import { ImgapiError } from '../../images/errors.ts'
 
-/** Work that the end of the server interrupted may be the cause of that end: it is not taken up again for ever. */
+/** A job that was running when the server crashed may be the cause of the crash, so it is not resumed without limit. */
 
-/** How often interrupted work is taken up again. */
+/** How often interrupted work is resumed. */
 export const MOST_INTERRUPTIONS = 2
 
-/** What such work fails with. */
+/** Returns the error of work that was interrupted too often. `what`: `import`, or the like. */
 export const interruptedTooOften = (what: string, times: number) =>
   new ImgapiError(
     'ServiceUnavailableError',
-    `the server ended ${times} times in the middle of this ${what}, so it is not taken up again by itself: ask for it again to go on with what has arrived`,
+    `the server ended ${times} times in the middle of this ${what}, so it is not resumed automatically: request it again to resume from the bytes received so far`,
   )

@@ -1,11 +1,11 @@
 import type { SourceFileInfo } from '../../sources/resumable.ts'
 
-/** A long transfer that the server does by itself, on record from the request to its end. */
+/** A background import. Its record exists from the request until it is removed or expires. */
 
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled'
 
 export interface JobStep {
-  /** The image that this step brings; origins come first. */
+  /** The image that this step imports; origins come first. */
   uuid: string
   state: 'waiting' | 'running' | 'done'
   bytes_done: number
@@ -19,14 +19,14 @@ export interface Job {
   readonly uuid: string
   readonly task: 'import-remote-image' | 'import-dc-image' | 'fetch-image'
   readonly image_uuid: string
-  /** Where from: without credentials for people, with them for the next start. */
+  /** The URL without credentials, for messages; `secret_source` has them, to resume after a restart. */
   readonly source: string
   secret_source: string
   readonly channel?: string | undefined
   state: JobState
-  /** How often something had to be tried again. */
+  /** Number of retries. */
   retries: number
-  /** How often the server has ended in the middle of it without being asked to. */
+  /** How often the server ended unexpectedly while the job was running. */
   interruptions: number
   last_retry?: { message: string; at: string } | undefined
   /** Why it failed. */
@@ -35,48 +35,48 @@ export interface Job {
   started_at?: string | undefined
   finished_at?: string | undefined
   steps: JobStep[]
-  /** Unfinished images that an earlier version of this server has begun for this job. */
+  /** Unfinished images that an earlier version of this server created for this job. */
   made?: string[] | undefined
-  /** Under which names the file store keeps what has arrived. */
+  /** Names of the partial files in the file store. */
   partials: string[]
   fetch?: FetchedImage | undefined
 }
 
-/** The image that a job of task `fetch-image` makes of the bytes at a URL. */
+/** The image that a job of task `fetch-image` creates from the bytes at a URL. */
 export interface FetchedImage {
-  /** Without what only the bytes tell. */
+  /** Without the fields that are computed from the bytes. */
   readonly manifest: Record<string, unknown>
   /** The URL as it was given, without user and password. */
   readonly source: string
-  /** Seconds from the start of the job until it has failed, restarts included. */
+  /** Seconds from the start of the job, restarts included, after which it fails. */
   readonly time_limit: number
-  /** What the source says of the file, once it has answered. */
+  /** Size and validator of the file, once the source has answered. The name is that of the stored record. */
   told?: SourceFileInfo | undefined
-  /** When this machine was started, in seconds since 1970: what was written before may be torn. */
+  /** Boot time of this machine, in seconds since 1970: a power failure may have damaged earlier data. */
   booted_at?: number | undefined
 }
 
-/** Does a job to its end; what was done before a restart is not done again. Rejects with why it failed. */
+/** Runs a job to its end; finished steps are not repeated after a restart. Rejects with the reason of a failure. */
 export type Task = (job: Job, signal: AbortSignal, progress: Progress) => Promise<void>
 
 export interface Progress {
-  /** Called after a change of the job that must be on record before it goes on. Rejects if the disk does not take it. */
+  /** Saves a change that must be durable before the job continues. Rejects if it cannot be written. */
   save(): Promise<void>
-  /** Called after a change that is worth a record: it is written now, or later if the disk does not take it now. */
+  /** Saves a change now or, if it cannot be written now, later. */
   note(): Promise<void>
-  /** Called for every piece that arrives: how much of the step is there, and how much came now. */
+  /** Called for every piece received: `bytes` of the step so far, `arrived` in this piece. */
   moved(step: JobStep, bytes: number, arrived: number): void
   retried(error: Error): void
 }
 
-/** The records, which outlive a restart. */
+/** Stores the records of jobs, so that they survive a restart. */
 export interface JobStore {
   list(): Promise<Job[]>
   save(job: Job): Promise<void>
-  /** Whether there is a record: one may be there although `save` failed, or gone although `remove` did. */
+  /** Returns whether a record exists: it may exist although `save` failed, or be gone although `remove` failed. */
   has(uuid: string): Promise<boolean>
   remove(uuid: string): Promise<void>
-  /** Drops what files of imports nobody has on record, under names that `isWanted` does not know. */
+  /** Removes the partial files of imports for which `isWanted` returns false. */
   sweep(isWanted: (name: string) => boolean): Promise<void>
 }
 
@@ -85,7 +85,7 @@ export const isLive = ({ state }: Pick<Job, 'state'>) => state === 'queued' || s
 const sum = (job: Job, key: 'bytes_done' | 'bytes_expected') =>
   job.steps.reduce((total, step) => total + step[key], 0)
 
-/** The public record: our own fields, and those that clients of the reference's workflow service read. */
+/** Returns the public record: our own fields, and those that clients of the reference's workflow service read. */
 export function toRecord(job: Job, bytesPerSecond: number): Record<string, unknown> {
   const { uuid, task, image_uuid, source, state, retries, last_retry, interruptions, error } = job
   const { created_at, started_at, finished_at } = job

@@ -18,7 +18,7 @@ export interface JobsOptions {
   log: Logger
   /** How many run at once. */
   concurrency: number
-  /** Whether somebody else needs what the file store has under that name of what a job fetches. */
+  /** Returns whether anything besides the jobs, a mirror, needs the partial file of that name. */
   keeps(partial: string): boolean
 }
 
@@ -64,7 +64,7 @@ export class Jobs {
       await removeUnfinished(images, job).catch(error => log.error({ err: error }, 'an old import is left'))
       this.#jobs.set(job.uuid, job)
     }
-    await this.#forgetOld()
+    await this.#removeOld()
     const isWanted = (name: string) => this.#isWanted(name)
     await store.sweep(isWanted).catch(error => log.error({ err: error }, 'parts of old imports are left'))
     for (const job of this.list().reverse()) if (isLive(job)) await this.#takeUp(job)
@@ -91,16 +91,16 @@ export class Jobs {
       await this.#records.save(job)
     } catch (error) {
       // It may be on record all the same: then it runs, as it would after a restart.
-      if (await this.#records.isThere(job)) this.#enqueue(job)
+      if (await this.#records.exists(job)) this.#enqueue(job)
       else this.#jobs.delete(job.uuid)
       throw error
     }
     this.#enqueue(job)
-    await this.#forgetOld()
+    await this.#removeOld()
     return job
   }
 
-  /** Puts a failed job back into the queue, to go on with what it has. `source`: its own, with the credentials. */
+  /** Queues a failed job again; it resumes from its partial files. `source`: the job's URL, with credentials. */
   async retry(job: Job, source: URL) {
     this.#requireOpen()
     const before = { ...job }
@@ -114,7 +114,7 @@ export class Jobs {
       await this.#records.save(job)
     } catch (error) {
       Object.assign(job, before)
-      // The record may say by now that it is queued.
+      // The record may say already that the job is queued.
       await this.#records.note(job)
       throw error
     }
@@ -132,7 +132,7 @@ export class Jobs {
     return job
   }
 
-  /** Newest first. */
+  /** Returns all jobs, newest first. */
   list(): Job[] {
     return [...this.#jobs.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
   }
@@ -143,7 +143,7 @@ export class Jobs {
     return toRecord(job, running && seconds > 0 ? running.bytes / seconds : 0)
   }
 
-  /** Stops a job that is under way, takes its unfinished image away, and forgets the record of one that is over. */
+  /** Cancels a queued or running job, or removes the record of a finished one. Throws ResourceNotFound. */
   async cancel(uuid: string): Promise<Job> {
     const job = this.find(uuid)
     if (!isLive(job)) {
@@ -155,7 +155,7 @@ export class Jobs {
       running.controller.abort(CANCELED)
       await running.done
     } else {
-      // At once, or its turn could come meanwhile.
+      // Change the state first, or the queue could start the job meanwhile.
       job.state = 'canceled'
       await this.#finish(job, 'canceled', CANCELED)
     }
@@ -163,7 +163,7 @@ export class Jobs {
     return job
   }
 
-  /** Stops what runs; it goes on at the next start. */
+  /** Stops the running jobs, which resume at the next start. */
   async close() {
     this.#isClosing = true
     this.#queue.clear()
@@ -219,7 +219,7 @@ export class Jobs {
         retried: error => {
           job.retries++
           job.last_retry = { message: error.message, at: images.now().toISOString() }
-          log.warn({ job: job.uuid, image: job.image_uuid }, `import: ${error.message}; trying again`)
+          log.warn({ job: job.uuid, image: job.image_uuid }, `import: ${error.message}; retrying`)
         },
       })
       await this.#finish(job, 'succeeded')
@@ -232,12 +232,12 @@ export class Jobs {
     }
   }
 
-  /** Whatever the disk says to it, the job is over then. */
+  /** Ends the job, even if its record cannot be written now. */
   async #finish(job: Job, state: 'succeeded' | 'failed' | 'canceled', error?: unknown) {
     const { images, log } = this.#options
     await this.#leftovers.remove(job, state)
     job.state = state
-    // Nobody needs the credentials any more.
+    // The job is over: delete the credentials.
     job.secret_source = job.source
     job.finished_at = images.now().toISOString()
     if (error === undefined) delete job.error
@@ -253,17 +253,19 @@ export class Jobs {
       ...(state === 'failed' && { err: error }),
     }
     log[state === 'failed' ? 'error' : 'info'](entry, `import of image ${job.image_uuid} ${state}`)
-    await this.#forgetOld()
+    await this.#removeOld()
   }
 
   #isWanted(partial: string): boolean {
     return this.list().some(({ partials }) => partials.includes(partial)) || this.#options.keeps(partial)
   }
 
-  async #forgetOld() {
+  async #removeOld() {
     const { images, log } = this.#options
     for (const job of oldJobs(this.list(), images.now())) {
-      await this.#forget(job).catch(error => log.warn({ err: error }, 'an old job is not forgotten yet'))
+      await this.#forget(job).catch(error =>
+        log.warn({ err: error }, 'cannot remove the record of an old job yet'),
+      )
     }
   }
 
@@ -273,8 +275,8 @@ export class Jobs {
     try {
       await this.#records.remove(job)
     } catch (error) {
-      // It may be gone all the same.
-      if (!(await this.#records.isThere(job))) this.#jobs.delete(job.uuid)
+      // The record may be gone although the removal failed.
+      if (!(await this.#records.exists(job))) this.#jobs.delete(job.uuid)
       throw error
     }
     this.#jobs.delete(job.uuid)

@@ -4,18 +4,18 @@ import { tryLockImport, uuidOfPartial } from './import-image.ts'
 import { isLive, type Job, type JobState } from './job.ts'
 import type { JobRecords } from './records.ts'
 
-/** Milliseconds until what could not be removed is tried again. */
-const AGAIN = 5000
+/** Milliseconds before a failed removal is retried. */
+const RETRY_DELAY = 5000
 
 export interface LeftoversOptions {
   images: Images
   log: Logger
   records: JobRecords
-  /** Whether another job or a mirror needs what the file store has under that name. */
+  /** Returns whether another job or a mirror needs the partial file of that name. */
   isWanted(partial: string): boolean
 }
 
-/** What jobs that are over leave: files of which they have a part. */
+/** Removes the partial files of finished jobs. */
 export class Leftovers {
   readonly #options: LeftoversOptions
   readonly #timers = new Map<Job, NodeJS.Timeout>()
@@ -24,20 +24,20 @@ export class Leftovers {
     this.#options = options
   }
 
-  /** Removes what is left of a job that ends in that state; what cannot be removed now goes later. */
+  /** Removes the partial files of a job that ends in that state. Retries later if that fails. */
   async remove(job: Job, state: JobState) {
     this.keep(job)
-    // What a failed job has so far serves the next attempt; a canceled one is not tried again.
+    // A failed job can be retried and resumes from its partial files.
     if (state === 'failed') return
     try {
       await this.forgetPartials(job)
     } catch (problem) {
-      this.#options.log.error({ err: problem, job: job.uuid }, 'what a job has left cannot be removed yet')
-      this.#timers.set(job, setTimeout(() => void this.#removeAgain(job), AGAIN).unref())
+      this.#options.log.error({ err: problem, job: job.uuid }, 'cannot remove the partial files of a job yet')
+      this.#timers.set(job, setTimeout(() => void this.#removeAgain(job), RETRY_DELAY).unref())
     }
   }
 
-  /** Rejects if some of them cannot be removed; these the job still has. */
+  /** Removes the partial files of a job. Rejects if one cannot be removed; those left stay in `job.partials`. */
   async forgetPartials(job: Job) {
     const names = job.partials
     job.partials = []
@@ -51,7 +51,7 @@ export class Leftovers {
     }
   }
 
-  /** Removes nothing of a job any more. */
+  /** Cancels a pending retry: the partial files of the job stay. */
   keep(job: Job) {
     clearTimeout(this.#timers.get(job))
     this.#timers.delete(job)
@@ -61,14 +61,14 @@ export class Leftovers {
     for (const job of this.#timers.keys()) this.keep(job)
   }
 
-  /** The same for a job that was over before, unless it runs again. */
+  /** Retries the removal, unless the job runs again. */
   async #removeAgain(job: Job) {
     if (isLive(job)) return
     await this.remove(job, job.state)
     await this.#options.records.note(job)
   }
 
-  /** A job that came later for the same image may be going on with it, and an import that runs now uses it. */
+  /** Removes a partial file unless a running import uses it or another job or a mirror can resume from it. */
   async #forgetPartial(name: string) {
     const { images, isWanted } = this.#options
     const release = await tryLockImport(images, uuidOfPartial(name))

@@ -8,12 +8,12 @@ import { LONGEST_CHAIN } from '../../images/origins.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
 
-/** What an import has to bring: the image and its origins, up to one that is here. */
+/** Lists what an import has to fetch: the image and its origins, up to the first that exists locally. */
 
 const remoteSourceError = (message: string, cause?: unknown) =>
   new ImgapiError('RemoteSourceError', message, { cause })
 
-/** A manifest as this server understands it. Throws RemoteSourceError. */
+/** Fetches a manifest and normalizes it to the fields that this server knows. Throws RemoteSourceError. */
 export async function getManifest(
   source: ImgapiSource,
   uuid: string,
@@ -31,7 +31,7 @@ const originIsNotActive = (uuid: string) =>
   new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
 
 /**
- * The manifests that have to come, origins first.
+ * Returns the manifests of the images to import, origins first.
  * Throws RemoteSourceError, OriginIsNotActive or ImageUuidAlreadyExists.
  */
 export async function missingManifests(

@@ -11,7 +11,7 @@ export interface ImportRequest {
   fetch?: FetchedImage | undefined
 }
 
-/** The job that does what is asked for, not begun yet. */
+/** Creates a queued job for a request. */
 export const newJob = (images: Images, request: ImportRequest): Job => ({
   uuid: images.newUuid(),
   task: request.task,

@@ -2,21 +2,21 @@ import pRetry from 'p-retry'
 import type { Logger } from 'pino'
 import type { Job, JobStore } from './job.ts'
 
-/** Milliseconds until a record that the disk did not take is written again. */
-const AGAIN = 5000
-/** Attempts to write a record that work cannot go on without, and milliseconds before the second; then doubled. */
+/** Milliseconds before a failed write of a record is retried. */
+const RETRY_INTERVAL = 5000
+/** Attempts to write a record that a job cannot continue without, and milliseconds before the second; then doubled. */
 const ATTEMPTS = 5
 const FIRST_DELAY = 100
 
-/** Rejects if a write fails each time. */
+/** Retries a write several times. Rejects if it fails each time. */
 export const insist = (write: () => Promise<void>, signal: AbortSignal) =>
   pRetry(write, { retries: ATTEMPTS - 1, minTimeout: FIRST_DELAY, signal })
 
-/** Writes the records of jobs. A disk that does not take one for a while does not cost a job. */
+/** Writes the records of jobs. A temporary failure of the disk does not fail a job. */
 export class JobRecords {
   readonly #store: JobStore
   readonly #log: Logger
-  /** Jobs that the disk has older records of. */
+  /** Jobs whose stored record is out of date. */
   readonly #unsaved = new Set<Job>()
   #timer: NodeJS.Timeout | undefined
 
@@ -25,18 +25,18 @@ export class JobRecords {
     this.#log = log
   }
 
-  /** Rejects if the disk does not take it. */
+  /** Writes the record. Rejects if it cannot be written. */
   async save(job: Job) {
     await this.#store.save(job)
     this.#unsaved.delete(job)
   }
 
-  /** The same, but tries several times. */
+  /** Writes the record, with several attempts. */
   async insist(job: Job, signal: AbortSignal) {
     await insist(() => this.save(job), signal)
   }
 
-  /** Writes the record now, or as soon as the disk takes it. */
+  /** Writes the record now or, if that fails, later. */
   async note(job: Job) {
     try {
       await this.save(job)
@@ -45,22 +45,23 @@ export class JobRecords {
         this.#log.warn({ err: error, job: job.uuid }, `the record of job ${job.uuid} is not written yet`)
       }
       this.#unsaved.add(job)
-      this.#timer ??= setInterval(() => this.#catchUp(), AGAIN).unref()
+      this.#timer ??= setInterval(() => this.#catchUp(), RETRY_INTERVAL).unref()
     }
   }
 
-  /** Rejects if the newest state of a job is not on record and the disk does not take it now. */
+  /** Writes the record if it is out of date. Rejects if it cannot be written. */
   async require(job: Job) {
     if (this.#unsaved.has(job)) await this.save(job)
   }
 
-  /** Rejects if the record may still be there, or come back. */
+  /** Removes the record. Rejects if the record may still exist. */
   async remove(job: Job) {
     this.#unsaved.delete(job)
     await this.#store.remove(job.uuid)
   }
 
-  isThere({ uuid }: Job): Promise<boolean> {
+  /** Returns whether a record of the job exists. */
+  exists({ uuid }: Job): Promise<boolean> {
     return this.#store.has(uuid)
   }
 

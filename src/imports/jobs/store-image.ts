@@ -5,7 +5,7 @@ import type { FetchedFile } from './fetch-digested.ts'
 import { lockImport } from './import-image.ts'
 
 export interface NewImage {
-  /** With a UUID that follows from the content of the image. */
+  /** Its UUID is derived from the content of the image. */
   manifest: Record<string, unknown> & { uuid: string }
   files: readonly FetchedFile[]
   channel?: string | undefined
@@ -13,8 +13,8 @@ export interface NewImage {
 }
 
 /**
- * Makes an active image of files that are here. If it is active already, the files are dropped; what a crash left
- * of it is replaced. Throws ImgapiError, and then neither files nor image stay.
+ * Creates an active image from stored files. Discards the files if the image exists already, and replaces an unfinished
+ * one left by a crash. Throws ImgapiError, after discarding the files.
  */
 export async function storeImage(images: Images, { manifest, files, channel, signal }: NewImage) {
   const { uuid } = manifest
@@ -23,7 +23,7 @@ export async function storeImage(images: Images, { manifest, files, channel, sig
     try {
       const here = await images.manifests.find(uuid)
       const isDone = here !== undefined && isActivated(here.image)
-      // Its UUID says what it is: begun by an earlier version of this server, which a crash ended.
+      // The UUID is derived from the content, so this is the same image, left unfinished by an earlier version's crash.
       if (here && !isDone) await images.manifests.remove(uuid, here.revision)
       if (isDone) await discardFiles(files)
       else await importWithFiles(images, uuid, manifest, { authenticated: true, channel }, files)
