@@ -10,7 +10,7 @@ import { checkFileSize, type FetchedFile, fetchDigested } from '../jobs/fetch-di
 import { discardFiles, storeImage } from '../jobs/store-image.ts'
 import { type LayerImage, layerImages, shortDigest } from './layer-images.ts'
 
-/** Brings an image of a docker registry here, as images of type docker (reference contract, section 11). */
+/** Imports an image from a docker registry, as images of type docker (reference contract, section 11). */
 
 export interface DockerImport {
   images: Images
@@ -22,21 +22,21 @@ export interface DockerImport {
   channel?: string | undefined
   requestId: string
   signal: AbortSignal
-  /** SourceFileInfo what happens, in the messages of the reference server. */
+  /** Called with the progress, in the messages of the reference server. */
   tell(message: Record<string, unknown>): void
 }
 
-/** What SmartOS runs images of docker for. */
+/** The platform for which SmartOS runs docker images. */
 const PLATFORM: Platform = { os: 'linux', architecture: 'amd64' }
 const LAYERS_AT_ONCE = 5
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
-/** Until every layer is here nothing can be seen of the image. Throws ImgapiError or SourceError. */
+/** Imports an image. No layer is visible before all of them are fetched. Throws ImgapiError or SourceError. */
 export async function importDockerImage(work: DockerImport): Promise<void> {
   const { images, registry, name, reference, isPublic, channel, requestId, tell } = work
   const failed = new AbortController()
   const signal = AbortSignal.any([work.signal, failed.signal])
-  // At once, however long it takes to find the registry.
+  // Report this before the first request, which may take long.
   status({ status: `${reference}: Pulling from ${shortName(name)} (req ${requestId})` })
   const found = await registry.resolve(name.repository, reference, { platform: PLATFORM, signal })
   const layers = layerImages(name, found, { isPublic, now: images.now() })
@@ -60,7 +60,7 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
     isNew = fetched.size > 0
     for (const { uuid, layer, manifest } of layers) {
       const file = fetched.get(uuid)
-      // From now on it is the image's, or gone.
+      // From here on storeImage owns the file.
       fetched.delete(uuid)
       if (!file) continue
       progress(layer.digest, 'Activating image')
@@ -84,8 +84,8 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
     dockerImageVersion: '2.2',
   })
   status({ status: `Digest: ${found.digest}` })
-  const news = isNew ? 'Downloaded newer image' : 'Image is up to date'
-  status({ status: `Status: ${news} for ${local}` })
+  const outcome = isNew ? 'Downloaded newer image' : 'Image is up to date'
+  status({ status: `Status: ${outcome} for ${local}` })
 
   async function fetch({ uuid, layer }: LayerImage) {
     const { digest } = layer
@@ -119,7 +119,7 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
   }
 }
 
-/** None of the programs that install images of type docker can unpack it. */
+/** Throws Download for zstd, which the programs that install images of type docker cannot unpack. */
 function refuseZstd(head: Buffer, digest: string) {
   if (!head.subarray(0, 4).equals(ZSTD)) return
   throw new ImgapiError('Download', `layer ${digest} is compressed with zstd: push the image with gzip`)

@@ -7,18 +7,19 @@ import type { RegistryImage } from '../../sources/registry/registry-client.ts'
 /** A docker image as images of type docker: one a layer, each the origin of the next (contract, section 11). */
 
 export interface LayerImage {
-  /** The same for the same layers, whoever imports them. */
+  /** Derived from the digests of the layers, so every server assigns the same one. */
   uuid: string
   layer: Descriptor
   manifest: Record<string, unknown> & { uuid: string }
 }
 
-/** Characters that a manifest may have. */
+/** The maximum length of a description in a manifest, in characters. */
 const LONGEST_DESCRIPTION = 10_240
 
-/** As docker shows digests. */
+/** Shortens a digest as docker displays it. */
 export const shortDigest = (digest: string) => digest.replace(/^sha256:/, '').slice(0, 12)
 
+/** Returns one image per layer, bottom first. Their UUIDs depend on the layers only. */
 export function layerImages(
   name: ImageName,
   { layers, config }: RegistryImage,
@@ -61,7 +62,7 @@ function uuidOf(digests: readonly string[]): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-/** What of it is there. */
+/** Returns the entries of the config that are set, of those that the reference stores. */
 const configTag = (config: NonNullable<ImageConfig['config']>) =>
   Object.fromEntries(
     ['Cmd', 'Entrypoint', 'Env', 'WorkingDir'].flatMap(key => (key in config ? [[key, config[key]]] : [])),

@@ -12,7 +12,7 @@ import { JobRecords } from './records.ts'
 
 export interface JobsOptions {
   images: Images
-  /** How a job of each kind is done. */
+  /** The implementation of each task. */
   tasks: Readonly<Record<Job['task'], Task>>
   store: JobStore
   log: Logger
@@ -22,7 +22,7 @@ export interface JobsOptions {
   keeps(partial: string): boolean
 }
 
-/** How often the progress of a running job is written down. */
+/** Milliseconds between two records of the progress of a running job. */
 const PROGRESS_INTERVAL = 2000
 
 interface Running {
@@ -38,7 +38,7 @@ const STOPPED = new Error('the server is being stopped')
 
 export const jobNotFound = (uuid: string) => new ImgapiError('ResourceNotFound', `job ${uuid} not found`)
 
-/** The imports of a server: queued, a few at once, on record, and resumed after a restart. */
+/** Queues and runs the imports of a server, records them, and resumes them after a restart. */
 export class Jobs {
   readonly #options: JobsOptions
   readonly #queue: PQueue
@@ -57,7 +57,7 @@ export class Jobs {
     this.#leftovers = new Leftovers({ images, log, records: this.#records, isWanted })
   }
 
-  /** Takes up what a stop or a crash interrupted, and forgets what is long over. */
+  /** Resumes the jobs that a stop or a crash interrupted, and removes old records and partial files. */
   async start() {
     const { images, store, log } = this.#options
     for (const job of await store.list()) {
@@ -67,20 +67,20 @@ export class Jobs {
     await this.#removeOld()
     const isWanted = (name: string) => this.#isWanted(name)
     await store.sweep(isWanted).catch(error => log.error({ err: error }, 'parts of old imports are left'))
-    for (const job of this.list().reverse()) if (isLive(job)) await this.#takeUp(job)
+    for (const job of this.list().reverse()) if (isLive(job)) await this.#resume(job)
   }
 
   /**
-   * A job that was running when the server ended without being asked to may be what ended it. A stop leaves no
-   * record of a running job, unless that could not be written.
+   * Resumes a job, or fails it if it was interrupted too often: it may be the cause of the crashes. A regular stop records
+   * running jobs as queued, unless the record could not be written.
    */
-  async #takeUp(job: Job) {
+  async #resume(job: Job) {
     if (job.state === 'running') job.interruptions++
     if (job.interruptions <= MOST_INTERRUPTIONS) return this.#enqueue(job)
     await this.#finish(job, 'failed', interruptedTooOften('import', job.interruptions))
   }
 
-  /** The job for that image which is under way, or a new one. */
+  /** Returns the queued or running job for that image, or a new one. */
   async submit(request: ImportRequest): Promise<Job> {
     const live = this.findLive(request.image_uuid)
     if (live) return live
@@ -90,7 +90,7 @@ export class Jobs {
     try {
       await this.#records.save(job)
     } catch (error) {
-      // It may be on record all the same: then it runs, as it would after a restart.
+      // The record may exist although the save failed: then the job runs, as it would after a restart.
       if (await this.#records.exists(job)) this.#enqueue(job)
       else this.#jobs.delete(job.uuid)
       throw error

@@ -3,10 +3,10 @@ import { isObject } from '../../images/rules.ts'
 
 /** What counts as a change of a manifest. */
 
-/** SourceFileInfo apart otherwise, or each server's own matter. */
+/** Fields that are compared separately or are specific to a server. */
 const NOT_COMPARED = new Set(['uuid', 'state', 'disabled', 'files', 'icon', 'channels', 'error'])
 
-/** The same text for the same value, however its keys are ordered. */
+/** Returns the same text for equal values, whatever the order of their keys. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
   if (!isObject(value)) return JSON.stringify(value) ?? 'null'
@@ -26,7 +26,7 @@ export const digestOf = (manifest: Record<string, unknown>) =>
     .update(canonical(compared(manifest)))
     .digest('hex')
 
-/** The fields in which two manifests differ. */
+/** Returns the fields in which two manifests differ. */
 export function changedFields(a: Record<string, unknown>, b: Record<string, unknown>): string[] {
   const first: Record<string, unknown> = compared(a)
   const second: Record<string, unknown> = compared(b)

@@ -9,37 +9,41 @@ import { deleteImage } from '../../images/remove.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
 import { type ImportContext, importImageFrom } from '../jobs/import-image.ts'
-import { type Action, asTaken, type Local, type Plan, type Upstream } from './plan.ts'
+import { type Action, asMirrored, type Local, type Plan, type Upstream } from './plan.ts'
 
-/** Does what a plan says, a few images at a time, and notes down each step as it is done. */
+/** Executes a plan, a few images at a time, and records each step when it is done. */
 
 export interface RunTools extends ImportContext {
   source: ImgapiSource
-  /** Images at once. */
+  /** Images that are imported concurrently. */
   concurrency: number
   channel?: string | undefined
   log: Logger
-  /** Kept as it is at each moment. */
+  /** Updated during the run. */
   transfers: Transfers
   signal: AbortSignal
   /** Called when the record of the plan has changed. */
   onChange(): void
 }
 
-/** The images whose files are arriving now. */
+/** The images whose files are being fetched. */
 export type Transfers = Map<string, { name: string; bytes_done: number; bytes_expected: number }>
 
-/** An action with what came of it. */
+/** An action with its result. */
 export interface Done extends Action {
   result: 'done' | 'failed' | 'skipped'
   error?: string
 }
 
-/** The source is down when so many things in a row have failed for it, and the rest is left to the next run. */
+/** Failures of the source in a row after which it counts as down, and the rest is left to the next run. */
 const MOST_FAILURES = 3
 
 const OPERATOR = { authenticated: true }
 
+/**
+ * Executes a plan and appends each result to `done`. Rejects with the cause if the source is down, or with the reason of
+ * the signal.
+ */
 export async function executePlan(
   tools: RunTools,
   upstream: Upstream,
@@ -81,33 +85,33 @@ export async function executePlan(
   await inOrder('update', action => run.update(action))
   await inOrder('disable', action => run.disable(action))
   await importAll(tools.concurrency, upstream, plan, attempt, (action, hasOrigin) =>
-    run.bring(action, hasOrigin, local.has(action.uuid)),
+    run.import(action, hasOrigin, local.has(action.uuid)),
   )
   await inOrder('delete', action => run.remove(action))
 }
 
-/** An image takes its place in the queue when its origin is here. */
+/** Imports the images of the plan. An image is queued when the import of its origin has ended. */
 async function importAll(
   concurrency: number,
   { images }: Upstream,
   { actions }: Plan,
   attempt: (action: Action, work: () => Promise<unknown>) => Promise<boolean>,
-  bring: (action: Action, hasOrigin: boolean) => Promise<void>,
+  importOne: (action: Action, hasOrigin: boolean) => Promise<void>,
 ) {
   const queue = new PQueue({ concurrency })
-  const arrivals = new Map<unknown, Promise<boolean>>()
-  const arrive = async (action: Action, origin: Promise<boolean> | undefined): Promise<boolean> => {
+  const imports = new Map<unknown, Promise<boolean>>()
+  const importAfter = async (action: Action, origin: Promise<boolean> | undefined): Promise<boolean> => {
     const hasOrigin = (await origin) ?? true
     let isHere = false
     await queue.add(async () => {
-      isHere = await attempt(action, () => bring(action, hasOrigin))
+      isHere = await attempt(action, () => importOne(action, hasOrigin))
     })
     return isHere
   }
   for (const action of actions.filter(candidate => candidate.action === 'import')) {
-    arrivals.set(action.uuid, arrive(action, arrivals.get(images.get(action.uuid)?.origin)))
+    imports.set(action.uuid, importAfter(action, imports.get(images.get(action.uuid)?.origin)))
   }
-  const settled = await Promise.allSettled(arrivals.values())
+  const settled = await Promise.allSettled(imports.values())
   for (const one of settled) if (one.status === 'rejected') throw one.reason
 }
 
@@ -122,8 +126,8 @@ class Steps {
     this.#plan = plan
   }
 
-  async bring(action: Action, hasOrigin: boolean, isBegun: boolean) {
-    if (!hasOrigin) throw new Error('its origin could not be brought')
+  async import(action: Action, hasOrigin: boolean, isBegun: boolean) {
+    if (!hasOrigin) throw new Error('its origin could not be imported')
     const { images, source, channel, signal, log, transfers } = this.#tools
     const { uuid } = action
     const manifest = this.#manifest(uuid)
@@ -140,20 +144,20 @@ class Steps {
       onProgress: bytes => {
         transfer.bytes_done = bytes
       },
-      onRetry: error => log.warn({ image: uuid }, `mirror: ${error.message}; trying again`),
+      onRetry: error => log.warn({ image: uuid }, `mirror: ${error.message}; retrying`),
     }).finally(() => transfers.delete(uuid))
     const { record } = this.#plan
     record.making = record.making.filter(other => other !== uuid)
-    // Somebody else may have brought it meanwhile; then it is theirs.
+    // A job may have imported the image meanwhile; then the mirror does not manage it.
     if (!isNew) return
-    record.images[uuid] = asTaken(manifest, false)
+    record.images[uuid] = asMirrored(manifest, false)
     if (manifest.icon !== true) return
-    // An image without its icon is worth having; the next run tries again.
-    await this.#takeIcon(uuid, manifest).catch(error => {
+    // Import the image even if its icon fails; the next run retries that.
+    await this.#importIcon(uuid, manifest).catch(error => {
       signal.throwIfAborted()
       log.warn(
         { image: uuid, err: error },
-        `mirror: the icon of ${uuid} did not come: ${(error as Error).message}`,
+        `mirror: the icon of ${uuid} was not imported: ${(error as Error).message}`,
       )
     })
   }
@@ -165,11 +169,11 @@ class Steps {
     if (fields.some(field => field !== 'icon' && field !== 'disabled'))
       await refreshImage(images, uuid, manifest)
     if (fields.includes('disabled')) {
-      await setDisabled(images, uuid, asTaken(manifest, false).disabled)
+      await setDisabled(images, uuid, asMirrored(manifest, false).disabled)
     }
     const hadIcon = record.images[uuid]?.icon ?? false
-    record.images[uuid] = asTaken(manifest, hadIcon)
-    if (fields.includes('icon')) await this.#takeIcon(uuid, manifest)
+    record.images[uuid] = asMirrored(manifest, hadIcon)
+    if (fields.includes('icon')) await this.#importIcon(uuid, manifest)
   }
 
   async disable({ uuid }: Action) {
@@ -188,7 +192,7 @@ class Steps {
     return this.#upstream.images.get(uuid)!
   }
 
-  async #takeIcon(uuid: string, manifest: Manifest) {
+  async #importIcon(uuid: string, manifest: Manifest) {
     const { images, client, source, signal } = this.#tools
     const known = this.#plan.record.images[uuid]!
     if (manifest.icon !== true) {

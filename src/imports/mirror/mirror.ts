@@ -18,20 +18,20 @@ export interface MirrorTools {
   store: MirrorStore
   log: Logger
   retry: RetryPolicy
-  /** Images at once. */
+  /** Images that are imported concurrently. */
   concurrency: number
 }
 
 /** Milliseconds from the start of the server to the first run. */
-const SOON = 500
+const FIRST_DELAY = 500
 
-/** One source, kept in step with. */
+/** Keeps the server in step with one source. */
 export class Mirror {
   readonly #settings: MirrorSettings
   readonly #tools: MirrorTools
   readonly #source: ImgapiSource
   readonly #throttle: ReturnType<typeof throttle> | undefined
-  /** The channel here, which has been looked up. */
+  /** The local channel, resolved. */
   readonly #channel: string | undefined
   #record: MirrorRecord
   #running: { controller: AbortController; ended: Promise<void> } | undefined
@@ -40,9 +40,9 @@ export class Mirror {
   #planned: readonly Action[] = []
   readonly #transfers: Transfers = new Map()
   #done: Done[] = []
-  /** What is wrong, until a run goes well. */
+  /** The last error, until a run succeeds. */
   #error: string | undefined
-  /** How often the last runs, one after the other, ended together with the server before anything was done. */
+  /** How many runs in a row were ended by a crash of the server before their first action. */
   #interruptions = 0
   #isScheduled = false
   #isClosed = false
@@ -60,7 +60,7 @@ export class Mirror {
     return this.#source.label
   }
 
-  /** Reads its record, before anything else is asked of it. Throws an error for the operator if it cannot be read. */
+  /** Reads the record; must be called first. Throws an error for the operator if it cannot be read. */
   async load() {
     this.#record = (await this.#tools.store.load(this.label)) ?? this.#record
     const { running } = this.#record
@@ -71,17 +71,17 @@ export class Mirror {
     return this.#record.making.includes(uuid)
   }
 
-  /** Runs soon, and again at each interval. A run that was interrupted too often is not taken up before that. */
+  /** Runs soon, and then at each interval. After too many interruptions the first run waits for the interval. */
   start() {
     this.#isScheduled = true
-    if (this.#interruptions <= MOST_INTERRUPTIONS) return this.#schedule(SOON)
+    if (this.#interruptions <= MOST_INTERRUPTIONS) return this.#schedule(FIRST_DELAY)
     this.#error = interruptedTooOften('run', this.#interruptions).message
     this.#tools.log.error({ source: this.label }, `mirror of ${this.label} failed: ${this.#error}`)
     this.#interruptions = 0
     this.#schedule(this.#settings.interval * 1000)
   }
 
-  /** Starts a run, or joins the one that is under way; resolves when it is over, however it went. */
+  /** Starts a run or joins the current one. Resolves when it is over, even if it failed. */
   run(): Promise<void> {
     if (this.#running) return this.#running.ended
     if (this.#isClosed) return Promise.resolve()
@@ -96,12 +96,12 @@ export class Mirror {
     return ended
   }
 
-  /** What a run would do now. Throws SourceError, or an error for the operator. */
+  /** Returns what a run would do now. Throws SourceError, or an error for the operator. */
   async plan(): Promise<Plan> {
     return (await this.#survey(new AbortController().signal)).plan
   }
 
-  /** The state of the mirror, for its operators. */
+  /** Returns the state of the mirror, for operators. */
   describe({ actions = false } = {}): Record<string, unknown> {
     const { source, images, removed, last_run, last_success } = this.#record
     const { interval, onDelete } = this.#settings
@@ -121,7 +121,7 @@ export class Mirror {
     }
   }
 
-  /** Stops what runs; the next start takes it up again. */
+  /** Stops the current run; the next start resumes it. */
   async close() {
     this.#isClosed = true
     clearTimeout(this.#timer)
@@ -188,11 +188,11 @@ export class Mirror {
     }
   }
 
-  /** What a crash leaves out is found again by what was to be made. */
+  /** Returns a function that saves the progress. A crash loses little: `making` finds the images that were finished. */
   #saver(record: MirrorRecord): () => void {
     const { store, log } = this.#tools
     return () => {
-      // What gets on is not what ends the server.
+      // A run that makes progress is not the cause of a crash.
       record.running = { interruptions: 0 }
       store.save(record).catch(error => log.warn({ err: error }, 'mirror: its progress is not saved'))
     }
@@ -220,7 +220,7 @@ export class Mirror {
     const entry = { source: this.label, ...summary }
     if (summary.state === 'failed') {
       this.#error = error
-      const consequence = failure ? '; what is here is served on' : ''
+      const consequence = failure ? '; the images here are still served' : ''
       log.error(entry, `mirror of ${this.label} failed: ${error}${consequence}`)
     } else {
       if (summary.state === 'succeeded') this.#error = undefined

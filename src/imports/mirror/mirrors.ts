@@ -5,7 +5,7 @@ import { Mirror, type MirrorTools } from './mirror.ts'
 import type { Action } from './plan.ts'
 import type { MirrorSettings } from './settings.ts'
 
-/** All the mirrors of a server. Their client is theirs alone. */
+/** All mirrors of a server. They own the HTTP client and close it. */
 export class Mirrors {
   readonly #mirrors: readonly Mirror[]
   readonly #tools: MirrorTools
@@ -19,27 +19,27 @@ export class Mirrors {
     })
   }
 
-  /** Reads what was there before. Throws an error for the operator if that is not possible. */
+  /** Reads the records. Throws an error for the operator if one cannot be read. */
   async load() {
     for (const mirror of this.#mirrors) await mirror.load()
   }
 
-  /** From now on they run by themselves. */
+  /** Starts the scheduled runs. */
   start() {
     for (const mirror of this.#mirrors) mirror.start()
   }
 
-  /** Whether that image is on its way here, or was when the server stopped. */
+  /** Returns whether a mirror imports that image, or did when the server stopped. */
   isImporting(uuid: string): boolean {
     return this.#mirrors.some(mirror => mirror.isImporting(uuid))
   }
 
-  /** Starts a run of each, or of that one; resolves when they are over. */
+  /** Starts a run of all mirrors, or of the one of `source`. Resolves when they are over. Throws ResourceNotFound. */
   async run(source?: string): Promise<void> {
     await Promise.all(this.#chosen(source).map(mirror => mirror.run()))
   }
 
-  /** What runs would do now. Throws RemoteSourceError. */
+  /** Returns what runs would do now. Throws RemoteSourceError, ResourceNotFound. */
   async plan(source?: string): Promise<{ source: string; actions: Action[] }[]> {
     return Promise.all(
       this.#chosen(source).map(async mirror => {

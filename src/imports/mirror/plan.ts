@@ -6,18 +6,18 @@ import type { MirroredImage, MirrorRecord } from './record.ts'
 import { isActivatedThere, isDisabledThere, select } from './select.ts'
 import type { MirrorSettings } from './settings.ts'
 
-/** What has to be done to be in step with a source: a pure function of what is there, what is here, and the settings. */
+/** Computes what synchronizes the server with a source: a pure function of both sides, the record and the settings. */
 
-/** What is there. */
+/** The state of the source. */
 export interface Upstream {
   images: ReadonlyMap<string, Manifest>
-  /** Asked for one by one, and known to be deleted. */
+  /** Images that the source does not have any more, each confirmed by a request. */
   gone: ReadonlySet<string>
-  /** Why the manifest of an image cannot be taken; of these, `images` has the fields that are plain values. */
+  /** Reasons why manifests are rejected; of these, `images` has the scalar fields. */
   unusable?: ReadonlyMap<string, string>
 }
 
-/** An image that is here, from wherever. */
+/** An image of this server, from any source. */
 export interface LocalImage {
   manifest: Manifest
   isActivated: boolean
@@ -30,7 +30,7 @@ export interface Action {
   uuid: string
   name: string
   version: string
-  /** Bytes of its files, of an import. */
+  /** Bytes of all files, for an import. */
   size?: number
   /** The fields that change. */
   fields?: string[]
@@ -40,7 +40,7 @@ export interface Action {
 export interface Plan {
   /** Origins come before what is made from them, children are deleted before their origins. */
   actions: Action[]
-  /** The record once everything that takes no action has been noted down. */
+  /** The record, updated by everything that needs no action. */
   record: MirrorRecord
 }
 
@@ -56,31 +56,32 @@ const sha1sOf = ({ files }: Manifest) =>
 
 const originOf = ({ origin }: Manifest) => (typeof origin === 'string' ? origin : undefined)
 
+/** Returns the actions that are needed, and the record to save before they are executed. */
 export function makePlan(
   upstream: Upstream,
   local: Local,
   before: MirrorRecord,
   settings: Pick<MirrorSettings, 'include' | 'exclude' | 'onDelete'>,
 ): Plan {
-  const record = takeStock(upstream, local, before)
+  const record = updateRecord(upstream, local, before)
   const imports = planImports(upstream, local, record, settings)
   const coming = new Set(imports.flatMap(({ action, uuid }) => (action === 'import' ? [uuid] : [])))
   const known = planKnown(upstream, local, record, settings.onDelete)
   const abandoned = record.making.filter(uuid => local.has(uuid) && !coming.has(uuid))
-  const doomed = [
-    ...known.doomed.map(uuid => ({ uuid, reason: 'the source has deleted it' })),
-    ...abandoned.map(uuid => ({ uuid, reason: 'it was begun and is not wanted any more' })),
+  const toDelete = [
+    ...known.toDelete.map(uuid => ({ uuid, reason: 'the source has deleted it' })),
+    ...abandoned.map(uuid => ({ uuid, reason: 'its import was begun and is not needed any more' })),
   ]
   const needed = imports.flatMap(({ action, uuid }) =>
     action === 'import' ? [{ uuid, origin: originOf(upstream.images.get(uuid)!) }] : [],
   )
-  const deletes = planDeletes(doomed, local, needed)
+  const deletes = planDeletes(toDelete, local, needed)
   record.making = [...coming, ...abandoned]
   return { actions: [...known.actions, ...imports, ...deletes], record }
 }
 
-/** What has happened here since: images finished by a run that was killed, and images deleted by hand. */
-function takeStock({ gone }: Upstream, local: Local, before: MirrorRecord): MirrorRecord {
+/** Adds to the record the images that a killed run finished, and those that were deleted by hand. */
+function updateRecord({ gone }: Upstream, local: Local, before: MirrorRecord): MirrorRecord {
   const record: MirrorRecord = { ...before, images: {}, removed: [...before.removed], making: [] }
   for (const uuid of before.making) {
     const here = local.get(uuid)
@@ -101,13 +102,13 @@ function describe(action: Action['action'], manifest: Manifest, more: Partial<Ac
   return { action, uuid: text(uuid), name: text(name), version: text(version), ...more }
 }
 
-/** Which image cannot come, and why. Those that are made from it cannot either. */
+/** The image that cannot be imported, and why. Images based on it cannot be imported either. */
 interface Obstacle {
   uuid: string
   problem: string
 }
 
-/** What is wanted and not here, with the origins that it needs. */
+/** Plans the imports of the selected images that are missing, with the origins that they need. */
 function planImports(
   { images, unusable }: Upstream,
   local: Local,
@@ -115,9 +116,9 @@ function planImports(
   settings: Pick<MirrorSettings, 'include' | 'exclude'>,
 ): Action[] {
   const actions: Action[] = []
-  /** What is in the way of each image that was looked at; undefined if it is here or will be. */
+  /** The obstacle of each image examined; undefined if it exists or will be imported. */
   const verdicts = new Map<string, Obstacle | undefined>()
-  /** How many images come in each chain, up to that one. */
+  /** Number of imports in the chain of origins up to each image. */
   const lengths = new Map<string, number>()
   const isHere = (uuid: string) => local.get(uuid)?.isActivated === true
   const originToCome = (uuid: string) => {
@@ -127,7 +128,7 @@ function planImports(
   const need = (wanted: string): Obstacle | undefined => {
     const chain: string[] = []
     for (let next: string | undefined = wanted; next && !verdicts.has(next); next = originToCome(next)) {
-      // Until it is judged, which in a circle it never is before itself.
+      // The verdict until the image is judged; in a circle of origins it stays.
       verdicts.set(next, { uuid: next, problem: 'is its own origin' })
       chain.push(next)
     }
@@ -162,13 +163,13 @@ function planImports(
     const obstacle = need(text(manifest.uuid))
     if (!obstacle) return []
     const { uuid, problem } = obstacle
-    const reason = uuid === manifest.uuid ? problem : `cannot come: its origin ${uuid} ${problem}`
+    const reason = uuid === manifest.uuid ? problem : `cannot be imported: its origin ${uuid} ${problem}`
     return [describe('skip', manifest, { reason })]
   })
   return [...actions, ...skipped]
 }
 
-/** What becomes of the images that came from the source and are here. */
+/** Plans updates and deletions of the images that were imported from the source. */
 function planKnown(
   upstream: Upstream,
   local: Local,
@@ -176,7 +177,7 @@ function planKnown(
   onDelete: MirrorSettings['onDelete'],
 ) {
   const actions: Action[] = []
-  const doomed: string[] = []
+  const toDelete: string[] = []
   for (const [uuid, known] of Object.entries(record.images)) {
     const { manifest } = local.get(uuid)!
     const there = upstream.images.get(uuid)
@@ -185,18 +186,18 @@ function planKnown(
     else if (there) {
       const action = planUpdate(there, manifest, known)
       if (action) actions.push(action)
-      else record.images[uuid] = asTaken(there, known.icon)
+      else record.images[uuid] = asMirrored(there, known.icon)
     } else if (!upstream.gone.has(uuid)) continue
-    else if (onDelete === 'delete') doomed.push(uuid)
+    else if (onDelete === 'delete') toDelete.push(uuid)
     else if (onDelete === 'disable' && !known.gone && manifest.disabled !== true) {
       actions.push(describe('disable', manifest, { reason: 'the source has deleted it' }))
     } else record.images[uuid] = { ...known, gone: true }
   }
-  return { actions, doomed }
+  return { actions, toDelete }
 }
 
-/** How a record knows an image whose manifest there has been taken over. */
-export const asTaken = (there: Manifest, icon: boolean): MirroredImage => ({
+/** Returns the record of an image whose current manifest has been imported. */
+export const asMirrored = (there: Manifest, icon: boolean): MirroredImage => ({
   digest: digestOf(there),
   disabled: isDisabledThere(there),
   icon,
@@ -204,7 +205,7 @@ export const asTaken = (there: Manifest, icon: boolean): MirroredImage => ({
 
 function planUpdate(there: Manifest, here: Manifest, known: MirroredImage): Action | undefined {
   if (sha1sOf(there) !== sha1sOf(here)) {
-    return describe('skip', here, { reason: 'its files there are others than here' })
+    return describe('skip', here, { reason: 'its files at the source differ from those here' })
   }
   const isChanged = known.gone === true || known.digest !== digestOf(there)
   const isSwitched = known.gone === true || known.disabled !== isDisabledThere(there)
@@ -216,13 +217,13 @@ function planUpdate(there: Manifest, here: Manifest, known: MirroredImage): Acti
   return fields.length > 0 ? describe('update', there, { fields }) : undefined
 }
 
-/** Children go first; an image with children that stay, or that come, stays too. */
+/** Orders deletions, children first. Skips images that have children which stay or are being imported. */
 function planDeletes(
-  doomed: readonly { uuid: string; reason: string }[],
+  toDelete: readonly { uuid: string; reason: string }[],
   local: Local,
   coming: readonly { uuid: string; origin: string | undefined }[],
 ): Action[] {
-  const reasons = new Map(doomed.map(({ uuid, reason }) => [uuid, reason]))
+  const reasons = new Map(toDelete.map(({ uuid, reason }) => [uuid, reason]))
   const children = new Map<string, Set<string>>()
   const all = [...coming, ...[...local].map(([uuid, { manifest }]) => ({ uuid, origin: originOf(manifest) }))]
   for (const { uuid, origin } of all) {
@@ -234,7 +235,7 @@ function planDeletes(
   const childrenOf = (uuid: string) => children.get(uuid) ?? new Set<string>()
   const gone = new Set<string>()
   const actions: Action[] = []
-  /** Children that are not gone yet. */
+  /** Number of children that are not deleted yet. */
   const left = new Map([...reasons.keys()].map(uuid => [uuid, childrenOf(uuid).size]))
   const ready = [...reasons.keys()].filter(uuid => left.get(uuid) === 0)
   for (const uuid of ready) {

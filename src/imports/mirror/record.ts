@@ -1,14 +1,14 @@
-/** What a mirror remembers from one run to the next, and over restarts. */
+/** The record of a mirror, stored between runs and across restarts. */
 
-/** An image that came from the source and is here. */
+/** An image that was imported from the source. */
 export interface MirroredImage {
-  /** Of the manifest there, as it was taken over last: what is edited here stays until something changes there. */
+  /** Digest of the manifest at the source when it was last imported: local edits stay until it changes. */
   digest: string
-  /** Whether it was disabled there. */
+  /** Whether it was disabled at the source. */
   disabled: boolean
-  /** Whether its icon was taken over. */
+  /** Whether its icon was imported. */
   icon: boolean
-  /** The source has deleted it, and what is done about that has been done. */
+  /** The source has deleted it, and `onDelete` has been applied. */
   gone?: boolean
 }
 
@@ -21,7 +21,7 @@ export interface RunSummary {
   updated: number
   disabled: number
   deleted: number
-  /** Images that something could not be done for. */
+  /** Number of images for which an action failed. */
   failed: number
   bytes: number
 }
@@ -30,23 +30,23 @@ export interface MirrorRecord {
   /** Its URL, without credentials. */
   source: string
   images: Record<string, MirroredImage>
-  /** Images of the source that were deleted here by hand, and so do not come back. */
+  /** Images of the source that were deleted here by hand, and so are not imported again. */
   removed: string[]
-  /** Images that are on their way. */
+  /** Images whose import has begun and is not complete. */
   making: string[]
-  /** While a run is under way and has done nothing yet: how many before it ended so, together with the server. */
+  /** Set during a run until its first action: how many runs in a row before it were ended by a crash at this stage. */
   running?: { interruptions: number }
   last_run?: RunSummary
-  /** When it was in step with the source for the last time. */
+  /** When a run last succeeded. */
   last_success?: string
 }
 
 export const emptyRecord = (source: string): MirrorRecord => ({ source, images: {}, removed: [], making: [] })
 
-/** The records, one for each source. */
+/** Stores the records, one for each source. */
 export interface MirrorStore {
-  /** Undefined if there is none yet. Throws an error for the operator if it cannot be read. */
+  /** Returns undefined if there is no record yet. Throws an error for the operator if it cannot be read. */
   load(source: string): Promise<MirrorRecord | undefined>
-  /** Durable when it resolves. Calls that come while one is under way share the next. */
+  /** Resolves when the record is durable. Calls during a write share the next one. */
   save(record: MirrorRecord): Promise<void>
 }

@@ -2,7 +2,7 @@ import { asText } from '../../images/rules.ts'
 import type { Manifest } from '../../sources/imgapi-source.ts'
 import type { Filter, IncludeFilter, MirrorSettings } from './settings.ts'
 
-/** Which images of a source are wanted for their own sake; their origins come with them. */
+/** Selects the images of a source to mirror; their origins are imported with them. */
 
 export const isActivatedThere = ({ state, disabled }: Manifest) =>
   state === 'active' || state === 'disabled' || (state === undefined && disabled !== undefined)
@@ -56,7 +56,7 @@ function included(images: readonly Manifest[], filter: IncludeFilter): Manifest[
   })
 }
 
-/** The activated images that the filters want, oldest first. */
+/** Returns the activated images that match the filters, oldest first. */
 export function select(
   listed: Iterable<Manifest>,
   { include, exclude }: Pick<MirrorSettings, 'include' | 'exclude'>,

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { choice, text, url, whole } from '../../config/rules.ts'
 import { OSES, TYPES } from '../../images/fields.ts'
 
-/** Which images of a source are mirrored, and what becomes of them: the part of the config file that says so. */
+/** The part of the config file that says which images are mirrored, and what happens to deleted ones. */
 
 const filter = {
   name: text.optional().describe('name of the image; `*` matches any text'),
@@ -59,7 +59,7 @@ const Mirror = z.strictObject(
   { error: 'an object {"source": URL, ...}' },
 )
 
-/** Its credentials make no other place of a source. */
+/** URLs that differ only in their credentials are the same source. */
 const placeOf = (source: string) => {
   if (!URL.canParse(source)) return source
   const place = new URL(source)

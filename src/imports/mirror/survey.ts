@@ -13,11 +13,11 @@ import type { MirrorRecord } from './record.ts'
 import { select } from './select.ts'
 import type { MirrorSettings } from './settings.ts'
 
-/** Looks at what there is, there and here. */
+/** Reads which images the source and this server have. */
 
-/** A source that is down should be told about soon; the next run comes anyway. */
+/** Few, so that a source that is down is reported soon; the next run retries anyway. */
 const MOST_RETRIES = 2
-/** Questions about single images at a time. */
+/** Concurrent requests for single manifests. */
 const AT_ONCE = 4
 
 export interface SurveyTools {
@@ -27,8 +27,8 @@ export interface SurveyTools {
 }
 
 /**
- * The images that the source lists, and those that it does not list and that matter all the same: origins, which
- * may be disabled, and what came from it before. Throws SourceError.
+ * Fetches the manifests that the source lists, and those of unlisted images that the plan needs: origins, which may be
+ * disabled, and images imported earlier. Throws SourceError.
  */
 export async function surveyUpstream(
   { source, retry, signal }: SurveyTools,
@@ -38,7 +38,7 @@ export async function surveyUpstream(
   const policy = { ...retry, retries: Math.min(retry.retries, MOST_RETRIES) }
   const ask = <T>(question: () => Promise<T>) => withRetries(question, { retry: policy, signal })
   const listed = await ask(() => source.listManifests(signal))
-  // A server that was started on the wrong directory has nothing; that is no reason to do the same.
+  // The source may have been started on the wrong directory: do not delete all images because of that.
   if (listed.length === 0 && Object.keys(record.images).length > 0) {
     throw new SourceError(`${source.label} lists no image at all`)
   }
@@ -46,8 +46,8 @@ export async function surveyUpstream(
   const gone = new Set<string>()
   const unusable = new Map<string, string>()
   const add = (manifest: Manifest) => {
-    const { understood, problem } = understand(manifest)
-    images.set(manifest.uuid, understood)
+    const { normalized, problem } = normalize(manifest)
+    images.set(manifest.uuid, normalized)
     if (problem) unusable.set(manifest.uuid, problem)
   }
   for (const manifest of listed) add(manifest)
@@ -64,31 +64,31 @@ export async function surveyUpstream(
   }
   await askFor([...Object.keys(record.images), ...record.making])
   let next: Manifest[] = select(images.values(), settings)
-  const looked = new Set<string>()
-  // A source may name one origin after the other for ever: what has more of them is not taken anyway.
+  const visited = new Set<string>()
+  // A source may name origins without end; longer chains are not imported.
   for (let depth = 0; next.length > 0 && depth <= LONGEST_CHAIN; depth++) {
     const origins = new Set<string>()
-    for (const { origin } of next) if (typeof origin === 'string' && !looked.has(origin)) origins.add(origin)
-    for (const origin of origins) looked.add(origin)
+    for (const { origin } of next) if (typeof origin === 'string' && !visited.has(origin)) origins.add(origin)
+    for (const origin of origins) visited.add(origin)
     await askFor(origins)
     next = [...origins].flatMap(origin => images.get(origin) ?? [])
   }
   return { images, gone, unusable }
 }
 
-/** As this server would take it; of one that it would not take, the plain values and the reason. */
-function understand(manifest: Manifest): { understood: Manifest; problem?: string } {
+/** Normalizes a manifest. If this server would reject it, returns its scalar fields and the reason. */
+function normalize(manifest: Manifest): { normalized: Manifest; problem?: string } {
   const { uuid } = manifest
   try {
-    return { understood: { ...readManifest(manifest), uuid } }
+    return { normalized: { ...readManifest(manifest), uuid } }
   } catch (error) {
     if (!(error instanceof ImgapiError)) throw error
     const plain = Object.entries(manifest).filter(([, value]) => typeof value !== 'object')
-    return { understood: { ...Object.fromEntries(plain), uuid }, problem: error.message }
+    return { normalized: { ...Object.fromEntries(plain), uuid }, problem: error.message }
   }
 }
 
-/** Every image that is here. */
+/** Returns all images of this server. */
 export async function surveyLocal(images: Images): Promise<Local> {
   const runs = await images.manifests.list({ state: 'all', tags: [], billingTags: [], order: 'asc' })
   const view = { operatorFields: true, channels: false, adminFields: false }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Waits shorter than this, in milliseconds, are saved up. */
+/** Waits shorter than this, in milliseconds, are accumulated. */
 const SHORTEST = 10
 
-/** Lets so many bytes a second through, of all transfers together. */
+/** Returns a function that limits all transfers together to a rate, in bytes per second. */
 export function throttle(bytesPerSecond: number) {
-  /** When the line is free again. */
+  /** When the next bytes may be received, in milliseconds. */
   let free = 0
   return async (bytes: number, signal: AbortSignal) => {
     const now = performance.now()

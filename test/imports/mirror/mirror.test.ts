@@ -343,7 +343,7 @@ test('while the source is down everything is served on, the state and the log sa
   await until('the log says so', () =>
     server
       .log()
-      .some(({ level, msg }) => level === 50 && /is served on$/.test(msg) && msg.includes(gate.url)),
+      .some(({ level, msg }) => level === 50 && /are still served$/.test(msg) && msg.includes(gate.url)),
   )
   gate.instead(undefined)
   await publish(source, bytes(100))

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../../src/imports/mirror/digest.ts'
 import {
   type Action,
-  asTaken,
+  asMirrored,
   type Local,
   makePlan,
   type Upstream,
@@ -51,7 +51,7 @@ const world = fc
     const pick = (isPicked: (part: (typeof parts)[number]) => boolean) =>
       manifests.filter((_, index) => isPicked(parts[index]!))
     const record: MirrorRecord = emptyRecord('http://source/')
-    for (const one of pick(({ isOurs }) => isOurs)) record.images[String(one.uuid)] = asTaken(one, false)
+    for (const one of pick(({ isOurs }) => isOurs)) record.images[String(one.uuid)] = asMirrored(one, false)
     record.removed = pick(({ isRemoved, isOurs }) => isRemoved && !isOurs).map(({ uuid }) => String(uuid))
     record.making = pick(({ isMaking, isOurs }) => isMaking && !isOurs).map(({ uuid }) => String(uuid))
     const there = mapOf(pick(({ isThere }) => isThere))
@@ -105,7 +105,7 @@ describe('whatever is there and here', () => {
         const next = { ...first.record, images: { ...first.record.images }, making: [] }
         for (const uuid of of(first.actions, 'import')) {
           after.set(uuid, { manifest: upstream.images.get(uuid)!, isActivated: true })
-          next.images[uuid] = asTaken(upstream.images.get(uuid)!, false)
+          next.images[uuid] = asMirrored(upstream.images.get(uuid)!, false)
         }
         for (const uuid of of(first.actions, 'delete')) {
           after.delete(uuid)
@@ -160,7 +160,7 @@ test('a chain of any length is planned, comes as far as an import would, and eac
   for (const { reason } of skipped) expect(reason).toMatch(/^.{0,150}has too many origins$/)
 
   const record = emptyRecord('x')
-  for (const one of chain) record.images[String(one.uuid)] = asTaken(one, false)
+  for (const one of chain) record.images[String(one.uuid)] = asMirrored(one, false)
   const gone = new Set(chain.map(({ uuid }) => String(uuid)))
   const { actions } = makePlan({ images: new Map(), gone }, localOf(chain), record, ALL)
   expect(of(actions, 'delete')).toEqual([...chain].reverse().map(({ uuid }) => uuid))
