@@ -4,16 +4,16 @@ import { isIP, type LookupFunction } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * Keeps a URL that somebody supplies from reaching into the network behind the server (server-side request
- * forgery): only public addresses, whatever the name says, at the time of the connection.
+ * Prevents server-side request forgery: URLs that clients supply may reach public addresses only. The address is checked
+ * again when the connection is made.
  */
 
-/** What of IPv6 is routed. The rest has old disguises of IPv4 addresses in it, such as ::127.0.0.1. */
+/** The globally routed part of IPv6. The rest contains obsolete embeddings of IPv4, such as ::127.0.0.1. */
 const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3')
 
-/** An address that is not for everybody: loopback, link-local, private, reserved, or a disguise of one. */
+/** Returns whether an address is not public: loopback, link-local, private, reserved, or an embedding of one. */
 export function isPrivateAddress(given: string): boolean {
-  // `process` turns an IPv4 address in IPv6 clothes into what it is.
+  // `process` converts IPv4-mapped IPv6 addresses to IPv4.
   const address = ipaddr.process(given)
   if (address.range() !== 'unicast') return true
   return address instanceof ipaddr.IPv6 && !address.match(GLOBAL_IPV6)
@@ -43,13 +43,16 @@ export async function refusePrivateHost(url: URL) {
   if (bad) throw new PrivateAddressError(host, bad.address)
 }
 
-/** The part that needs no DNS: connections to literal addresses do not pass through `publicLookup`. */
+/** Does the same without DNS: connections to literal addresses do not use `publicLookup`. */
 export function refusePrivateLiteral(url: URL) {
   const host = hostOf(url)
   if (isIP(host) && isPrivateAddress(host)) throw new PrivateAddressError(host, host)
 }
 
-/** `dns.lookup` for connections: what it resolves to is what is connected to, so it is judged here. */
+/**
+ * Replaces `dns.lookup` for connections. The address is checked at connect time, so a name that resolves differently
+ * later cannot bypass the check.
+ */
 export const publicLookup: LookupFunction = (host, options, callback) => {
   dnsLookup(host, { ...(options as LookupOptions), all: true }, (error, found) => {
     const addresses = found as LookupAddress[] | undefined

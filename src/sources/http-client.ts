@@ -4,12 +4,12 @@ import { Agent, type Dispatcher, request } from 'undici'
 import { PrivateAddressError, publicLookup, refusePrivateLiteral } from './address-guard.ts'
 import { paced } from './pace.ts'
 
-/** Requests to other servers: with time limits, verified TLS, and no further than the config allows. */
+/** Requests to other servers, with timeouts, verified TLS and the address checks of the config. */
 
 export interface SourceSettings {
-  /** It and what is below it. */
+  /** The settings apply to this URL and the paths below it. */
   url: string
-  /** File with the certificate of the authority to trust, PEM. */
+  /** PEM file with the certificate of the authority to trust. */
   ca?: string | undefined
   /** Trust any certificate. */
   insecure?: boolean | undefined
@@ -17,25 +17,25 @@ export interface SourceSettings {
 
 export interface HttpClientOptions {
   allowPrivate: boolean
-  /** Of the config, by origin: these may be on private addresses, which where they redirect to may not. */
+  /** Origins from the config that may have private addresses; their redirects to other origins may not. */
   trusted?: ReadonlySet<string>
-  /** Milliseconds without a byte. */
+  /** Milliseconds without a byte after which a request fails. */
   stallTimeout: number
-  /** Bytes a second, on average over that time, that a source must send; 0 is any. */
+  /** Minimum rate in bytes per second, averaged over `stallTimeout`; 0: no minimum. */
   minimumRate?: number
   userAgent: string
   sources: readonly SourceSettings[]
 }
 
-/** A request that got no useful answer. */
+/** A failed request to another server, or an unusable answer. */
 export class SourceError extends Error {
   override readonly name = 'SourceError'
-  /** Whether the same may work a little later. */
+  /** Whether a retry may succeed. */
   readonly isTemporary: boolean
   readonly status: number | undefined
   /** The code in the other server's error, if it speaks the Image API. */
   readonly code: string | undefined
-  /** Whether what has arrived so far is of no use, but the whole file from its beginning may be had. */
+  /** Whether the partial file cannot be resumed, but a restart from the first byte may succeed. */
   readonly isStale: boolean
 
   constructor(
@@ -57,17 +57,17 @@ export class SourceError extends Error {
 }
 
 export interface SourceAnswer {
-  /** Who answered, after redirects. */
+  /** Origin of the server that answered, after redirects. */
   origin: string
   status: number
   headers: Record<string, string | string[] | undefined>
   body: Readable & { dump(): Promise<unknown> }
-  /** The bytes of the body. End with a SourceError if they come too slowly. */
+  /** The bytes of the body. Throws SourceError if they arrive too slowly. */
   bytes: AsyncIterable<Buffer>
 }
 
 const MOST_REDIRECTS = 5
-/** Milliseconds in which a host that is there answers, even if the first two packets are lost. */
+/** Milliseconds; enough for a reachable host even if the first two packets are lost. */
 const CONNECT_TIMEOUT = 5000
 
 export class HttpClient {
@@ -82,7 +82,7 @@ export class HttpClient {
     return this.#options.allowPrivate
   }
 
-  /** How a host is reached: as a source of the config says, else with TLS, or without it on this machine. */
+  /** Returns the scheme for a host: that of a source in the config, else https, or http on this machine. */
   schemeOf(host: string): 'http' | 'https' {
     const source = this.#options.sources.map(({ url }) => new URL(url)).find(url => url.host === host)
     if (source) return source.protocol === 'http:' ? 'http' : 'https'
@@ -90,8 +90,8 @@ export class HttpClient {
   }
 
   /**
-   * GET, following redirects. Credentials, in the URL or in the header `authorization`, go to its own server and
-   * to no other. Throws SourceError; answers of any status but a redirect are returned.
+   * Sends a GET request and follows redirects. Credentials, from the URL or the header `authorization`, are sent to the
+   * URL's own origin only. Returns answers of any status except redirects. Throws SourceError.
    */
   async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
     const { authorization: shown, ...others } = headers
@@ -179,10 +179,10 @@ function isBelow({ origin, pathname }: URL, place: URL): boolean {
   return origin === place.origin && (pathname === folder || pathname.startsWith(`${folder}/`))
 }
 
-/** Parameters of the Image API; what others are for nobody knows: a signed URL has its key in one. */
+/** Parameters of the Image API. All others are hidden, since they may be secret, as the key of a signed URL. */
 const SHOWN_PARAMETERS = new Set(['channel', 'index', 'account', 'state', 'limit', 'marker'])
 
-/** For records, logs and messages. */
+/** Returns the URL without user, password and unknown parameters, for records, logs and messages. */
 export function withoutCredentials(url: URL): string {
   const shown = new URL(url.href)
   shown.username = ''
@@ -199,7 +199,7 @@ function authorization({ username, password }: URL): Record<string, string> {
   return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }
 }
 
-/** A percent sign that encodes nothing is itself. */
+/** Decodes percent-encoding; leaves text with a stray percent sign as it is. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -208,10 +208,10 @@ function decoded(text: string): string {
   }
 }
 
-/** No manifest and no error is longer. */
+/** Bytes; more than any manifest or error has. */
 const LONGEST_TEXT = 4 * 1024 * 1024
 
-/** A body as text. Throws SourceError if it breaks off or has no end. */
+/** Reads a body as text. Throws SourceError if it breaks off or is longer than `longest` bytes. */
 export async function readText(
   body: AsyncIterable<Buffer>,
   url: URL,
@@ -223,7 +223,8 @@ export async function readText(
   try {
     for await (const chunk of body) {
       size += chunk.length
-      if (size > longest) throw new SourceError(`${withoutCredentials(url)} answers with too much`)
+      if (size > longest)
+        throw new SourceError(`${withoutCredentials(url)} answers with more than ${longest} bytes`)
       chunks.push(chunk)
     }
   } catch (error) {
@@ -233,7 +234,7 @@ export async function readText(
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Certificates do not get better by waiting, and a private address stays one; most else may pass. */
+/** Converts an error of a request to a SourceError. Errors other than certificates and private addresses are temporary. */
 export function requestError(error: unknown, url: URL): SourceError {
   if (error instanceof SourceError) return error
   const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: Error }

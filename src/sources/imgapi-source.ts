@@ -4,16 +4,16 @@ import { type HttpClient, readText, SourceError, withoutCredentials } from './ht
 import { listPages } from './pages.ts'
 import { remoteError } from './resumable.ts'
 
-/** As another server answers with it: of the rest of its fields nothing is known yet. */
+/** A manifest from another server. Only `uuid` has been validated. */
 export type Manifest = Record<string, unknown> & { uuid: string }
 
 const isManifest = (value: unknown): value is Manifest =>
   isObject(value) && typeof value.uuid === 'string' && UUID.test(value.uuid)
 
-/** Some servers know no pages, and their manifests are a few kilobytes each. */
+/** Bytes. Some servers have no paging, and their manifests have a few kilobytes each. */
 const LONGEST_LIST = 256 * 1024 * 1024
 
-/** Another Image API, as a place that images come from. */
+/** Reads from another Image API. */
 export class ImgapiSource {
   /** Its URL without credentials. */
   readonly label: string
@@ -27,7 +27,7 @@ export class ImgapiSource {
     this.label = withoutCredentials(url)
   }
 
-  /** Throws SourceError. */
+  /** Fetches a manifest. Throws SourceError. */
   async getManifest(
     uuid: string,
     { signal, account }: { signal?: AbortSignal; account?: string } = {},
@@ -38,16 +38,16 @@ export class ImgapiSource {
     throw new SourceError(`${this.label} answers with the manifest of another image`)
   }
 
-  /** Undefined if the source says, in the words of the Image API, that it has no such image. Throws SourceError. */
+  /** Fetches a manifest. Returns undefined if the source answers with ResourceNotFound. Throws SourceError. */
   async findManifest(uuid: string, signal?: AbortSignal): Promise<Manifest | undefined> {
     return this.getManifest(uuid, signal ? { signal } : {}).catch(error => {
-      // Anything may answer 404: a proxy, or a wrong path.
+      // The status alone proves nothing: a proxy or a wrong path may answer 404 too.
       if (error instanceof SourceError && error.code === 'ResourceNotFound') return undefined
       throw error
     })
   }
 
-  /** Every image that the source lists for us, of any state that it tells us of. Throws SourceError. */
+  /** Fetches all manifests that the source lists for this client, of any state. Throws SourceError. */
   async listManifests(signal?: AbortSignal): Promise<Manifest[]> {
     const found: Manifest[] = []
     const fetchPage = async (page: { limit: string; marker?: string }) => {

@@ -1,16 +1,16 @@
 import { performance } from 'node:perf_hooks'
 
-/** How slowly a source may send. */
+/** The minimum rate of a source. */
 export interface Floor {
-  /** Bytes a second; 0 is any. */
+  /** Bytes per second; 0: no minimum. */
   rate: number
   /** Milliseconds of waiting over which it is measured. */
   window: number
 }
 
 /**
- * Passes the pieces of a body on as long as they come at that rate. Only the time spent on waiting for the source
- * counts, not what the reader does between two pieces. Ends with `tooSlow`.
+ * Passes a body on as long as it arrives at that rate. Counts only the time spent waiting for the source, not that of
+ * the reader between two pieces. Throws the error of `tooSlow`.
  */
 export async function* paced(
   body: AsyncIterable<Buffer>,

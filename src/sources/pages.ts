@@ -1,9 +1,9 @@
-/** How many to ask for at once: what the reference answers with at most. */
+/** Images per page: the maximum of the reference. */
 export const PAGE = 1000
 
 /**
- * Everything that a server lists, page by page. The marker, the last image of a page, may come again as the first
- * of the next or not, and a server may ignore limit and marker: each image comes out once.
+ * Lists all images of a server, page by page, each image once. Servers differ: the next page may or may not repeat the
+ * marker, the last image of a page, and a server may ignore `limit` and `marker`.
  */
 export async function* listPages<T extends { uuid: string }>(
   fetchPage: (page: { limit: string; marker?: string }) => Promise<T[]>,

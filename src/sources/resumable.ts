@@ -4,60 +4,60 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pRetry from 'p-retry'
 import { type HttpClient, readText, requestError, SourceError, withoutCredentials } from './http-client.ts'
 
-/** A download that goes on where it broke off, as often as it takes, as long as it gets anywhere. */
+/** Downloads that resume after interruptions, as long as they make progress. */
 
-/** All that it needs of a client. */
+/** The part of HttpClient that downloads need. */
 export type Getter = Pick<HttpClient, 'get'>
 
 export interface DownloadOptions {
-  /** The first byte wanted. */
+  /** Number of the first byte to fetch. */
   offset: number
   expectedSize?: number | undefined
-  /** Whether somebody checks a digest in the end: then a mixture of two versions is found out. */
+  /** Whether the caller verifies a digest, which detects a mixture of two versions. */
   isVerified: boolean
-  /** ETag, or date, of what the bytes before `offset` were taken from, if it is known. */
+  /** ETag or date of the version from which the bytes before `offset` were fetched, if known. */
   validator?: string | undefined
   signal: AbortSignal
   retry: RetryPolicy
-  /** Resolves when so many more bytes may be taken. */
+  /** Resolves when so many more bytes may be received. */
   throttle?: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined
-  /** SourceFileInfo what the source says of the whole file, before each part of it, which waits for it. */
-  onAnswer?(told: SourceFileInfo): Promise<void>
-  /** SourceFileInfo the number of bytes that are there, those before `offset` included, and how many of them came now. */
+  /** Called with each answer, before its bytes are read; these wait until the promise resolves. */
+  onAnswer?(info: SourceFileInfo): Promise<void>
+  /** Called with the bytes received so far, including those before `offset`, and the bytes of this piece. */
   onProgress?(bytes: number, arrived: number): void
-  /** SourceFileInfo of each failure that is going to be retried. */
+  /** Called with each failure that is retried. */
   onRetry?: ((error: Error) => void) | undefined
 }
 
-/** What a source says of a file that it sends. */
+/** Properties of a file, from the headers of the source's answer. */
 export interface SourceFileInfo {
-  /** Bytes of all of it, if the source knows. */
+  /** Size of the whole file in bytes, if the source says it. */
   size?: number | undefined
-  /** Tells this version of the file from others. */
+  /** Strong ETag or date of this version of the file. */
   validator?: string | undefined
 }
 
 export interface RetryPolicy {
-  /** Failures in a row without a byte between them. */
+  /** Maximum number of failures in a row without a byte between them. */
   retries: number
   /** Milliseconds before the first retry; doubled each time. */
   firstDelay: number
   longestDelay: number
-  /** Milliseconds after the first attempt began, from which on there is no other one. */
+  /** Milliseconds after the start of the first attempt after which there is no retry. */
   longestTime?: number | undefined
 }
 
-/** For what a client waits for: it hears within seconds that a server cannot be reached. */
+/** For requests on which a client waits: reports within seconds that a server cannot be reached. */
 export const QUICK_RETRY: RetryPolicy = { retries: 2, firstDelay: 500, longestDelay: 1000, longestTime: 4000 }
 
 interface RetryOptions extends Pick<DownloadOptions, 'retry' | 'signal' | 'onRetry'> {
-  isWorthIt?(): boolean
+  canRetry?(): boolean
 }
 
-/** Tries again, with growing delays, what may work a little later. */
+/** Retries temporary failures with exponential backoff. Rejects with the last error or the signal's reason. */
 export function withRetries<T>(
   run: () => Promise<T>,
-  { retry, signal, onRetry, isWorthIt = () => true }: RetryOptions,
+  { retry, signal, onRetry, canRetry = () => true }: RetryOptions,
 ): Promise<T> {
   return pRetry(run, {
     retries: retry.retries,
@@ -66,32 +66,32 @@ export function withRetries<T>(
     ...(retry.longestTime !== undefined && { maxRetryTime: retry.longestTime }),
     signal,
     shouldRetry: ({ error }) => {
-      const isRetried = !signal.aborted && isTemporary(error) && isWorthIt()
+      const isRetried = !signal.aborted && isTemporary(error) && canRetry()
       if (isRetried) onRetry?.(error)
       return isRetried
     },
   })
 }
 
-/** Of an error, or of the one that it was made from. */
+/** Returns whether the error, or its cause, is a temporary SourceError. */
 const isTemporary = (error: unknown) => {
   const root = error instanceof SourceError ? error : (error as Error).cause
   return root instanceof SourceError && root.isTemporary
 }
 
-/** Failures in all, however much arrived between them: somebody should look at such a source. */
+/** Maximum number of failures in all, even with progress between them: such a source needs attention. */
 const MOST_FAILURES = 200
 
 /**
- * The bytes at a URL from `offset` on, as one stream, whatever happens below it. Ends with a SourceError when
- * it is hopeless.
+ * Returns the bytes at a URL from `offset` on as one stream, and resumes after interruptions. The stream fails with a
+ * SourceError when no retry is left.
  */
 export function download(client: Getter, url: URL, options: DownloadOptions): Readable {
   const sink = new PassThrough({ highWaterMark: 1024 * 1024 })
-  // A reader that has had enough ends the transfer.
+  // Closing the stream ends the transfer.
   const left = new AbortController()
   sink.once('close', () => left.abort())
-  // It may fail before its reader is there, which then finds the error; without this it would end the process.
+  // The stream may fail before it has a reader, which finds the error later. Without a listener the process would end.
   sink.on('error', () => {})
   const signal = AbortSignal.any([options.signal, left.signal])
   fill(client, url, sink, { ...options, signal }).then(
@@ -110,11 +110,11 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
   for (let failures = 0; ; failures++) {
     const before = offset
     try {
-      // When bytes have come, the count of failures in a row begins anew.
-      return await withRetries(attempt, { retry, signal, onRetry, isWorthIt: () => offset === before })
+      // Progress resets the count of failures in a row.
+      return await withRetries(attempt, { retry, signal, onRetry, canRetry: () => offset === before })
     } catch (error) {
-      const isWorthMore = !signal.aborted && isTemporary(error) && offset > before
-      if (!isWorthMore || failures === MOST_FAILURES) throw error
+      const isResumed = !signal.aborted && isTemporary(error) && offset > before
+      if (!isResumed || failures === MOST_FAILURES) throw error
       onRetry?.(error as Error)
       await sleep(retry.firstDelay, undefined, { signal })
     }
@@ -131,7 +131,7 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
 
   async function receive() {
     if (offset > 0 && !isVerified && !validator) {
-      const message = `${label} broke off after ${offset} bytes and does not tell how to go on`
+      const message = `${label} broke off after ${offset} bytes and sent no validator with which to resume`
       throw new SourceError(message, { isStale: true })
     }
     const answer = await client.get(url, rangeHeaders(offset, validator), signal)
@@ -148,15 +148,15 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
     }
     validator = version
     if (options.onAnswer) {
-      // What goes wrong meanwhile is found when the body is read.
+      // An error meanwhile is found when the body is read.
       body.on('error', () => {})
       await options.onAnswer({ size: wholeSize(status, headers), validator })
     }
-    // A source that does not know ranges starts over: what we have is skipped.
+    // A source without support for ranges sends the whole file: skip the bytes before `offset`.
     let skip = offset - (status === 206 ? firstByte(headers, offset) : 0)
     if (skip < 0) {
       body.destroy()
-      const message = `${label} answers with other bytes than those that were asked for`
+      const message = `${label} answers with other bytes than requested`
       throw new SourceError(message, { isStale: true })
     }
     for await (const chunk of bytes) {
@@ -176,7 +176,7 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
 
 type AnswerHeaders = Record<string, string | string[] | undefined>
 
-/** What tells one version of a file from another, byte for byte. */
+/** Returns the strong ETag or the date, which identify a version of a file byte for byte. */
 function validatorOf({ etag, 'last-modified': modified }: AnswerHeaders): string | undefined {
   if (typeof etag === 'string' && !etag.startsWith('W/')) return etag
   return typeof modified === 'string' ? modified : undefined
@@ -196,7 +196,7 @@ function firstByte({ 'content-range': range }: AnswerHeaders, asked: number): nu
 const rangeHeaders = (offset: number, validator: string | undefined): Record<string, string> =>
   offset === 0 ? {} : { range: `bytes=${offset}-`, ...(validator && { 'if-range': validator }) }
 
-/** What another server said instead of the file. */
+/** Returns the error for an unexpected status, with the message of the other server. */
 export function statusError(url: URL, status: number, body: string): SourceError {
   const isTemporary = status >= 500 || status === 408 || status === 429
   const { code, message } = remoteError(body)
@@ -207,7 +207,7 @@ export function statusError(url: URL, status: number, body: string): SourceError
   })
 }
 
-/** What an error body of the Image API says. */
+/** Reads code and message of an error body of the Image API. */
 export function remoteError(body: string): { code?: string; message?: string } {
   try {
     const { code, message } = JSON.parse(body)

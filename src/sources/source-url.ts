@@ -3,8 +3,8 @@ import { PrivateAddressError, refusePrivateHost } from './address-guard.ts'
 import type { HttpClient } from './http-client.ts'
 
 /**
- * Reads a URL that a client supplies, before anything is done with it. Throws InvalidParameter naming the
- * field for what is no URL, not http or https, or a private address that the config does not allow.
+ * Validates a URL from a client. Throws InvalidParameter, which names the field, if it is not a URL, its scheme is not
+ * http or https, or it has a private address that the config does not allow.
  */
 export async function readSourceUrl(client: HttpClient, field: string, given: unknown): Promise<URL> {
   const url = typeof given === 'string' && URL.canParse(given) ? new URL(given) : undefined

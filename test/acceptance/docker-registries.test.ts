@@ -166,10 +166,10 @@ needsAll({ openssl: 'openssl' })(
 test('names that are none are refused before anything is streamed', async () => {
   const server = await startServer({ config: CONFIG })
   const cases: [repo: string, message: RegExp][] = [
-    ['ftp://registry.example.com/app', /not the name of a repository/],
-    ['https://registry.example.com', /not the name of a repository/],
-    ['http://registry/app', /not the name of a repository/],
-    ['http://alice:secret@registry.example.com/app', /not the name of a repository/],
+    ['ftp://registry.example.com/app', /not a valid repository name/],
+    ['https://registry.example.com', /not a valid repository name/],
+    ['http://registry/app', /not a valid repository name/],
+    ['http://alice:secret@registry.example.com/app', /not a valid repository name/],
     ['http://docker.io/busybox', /Docker Hub is not asked without TLS/],
   ]
   for (const [repo, message] of cases) {

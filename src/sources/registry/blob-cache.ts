@@ -12,7 +12,7 @@ export interface Blob {
   size: number
 }
 
-/** A blob that stays where it is until it is released. */
+/** A blob that is not evicted until it is released. */
 export interface Lease {
   path: string
   release(): Promise<void>
@@ -20,25 +20,24 @@ export interface Lease {
 
 const PARTIAL = '.partial'
 const nameOf = (digest: string) => digest.replace(':', '-')
-/** What is being fetched, of one source: another one may send it slowly, or never. */
+/** Returns the name of a partial file. It is specific to the source, as another one may be slow or never answer. */
 const partialOf = (name: string, source: string) =>
   `${name}@${createHash('sha256').update(source).digest('hex').slice(0, 16)}${PARTIAL}`
-/** The name of the blob that a file is, or becomes. */
+/** Returns the name of the blob to which a file, complete or partial, belongs. */
 const blobOf = (file: string) => file.replace(PARTIAL, '').replace(/@.*/, '')
 
 /**
- * Blobs that were fetched, by their digest. What is in it is whole and right; what has not been used for the
- * longest time goes first when there is not enough room. Only what is in use at this moment can make it larger
- * than it may be.
+ * Stores fetched blobs by their digest, complete and verified. Evicts the least recently used ones above the limit; only
+ * blobs that are in use can exceed it.
  */
 export class BlobCache {
   readonly #folder: string
   readonly #limit: number
-  readonly #held = new Map<string, number>()
+  readonly #leases = new Map<string, number>()
   readonly #fetching = new Map<string, Promise<string>>()
-  /** Sizes of what is being fetched, of which only a part is there, by the name of its file. */
+  /** Full sizes of the partial files that are being fetched, by name. */
   readonly #expected = new Map<string, number>()
-  /** One at a time, so that none counts what another one is removing. */
+  /** Evictions run one at a time, so that none counts a file that another one is removing. */
   #lastEviction: Promise<unknown> = Promise.resolve()
 
   /** `limit`: bytes. */
@@ -48,35 +47,40 @@ export class BlobCache {
   }
 
   /**
-   * The blob, fetched if it is not there: once of each source, however many ask. `fetch`: its bytes from an offset
-   * on. Throws SourceError if they are not those of the digest.
+   * Leases a blob, and fetches it if it is not stored. Concurrent calls for the same source share one fetch. `fetch`:
+   * returns the bytes from an offset on. Throws SourceError if they do not match the digest.
    */
   async take(blob: Blob, fetch: (offset: number) => Readable, source = ''): Promise<Lease> {
     const name = nameOf(blob.digest)
-    this.#held.set(name, (this.#held.get(name) ?? 0) + 1)
+    this.#leases.set(name, (this.#leases.get(name) ?? 0) + 1)
     let isReleased = false
     const release = async () => {
       if (isReleased) return
       isReleased = true
-      const others = this.#held.get(name)! - 1
-      if (others === 0) this.#held.delete(name)
-      else this.#held.set(name, others)
+      const others = this.#leases.get(name)! - 1
+      if (others === 0) this.#leases.delete(name)
+      else this.#leases.set(name, others)
       await this.#evict()
     }
     try {
-      return { path: await this.#bringOnce(name, blob, fetch, source), release }
+      return { path: await this.#fetchShared(name, blob, fetch, source), release }
     } catch (error) {
       await release()
       throw error
     }
   }
 
-  #bringOnce(name: string, blob: Blob, fetch: (offset: number) => Readable, source: string): Promise<string> {
+  #fetchShared(
+    name: string,
+    blob: Blob,
+    fetch: (offset: number) => Readable,
+    source: string,
+  ): Promise<string> {
     const partial = partialOf(name, source)
     const others = this.#fetching.get(partial)
-    // Theirs may fail because they left, or may not read it: that says nothing of ours.
-    if (others) return others.catch(() => this.#bringOnce(name, blob, fetch, source))
-    const fetching = this.#bring(name, partial, blob, fetch).finally(() => {
+    // The other call may fail because it was aborted or lacks permission: then fetch with this call's own.
+    if (others) return others.catch(() => this.#fetchShared(name, blob, fetch, source))
+    const fetching = this.#fetch(name, partial, blob, fetch).finally(() => {
       this.#fetching.delete(partial)
       this.#expected.delete(partial)
     })
@@ -84,14 +88,14 @@ export class BlobCache {
     return fetching
   }
 
-  async #bring(
+  async #fetch(
     name: string,
     partialName: string,
     blob: Blob,
     fetch: (offset: number) => Readable,
   ): Promise<string> {
     const path = join(this.#folder, name)
-    const found = await lookAt(path)
+    const found = await statFile(path)
     if (found?.size === blob.size) {
       const now = new Date()
       await utimes(path, now, now)
@@ -101,10 +105,10 @@ export class BlobCache {
     this.#expected.set(partialName, blob.size)
     await this.#evict()
     const partial = join(this.#folder, partialName)
-    const before = (await lookAt(partial))?.size ?? 0
+    const before = (await statFile(partial))?.size ?? 0
     const offset = before <= blob.size ? before : 0
     const isRight = await receive(partial, blob, offset, fetch)
-    // What was left of an earlier attempt may have been wrong.
+    // The partial file of an earlier attempt may have been damaged: retry without it.
     if (!isRight && !(offset > 0 && (await receive(partial, blob, 0, fetch)))) {
       await rm(partial, { force: true })
       throw new SourceError(`the registry sent other bytes than those of digest ${blob.digest}`)
@@ -113,7 +117,7 @@ export class BlobCache {
     return path
   }
 
-  /** Removes what was not used for the longest time until there is room for all that is being fetched. */
+  /** Evicts the least recently used blobs until there is room for all that are being fetched. */
   #evict(): Promise<void> {
     const evicted = this.#lastEviction.then(() => this.#makeRoom())
     this.#lastEviction = evicted.catch(() => {})
@@ -133,22 +137,22 @@ export class BlobCache {
     let total = settled.reduce((sum, { size }) => sum + size, expected)
     for (const { name, size } of settled.sort((a, b) => a.used - b.used)) {
       if (total <= this.#limit) return
-      if (this.#held.has(blobOf(name))) continue
+      if (this.#leases.has(blobOf(name))) continue
       await rm(join(this.#folder, name), { recursive: true, force: true })
       total -= size
     }
   }
 }
 
-/** The file of that name. A link, or anything else that is none, makes room for one. */
-async function lookAt(path: string) {
+/** Returns the stats of a file, undefined if there is none. Removes links and anything else that is not a file. */
+async function statFile(path: string) {
   const found = await lstat(path).catch(() => undefined)
   if (!found || found.isFile()) return found
   await rm(path, { recursive: true, force: true })
   return undefined
 }
 
-/** Writes the rest of a blob behind what is there; whether all of it is what the digest says. */
+/** Appends the rest of a blob to a partial file. Returns whether the whole file matches the digest. */
 async function receive(
   path: string,
   { digest, size }: Blob,
@@ -160,7 +164,7 @@ async function receive(
   const flags = O_RDWR | O_CREAT | O_APPEND | (offset > 0 ? 0 : O_TRUNC)
   const { handle } = await openRegular(path, flags, 0o600)
   try {
-    if (offset > 0) await addPart(hash, handle, offset)
+    if (offset > 0) await hashPart(hash, handle, offset)
     let position = offset
     const source = fetch(offset)
     for await (const chunk of source as AsyncIterable<Buffer>) {
@@ -177,7 +181,8 @@ async function receive(
   return `sha256:${hash.digest('hex')}` === digest
 }
 
-async function addPart(hash: Hash, handle: FileHandle, size: number) {
+/** Adds the first bytes of a file to the hash. */
+async function hashPart(hash: Hash, handle: FileHandle, size: number) {
   const part = handle.createReadStream({ start: 0, end: size - 1, autoClose: false })
   for await (const chunk of part) hash.update(chunk as Buffer)
 }

@@ -1,4 +1,4 @@
-/** Names of docker images, as people type them and as registries take them. */
+/** Names of docker images: the forms that users type, and those of registries. */
 
 export interface ImageName {
   /** `host[:port]`, or `docker.io`. */
@@ -21,9 +21,9 @@ export const DIGEST = /^sha256:[0-9a-f]{64}$/
 export const isTag = (text: string) => TAG.test(text)
 
 /**
- * The name without tag or digest. The first part is a registry if it has a dot or a colon or is `localhost`;
+ * Parses a name without tag or digest. The first part is a registry if it has a dot or a colon or is `localhost`;
  * otherwise Docker Hub is meant, whose official images have a short name. With a scheme before it the first part
- * must be a registry, and Docker Hub is not asked without TLS. Throws an error for people.
+ * must be a registry; http is refused for Docker Hub. Throws an error with a message for the user.
  */
 export function parseImageName(text: string): ImageName {
   const [, scheme, name] = /^(?:(https?):\/\/)?(.*)$/s.exec(text) as unknown as [
@@ -39,17 +39,17 @@ export function parseImageName(text: string): ImageName {
   const repository = registry === HUB && !rest.includes('/') ? `library/${rest}` : rest
   const isHost = URL.canParse(`https://${registry}`) && (hasRegistry || !scheme)
   if (!isHost || !REPOSITORY.test(repository) || repository.length > 255) {
-    throw new Error(`"${text}" is not the name of a repository`)
+    throw new Error(`"${text}" is not a valid repository name`)
   }
   if (registry === HUB && scheme === 'http') throw new Error(`"${text}": Docker Hub is not asked without TLS`)
   return { registry, repository, ...(scheme && { scheme }) }
 }
 
-/** As people know it: without what is understood. */
+/** Returns the short form, without the defaults: `busybox`. */
 export const shortName = ({ registry, repository }: ImageName) =>
   registry === HUB ? repository.replace(/^library\//, '') : `${registry}/${repository}`
 
-/** `docker.io/busybox`. */
+/** Returns the form with the registry: `docker.io/busybox`. */
 export const canonicalName = (name: ImageName) =>
   name.registry === HUB ? `${HUB}/${shortName(name)}` : shortName(name)
 

@@ -41,7 +41,7 @@ const Index = z.object({
   ),
 })
 
-/** What an image is made for: `{ os: 'linux', architecture: 'amd64' }`. */
+/** The platform of an image: `{ os: 'linux', architecture: 'amd64' }`. */
 export interface Platform {
   os: string
   architecture: string
@@ -49,7 +49,7 @@ export interface Platform {
 
 const texts = z.array(z.string()).nullish()
 
-/** What of an image's config containers are run with. */
+/** The part of an image's config that is needed to run containers. */
 const ImageConfig = z.looseObject({
   created: z.string().nullish(),
   comment: z.string().nullish(),
@@ -79,14 +79,14 @@ const ImageConfig = z.looseObject({
 
 export type ImageConfig = z.infer<typeof ImageConfig>
 
-/** A manifest, or the digest of the one for a platform. Throws an error for people. */
+/** Reads a manifest, or finds the one for a platform in an index. Throws an error with a message for the user. */
 export function readManifest(text: string, contentType: string | undefined, platform: Platform) {
   const value = parse(text, 'manifest')
   const own = (value as { mediaType?: unknown } | null)?.mediaType
   const type = typeof own === 'string' ? own : contentType?.split(';')[0]?.trim()
   if (type && INDEX_TYPES.includes(type)) return { chosen: choose(check(Index, value, 'index'), platform) }
   if (!type || !MANIFEST_TYPES.includes(type)) {
-    throw new Error(`the registry has it as "${type}", which is not supported: push it anew`)
+    throw new Error(`the registry has it as "${type}", which is not supported: push it again`)
   }
   return { manifest: check(Manifest, value, 'manifest') }
 }
@@ -96,7 +96,7 @@ function choose({ manifests }: z.infer<typeof Index>, { os, architecture }: Plat
     ({ platform }) => platform?.os === os && platform.architecture === architecture,
   )
   if (found) return found
-  // Attestations are in the index too, for the platform "unknown".
+  // The index lists attestations too, with the platform "unknown".
   const there = manifests
     .flatMap(({ platform }) => (platform ? [`${platform.os}-${platform.architecture}`] : []))
     .filter(name => name !== 'unknown-unknown')
@@ -104,7 +104,7 @@ function choose({ manifests }: z.infer<typeof Index>, { os, architecture }: Plat
   throw new Error(`no ${os}-${architecture} platform found in manifest list: ${list}`)
 }
 
-/** Throws an error for people. */
+/** Reads a config. Throws an error with a message for the user. */
 export const readConfig = (text: string): ImageConfig => check(ImageConfig, parse(text, 'config'), 'config')
 
 function parse(text: string, what: string): unknown {

@@ -17,7 +17,7 @@ export interface RegistryOptions {
   client: HttpClient
   /** Scheme and host, and the path below which `/v2/` is. */
   url: URL
-  /** Shown only if it does not work without. */
+  /** Sent only if an anonymous request is refused. */
   credentials?: { user: string; password: string } | undefined
   /** For the bytes of blobs. */
   retry: RetryPolicy
@@ -27,33 +27,33 @@ export interface RegistryOptions {
 
 /** An image as a registry describes it. */
 export interface RegistryImage {
-  /** Of what the name leads to: of the index, where one name is for several platforms. */
+  /** Digest of the document that the name refers to: of the index, if the image has several platforms. */
   digest: string
   manifestDigest: string
-  /** The manifest as it came. */
+  /** The manifest as the registry sent it. */
   manifest: string
   configDigest: string
   config: ImageConfig
-  /** From the bottom up. */
+  /** Bottom first. */
   layers: readonly Descriptor[]
-  /** Whether it took credentials to find it. */
+  /** Whether credentials were needed to read it. */
   isPrivate: boolean
 }
 
-/** A token is good for this many seconds if the registry does not say. */
+/** Seconds for which a token is valid if the registry does not say. */
 const TOKEN_LIFE = 60
 
-/** One registry, read with the distribution API (version 2), on behalf of one user. */
+/** Reads one registry with the distribution API (version 2), for one user. */
 export class RegistryClient {
   readonly #options: RegistryOptions
-  /** By scope. */
+  /** By repository. */
   readonly #authorizations = new Map<string, { header: string; isOurs: boolean; until: number }>()
 
   constructor(options: RegistryOptions) {
     this.#options = options
   }
 
-  /** `reference`: a tag or a digest. Throws SourceError, or an error that says what is wrong with the image. */
+  /** Fetches manifest and config. `reference`: a tag or a digest. Throws SourceError, or an error that describes the flaw. */
   async resolve(
     repository: string,
     reference: string,
@@ -77,8 +77,8 @@ export class RegistryClient {
   }
 
   /**
-   * The bytes of a blob from `offset` on, going on after failures. Whoever reads it checks the digest: see
-   * BlobCache. Ends with a SourceError when it is hopeless.
+   * Returns the bytes of a blob from `offset` on, and resumes after failures. The caller must verify the digest: see
+   * BlobCache. The stream fails with a SourceError when no retry is left.
    */
   blob(
     repository: string,
@@ -108,7 +108,7 @@ export class RegistryClient {
     return { text, digest, contentType: typeof type === 'string' ? type : undefined }
   }
 
-  /** A small blob. */
+  /** Fetches a small blob and verifies its digest. */
   async #text(repository: string, { digest }: Descriptor, signal: AbortSignal): Promise<string> {
     const url = this.#url(repository, `blobs/${digest}`)
     const { text } = await this.#textOf(repository, url, {}, signal)
@@ -132,7 +132,7 @@ export class RegistryClient {
     return new URL(`${origin}${pathname.replace(/\/+$/, '')}/v2/${repository}/${path}`)
   }
 
-  /** Shows what was asked for the last time, and what is asked for now if that is not enough. */
+  /** Sends a request with the last authorization. Answers a challenge with a new one, first anonymously. */
   async #get(
     repository: string,
     url: URL,
@@ -147,10 +147,10 @@ export class RegistryClient {
       return client.get(url, { ...headers, ...(authorization && { authorization }) }, signal)
     }
     const first = await ask()
-    // Where the registry sends us to has nothing to ask for.
+    // A challenge of another server, after a redirect, is not answered.
     if (first.status !== 401 || first.origin !== url.origin) return first
     await first.body.dump()
-    // Without credentials first: what anybody may read is not private, whoever asks.
+    // Try anonymously first: a repository that can be read so is not private.
     for (const withCredentials of [false, true]) {
       if (!(await this.#authorize(repository, first, withCredentials, signal))) continue
       const answer = await ask()
@@ -162,13 +162,13 @@ export class RegistryClient {
     const { credentials } = this.#options
     throw new SourceError(
       credentials
-        ? `authentication failed: ${host} does not let ${credentials.user} read ${repository}`
-        : `authentication required: ${host} does not let everybody read ${repository}`,
+        ? `authentication failed: ${host} does not allow ${credentials.user} to read ${repository}`
+        : `authentication required: ${host} does not allow anonymous access to ${repository}`,
       { status: 401 },
     )
   }
 
-  /** Gets what is asked for; false if there is nothing to try. */
+  /** Obtains the authorization that a challenge requests. Returns false if that is not possible. */
   async #authorize(
     repository: string,
     { headers }: SourceAnswer,
@@ -202,7 +202,7 @@ export class RegistryClient {
     if (typeof found !== 'string' || !/^[\x21-\x7e]+$/.test(found)) {
       throw new SourceError(`${realm.host} answers without a token`)
     }
-    // A little less, for the time that it takes to use it.
+    // Renew a token before it expires, so that it is still valid when it arrives.
     const life = typeof seconds === 'number' && seconds > 0 ? seconds : TOKEN_LIFE
     return { text: found, seconds: life * 0.9 }
   }
@@ -222,12 +222,12 @@ function objectIn(text: string): Record<string, unknown> {
   }
 }
 
-/** With the registry's own words: `{"errors": [{"code", "message"}]}`. */
+/** Returns an error with the registry's message: `{"errors": [{"code", "message"}]}`. */
 function refused(status: number, text: string, url: URL): SourceError {
   const { errors } = objectIn(text)
   const message = Array.isArray(errors) ? errors[0]?.message : undefined
-  const said = typeof message === 'string' ? `: ${message.slice(0, 300)}` : ''
+  const detail = typeof message === 'string' ? `: ${message.slice(0, 300)}` : ''
   const isTemporary = status >= 500 || status === 408 || status === 429
   const what = status === 404 ? 'there is no such image' : `HTTP ${status}`
-  return new SourceError(`${what} at ${url.host}${said}`, { isTemporary, status })
+  return new SourceError(`${what} at ${url.host}${detail}`, { isTemporary, status })
 }
