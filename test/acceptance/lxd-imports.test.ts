@@ -427,14 +427,14 @@ const BAD: [what: string, change: (tree: SimpleStreamsTree) => void, reason: Reg
     tree => {
       tree.intercept = onFile('index.json', (_, __, response) => response.end('<html>'))
     },
-    /index\.json is not what simplestreams has there/,
+    /index\.json is not a valid answer of simplestreams/,
   ],
   [
     'has lists that are none',
     tree => {
       tree.intercept = onFile('images.json', (_, __, response) => response.end('{"products": []}'))
     },
-    /images\.json is not what simplestreams has there/,
+    /images\.json is not a valid answer of simplestreams/,
   ],
   [
     'has a list without end',

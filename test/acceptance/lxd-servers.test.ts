@@ -377,7 +377,7 @@ const BAD: [what: string, intercept: () => Intercept, reason: RegExp][] = [
   [
     'has no size',
     () => rewriting('/1.0/images/', text => text.replace(/"size":\d+,/, '')),
-    /is not what LXD has there/,
+    /is not a valid answer of LXD/,
   ],
   [
     'answers with HTML',
@@ -385,7 +385,7 @@ const BAD: [what: string, intercept: () => Intercept, reason: RegExp][] = [
       response.end('<html>')
       return true
     },
-    /aliases\/alpine%2F3\.20 is not what LXD has there/,
+    /aliases\/alpine%2F3\.20 is not a valid answer of LXD/,
   ],
   [
     'has no file',

@@ -3,22 +3,22 @@ import { type SourceAnswer, SourceError } from '../../sources/http-client.ts'
 import type { Getter } from '../../sources/resumable.ts'
 import { type Part, type PartStream, partsOf } from './multipart.ts'
 
-/** Names of the parts; the root file system of a virtual machine is the image of a disk. */
+/** Names of the parts. `rootfs.img` is the disk image of a virtual machine. */
 const PARTS = [['metadata'], ['rootfs', 'rootfs.img']]
 
 /**
- * An export that is a form: each part as a file of its own. Parts that follow each other are read from one answer.
- * For a part that was begun and broke off there is another answer, which is read up to that part.
+ * Reads the parts of a multipart export as separate files, from one answer if possible. If a part breaks off, requests
+ * another answer and skips the parts before it.
  */
 export class ExportForm {
   readonly #ask: () => Promise<SourceAnswer>
   #parts: PartStream | undefined
-  /** Index of the part that comes next. */
+  /** Index of the next part. */
   #next = 0
-  /** The part before that, if nothing of it has been read. */
+  /** The part before that, if its body has not been read. */
   #unread: Part | undefined
 
-  /** `begun`: an answer that nothing has been read of. `ask`: gets another one. */
+  /** `begun`: an answer whose body has not been read. `ask`: requests another one. */
   constructor(begun: SourceAnswer, ask: () => Promise<SourceAnswer>) {
     this.#ask = ask
     this.#read(begun)
@@ -26,7 +26,7 @@ export class ExportForm {
 
   static readonly indexes = [...PARTS.keys()]
 
-  /** The part, with nothing of it read. Throws SourceError. */
+  /** Returns a part whose body has not been read. Throws SourceError. */
   async part(index: number): Promise<Part> {
     if (this.#unread && this.#next === index + 1) return this.#unread
     if (!this.#parts || this.#next !== index) {
@@ -43,7 +43,7 @@ export class ExportForm {
     }
   }
 
-  /** Answers with a part as if it were a file. What ends that is no reason to end the answer, which has the next one. */
+  /** Returns a client that answers with the part. Aborting it does not end the answer, which has the next part too. */
   getter(index: number): Getter {
     return {
       get: async url => {

@@ -12,9 +12,9 @@ export interface ImageExport {
 }
 
 /**
- * The files of an image on a server of LXD or Incus, which come in one answer: as the parts of a form, or as one
- * file that has both. A secret is only good for a few seconds, so one answer is read from its beginning to its
- * end, and it is asked for again only if it breaks off. Each file has to be read before the next. Throws SourceError.
+ * Exports the files of an image from a server of LXD or Incus. All of them are in one answer: a multipart form, or one
+ * combined file. A secret is valid for a few seconds only, so the answer is requested again only if it breaks off. Each
+ * file must be read before the next. Throws SourceError.
  */
 export async function* exportedFiles(image: ImageExport, transfer: Transfer): AsyncGenerator<OfferedFile> {
   const answer = await withRetries(() => ask(image, transfer.signal), transfer)
@@ -26,12 +26,12 @@ export async function* exportedFiles(image: ImageExport, transfer: Transfer): As
   }
 }
 
-/** Throws SourceError for an answer of another status. */
+/** Requests the export. Throws SourceError for any status but 200. */
 async function ask({ client, url }: ImageExport, signal: AbortSignal | undefined): Promise<SourceAnswer> {
   const answer = await client.get(url, {}, signal)
   const { status, body, bytes } = answer
   if (status !== 200) throw statusError(url, status, await readText(bytes, url, signal))
-  // What goes wrong before it is read is found when it is read.
+  // An error before the body is read is found when it is read.
   body.on('error', () => {})
   return answer
 }
@@ -46,7 +46,7 @@ async function* formFiles(image: ImageExport, answer: SourceAnswer, transfer: Tr
     for (const index of ExportForm.indexes) {
       const { name, filename } = await withRetries(() => form.part(index), transfer)
       const size = rest
-      // The last part has to be all that is missing.
+      // The last part must be exactly the rest.
       const isSizeLimit = index < ExportForm.indexes.length - 1
       const onProgress = (bytes: number) => {
         rest = size - bytes
@@ -63,7 +63,7 @@ async function* formFiles(image: ImageExport, answer: SourceAnswer, transfer: Tr
 
 function wholeFile(image: ImageExport, begun: SourceAnswer, transfer: Transfer): OfferedFile {
   let first: SourceAnswer | undefined = begun
-  // Gives out what has begun to come, and asks for the rest if that breaks off.
+  // Use the answer that was requested already, and request the rest if it breaks off.
   const getter: Getter = {
     get: async (url, headers, signal) => {
       const answer = first ?? (await image.client.get(url, headers, signal))
@@ -95,7 +95,7 @@ const pathOf = ({ url }: ImageExport) => url.pathname.slice(1)
 const extensionOf = (filename: string | undefined) =>
   /\.(tar(\.\w+)?|squashfs)$/.exec(filename ?? '')?.[0] ?? ''
 
-/** What simplestreams has for such a file. */
+/** Returns the `ftype` that simplestreams has for such a file. */
 function ftypeOf(name: string, filename: string | undefined): string {
   if (name === 'rootfs.img') return 'disk-kvm.img'
   const extension = extensionOf(filename)

@@ -4,10 +4,10 @@ import { ImgapiError } from '../../images/errors.ts'
 import { type HttpClient, readText, SourceError, withoutCredentials } from '../../sources/http-client.ts'
 import { QUICK_RETRY, type RetryPolicy, statusError, withRetries } from '../../sources/resumable.ts'
 
-/** What imports need of an image server, whichever protocol it speaks, and how its lists are read. */
+/** The interface of image servers, common to both protocols, and functions to read their lists. */
 
 export interface ImageServer {
-  /** Finds an image by its alias. Throws ImgapiError, SourceError, or an error that says what is wrong. */
+  /** Finds an image by its alias. Throws ImgapiError, SourceError, or an error with a message for the user. */
   find(alias: string, signal: AbortSignal): Promise<FoundImage>
 }
 
@@ -15,7 +15,7 @@ export interface ImageServer {
 export interface ImageDescription {
   fullname: string
   version: string
-  /** Of all files, one after the other: SHA-256, lower-case hex. */
+  /** SHA-256 of all files, concatenated; lower-case hex. */
   fingerprint: string
   arch: string
   /** Separated by commas. */
@@ -27,7 +27,7 @@ export interface ImageDescription {
 }
 
 export interface FoundImage extends ImageDescription {
-  /** What is known of the files before they are asked for. */
+  /** The files of known size, before they are fetched. */
   listed: readonly { path: string; size: number }[]
   /** The metadata and the root file system, or one file that has both, to be read in this order. */
   files(transfer: Transfer): AsyncIterable<OfferedFile>
@@ -41,10 +41,10 @@ export interface Transfer {
 
 export interface OfferedFile {
   path: string
-  /** As simplestreams names what kind of file it is. */
+  /** The kind of the file, in the terms of simplestreams. */
   ftype: string
   size: number
-  /** Whether `size` is only the most that it can have. */
+  /** Whether `size` is only an upper limit. */
   isSizeLimit?: boolean
   /** SHA-256, lower-case hex, if the server says it. */
   sha256?: string
@@ -57,17 +57,17 @@ export function imageNotFound(alias: string, server: URL): never {
   throw new ImgapiError('ResourceNotFound', message)
 }
 
-/** The URL of a server with a slash at its end, so that paths are relative to it. */
+/** Returns the URL with a slash at its end, so that paths are resolved below it. */
 export function withSlash(url: URL): URL {
   const folder = new URL(url.href)
   if (!folder.pathname.endsWith('/')) folder.pathname += '/'
   return folder
 }
 
-/** Bytes. The lists of the large public servers have a few mebibytes. */
+/** Bytes. The lists of the large public servers are a few mebibytes long. */
 const LONGEST_LIST = 32 * 1024 * 1024
 
-/** Gets JSON, with a few quick tries. `protocol`: for messages. Throws SourceError. */
+/** Fetches and validates JSON, with a few quick retries. `protocol`: for messages. Throws SourceError. */
 export async function getJson<T>(
   client: HttpClient,
   url: URL,
@@ -81,7 +81,7 @@ export async function getJson<T>(
   }
   const result = schema.safeParse(parse(await withRetries(ask, { retry: QUICK_RETRY, signal })))
   if (result.success) return result.data
-  throw new SourceError(`${withoutCredentials(url)} is not what ${protocol} has there`)
+  throw new SourceError(`${withoutCredentials(url)} is not a valid answer of ${protocol}`)
 }
 
 function parse(json: string): unknown {

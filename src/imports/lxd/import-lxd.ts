@@ -17,17 +17,20 @@ export interface LxdImport {
   server: ImageServer
   /** Name of the server in the config. */
   registry: string
-  /** Of the image, as the server lists it. */
+  /** Alias of the image in the list of the server. */
   alias: string
   isPublic: boolean
   channel?: string | undefined
   requestId: string
   signal: AbortSignal
-  /** Called with the messages of the reference server as things happen. */
+  /** Called with the progress, in the messages of the reference server. */
   tell(message: Record<string, unknown>): void
 }
 
-/** Until all of it is here nothing can be seen of the image. Throws ImgapiError, SourceError or an error that says why. */
+/**
+ * Imports an image, which is not visible before it is complete. Throws ImgapiError, SourceError, or an error with a
+ * message for the user.
+ */
 export async function importLxdImage(work: LxdImport): Promise<void> {
   const { images, retry, server, registry, alias, isPublic, channel, requestId, signal, tell } = work
   const status = `${alias}: Pulling from ${registry} (req ${requestId})`
@@ -79,7 +82,7 @@ const expectation = ({ path, size, isSizeLimit, sha256 }: OfferedFile) => ({
   ...(sha256 && { digest: `sha256:${sha256}` }),
 })
 
-/** The UUID comes from the fingerprint: a false one would take the UUID of another image. Throws Download. */
+/** Verifies the fingerprint: with a false one the image would get the UUID of another. Throws Download. */
 function checkFingerprint(found: string, listed: string) {
   if (found === listed) return
   const message = `the files have the fingerprint ${found}, and the server lists them with ${listed}`

@@ -1,6 +1,6 @@
 import type { ImageDescription, OfferedFile } from './image-server.ts'
 
-/** The first half of the fingerprint, so that it is the same on every server that imports the image. */
+/** Returns the first half of the fingerprint as a UUID, so that every server assigns the same one. */
 const uuidOf = (fingerprint: string) =>
   fingerprint.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 
@@ -12,8 +12,8 @@ export interface ManifestOptions {
 }
 
 /**
- * The manifest of an image of type lxd (reference contract, section 11). `files`: those that have been fetched;
- * the first one is the metadata.
+ * Returns the manifest of an image of type lxd (reference contract, section 11). `files`: the fetched ones, metadata
+ * first.
  */
 export function lxdManifest(
   image: ImageDescription,
@@ -51,7 +51,7 @@ export function lxdManifest(
   }
 }
 
-/** Versions begin with the day: `20261124_07:42`. */
+/** Parses the date at the start of a version such as `20261124_07:42`. */
 function dateOf(version: string): string | undefined {
   const time = Date.parse(version.replace(/^(\d{4})(\d\d)(\d\d).*$/s, '$1-$2-$3'))
   return /^\d{8}/.test(version) && !Number.isNaN(time) ? new Date(time).toISOString() : undefined

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { Busboy } from '@fastify/busboy'
 import { SourceError } from '../../sources/http-client.ts'
 
-/** A body of type multipart/form-data as a stream of files; of each one only a piece is in memory. */
+/** Reads a body of type multipart/form-data as a stream of files, without buffering them. */
 
 export interface Part {
   name: string
@@ -13,18 +13,18 @@ export interface Part {
 }
 
 export interface PartStream {
-  /** The next file, once the one before has been read to its end; undefined after the last. */
+  /** Resolves with the next file, once the previous one has been read; with undefined after the last. */
   next(): Promise<Part | undefined>
   /** Ends the transfer. */
   close(): void
 }
 
-/** Small, as the headers of a part are: a few names, and one file name. */
+/** Small, since the headers of a part have only a few names and one file name. */
 const LIMITS = { fields: 0, headerPairs: 20, headerSize: 8 * 1024 }
 
 /**
- * Reads the files of a body in their order. `mostFiles`: those after it are skipped. Errors, of `next` and of the
- * bodies, are SourceErrors; a body that breaks off may be whole the next time.
+ * Reads the files of a body in order, `mostFiles` at most. Errors of `next` and of the bodies are SourceErrors; they are
+ * temporary if the body broke off.
  */
 export function partsOf(body: Readable, contentType: string, mostFiles: number): PartStream {
   const parser = createParser(contentType, mostFiles)
@@ -32,7 +32,7 @@ export function partsOf(body: Readable, contentType: string, mostFiles: number):
   let current: Readable | undefined
   parser.on('file', (_, file: Readable) => {
     current = file
-    // The parser only emits this; so a reader that comes later finds the error too.
+    // The parser only emits the error. Destroy the stream, so that a later reader finds it too.
     file.on('error', error => file.destroy(error))
     file.once('close', () => {
       if (!file.readableEnded) body.destroy()

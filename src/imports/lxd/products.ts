@@ -3,8 +3,8 @@ import { isObject } from '../../images/rules.ts'
 import type { ImageDescription } from './image-server.ts'
 
 /**
- * What a simplestreams server lists: products, each in several versions, each of several files. Which of them an
- * alias means, and which files of it are wanted (reference contract, section 11).
+ * Chooses an image from the list of a simplestreams server: the product that has an alias, its newest version and the
+ * files of that (reference contract, section 11).
  */
 
 const Item = z.object({
@@ -31,15 +31,15 @@ export interface StreamImage extends ImageDescription {
   files: readonly StreamFile[]
 }
 
-/** What SmartOS runs on, by its names. */
+/** The architecture of SmartOS hosts, by its names. */
 export const ARCHITECTURES = ['amd64', 'x86_64']
 
-/** Metadata of both may be there, for the same root file systems; that of LXD comes first. */
+/** A version may have the metadata of both, for the same root file systems; LXD's is preferred. */
 const FLAVOURS = [
   { combined: 'lxd_combined.tar.gz', metadata: 'lxd.tar.xz' },
   { combined: 'incus_combined.tar.gz', metadata: 'incus.tar.xz' },
 ]
-/** Root file systems, the best first, and where the metadata has the fingerprint of the image with that one. */
+/** Types of root file systems, best first, and the keys of the metadata with the fingerprint for each. */
 const ROOTS: readonly (readonly [ftype: string, ...fingerprints: string[]])[] = [
   ['squashfs', 'combined_squashfs_sha256'],
   ['root.tar.xz', 'combined_rootxz_sha256', 'combined_sha256'],
@@ -49,8 +49,9 @@ const ROOTS: readonly (readonly [ftype: string, ...fingerprints: string[]])[] = 
 ]
 
 /**
- * The newest version of an image. `wanted`: an alias, for the architecture of SmartOS hosts, or an alias with `/`
- * and an architecture. Undefined if no product has the alias. Throws an error for people if what has it is of no use.
+ * Returns the newest version of an image. `wanted`: an alias, for the architecture of SmartOS hosts, or an alias with `/`
+ * and an architecture. Returns undefined if no product has the alias. Throws an error with a message for the user if
+ * the product is not usable.
  */
 export function chooseImage(products: Record<string, unknown>, wanted: string): StreamImage | undefined {
   const candidates = Object.entries(products).flatMap(([fullname, product]) => {
@@ -75,7 +76,7 @@ function newestVersion(fullname: string, given: unknown): StreamImage {
     throw new Error(`product ${fullname} is not valid: ${issue!.path.join('.')}: ${issue!.message}`)
   }
   const { versions, ...product } = result.data
-  // The newest one may still be without some of its files.
+  // The newest version may still lack some files while it is being published.
   for (const version of Object.keys(versions).sort().reverse()) {
     const files = chooseFiles(Object.values(versions[version]!.items))
     if (files) return { ...product, fullname, version, ...files }

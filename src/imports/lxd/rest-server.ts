@@ -26,7 +26,7 @@ const Image = z.object({
 
 type ImageMetadata = z.infer<typeof Image>['metadata']
 
-/** Of LXD the names of the kernel, of simplestreams those of Debian. */
+/** Debian's names of architectures, which simplestreams uses, by the kernel's, which LXD uses. */
 const DEBIAN_NAMES: Readonly<Record<string, string>> = {
   x86_64: 'amd64',
   i686: 'i386',
@@ -35,7 +35,7 @@ const DEBIAN_NAMES: Readonly<Record<string, string>> = {
   ppc64le: 'ppc64el',
 }
 
-/** A server of LXD or Incus: its public images, and with a secret also others. */
+/** A server of LXD or Incus. Without a secret it offers its public images only. */
 export class RestServer implements ImageServer {
   readonly #client: HttpClient
   readonly #url: URL
@@ -48,7 +48,7 @@ export class RestServer implements ImageServer {
   }
 
   /**
-   * `wanted`: an alias of an image for the architecture of SmartOS hosts, an alias with `/` and an architecture, or
+   * Finds an image. `wanted`: an alias of an image for the architecture of SmartOS hosts, an alias with `/` and an architecture, or
    * the beginning of a fingerprint, of twelve digits at least.
    */
   async find(wanted: string, signal: AbortSignal): Promise<FoundImage> {
@@ -58,7 +58,7 @@ export class RestServer implements ImageServer {
     const exported = { client: this.#client, url: this.#imageUrl(fingerprint, '/export'), size }
     return {
       ...describe(image, wanted),
-      // Of a form only the size of all files is known.
+      // The sizes of the single files are not known in advance, only their sum.
       listed: [],
       files: transfer => exportedFiles(exported, transfer),
     }
@@ -104,13 +104,13 @@ export class RestServer implements ImageServer {
   }
 }
 
-/** As much of it as LXD itself shows. */
+/** Shortens a fingerprint as LXD displays it. */
 const FINGERPRINT = /^[0-9a-f]{12,64}$/
 
 const isFor = ({ architecture }: ImageMetadata, wanted: string) =>
   [architecture, DEBIAN_NAMES[architecture]].some(name => wanted.endsWith(`/${name}`))
 
-/** Properties of an image are free; these are what the tools that make images write into them. */
+/** Describes an image. Its properties are free text; these are the ones that image builders set. */
 function describe(image: ImageMetadata, wanted: string): ImageDescription {
   const { fingerprint, architecture } = image
   const { description, name, os, release, serial, architecture: arch } = image.properties ?? {}

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { choice, url } from '../../config/rules.ts'
 
-/** The image servers that imports find by their names: the part of the config file that names them. */
+/** The part of the config file that names the image servers for LXD imports. */
 
 const error = 'a URL, or an object {"url": URL, "protocol": "simplestreams" or "lxd"}'
 
@@ -18,7 +18,7 @@ const Registry = z.union(
   { error },
 )
 
-/** Default: those that LXD knows by these names. */
+/** The default: the servers that LXD itself has under these names. */
 export const LxdRegistries = z
   .record(z.string().min(1), Registry, { error: `an object {NAME: ${error}}` })
   .prefault({

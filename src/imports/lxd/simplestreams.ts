@@ -16,7 +16,7 @@ const Index = z.object({
 })
 const Products = z.object({ products: z.record(z.string(), z.unknown()) })
 
-/** An image server that speaks simplestreams, as the public ones for LXD and Incus do. */
+/** An image server with the simplestreams protocol, which the public servers for LXD and Incus use. */
 export class SimpleStreams implements ImageServer {
   readonly #client: HttpClient
   readonly #url: URL
@@ -47,7 +47,7 @@ export class SimpleStreams implements ImageServer {
     }
   }
 
-  /** Where a path of a list leads to: paths are not encoded there; whole URLs are. */
+  /** Resolves a path from a list. Lists have paths unencoded, and full URLs encoded. */
   #resolve(path: string): URL {
     if (/^https?:\/\//i.test(path) && URL.canParse(path)) return new URL(path)
     return new URL(path.split('/').map(encodeURIComponent).join('/'), this.#url)

@@ -249,7 +249,9 @@ test('a manifest or a config that does not end is not read to its end', async ()
       response.write(Buffer.alloc(4 * 1024 * 1024 + 1, ' '))
       return true
     })
-    await expect(clientOf(front).resolve('app', 'v1', AMD64)).rejects.toThrow(/answers with more than \d+ bytes/)
+    await expect(clientOf(front).resolve('app', 'v1', AMD64)).rejects.toThrow(
+      /answers with more than \d+ bytes/,
+    )
     expect(asked).toBe(1)
   }
 })
