@@ -234,7 +234,10 @@ export async function readText(
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Converts an error of a request to a SourceError. Errors other than certificates and private addresses are temporary. */
+/**
+ * Converts an error of a request to a SourceError. Errors other than certificates and private addresses are
+ * temporary.
+ */
 export function requestError(error: unknown, url: URL): SourceError {
   if (error instanceof SourceError) return error
   const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: Error }

@@ -91,7 +91,8 @@ export function download(client: Getter, url: URL, options: DownloadOptions): Re
   // Closing the stream ends the transfer.
   const left = new AbortController()
   sink.once('close', () => left.abort())
-  // The stream may fail before it has a reader, which finds the error later. Without a listener the process would end.
+  // The stream may fail before it has a reader, which finds the error later. Without a listener the process would
+  // end.
   sink.on('error', () => {})
   const signal = AbortSignal.any([options.signal, left.signal])
   fill(client, url, sink, { ...options, signal }).then(

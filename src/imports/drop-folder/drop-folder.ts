@@ -171,7 +171,10 @@ export class DropFolder {
     return here !== undefined && isActivated(here) && (!file || here.files[0]?.sha1 === file.sha1)
   }
 
-  /** Returns the manifest, or an error if it is invalid: it may still be being written. Throws errors of the system. */
+  /**
+   * Returns the manifest, or an error if it is invalid: it may still be being written. Throws errors of the
+   * system.
+   */
   async #read({ manifest }: Pair): Promise<Record<string, unknown> | Error> {
     try {
       return readManifest(parseManifest(await this.#readText(manifest)))

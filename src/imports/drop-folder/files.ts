@@ -12,7 +12,9 @@ export interface Pair {
   files: string[]
 }
 
-/** Returns every manifest with its candidate files. Skips names that begin with a dot: these are unfinished copies. */
+/**
+ * Returns every manifest with its candidate files. Skips names that begin with a dot: these are unfinished copies.
+ */
 export function pairUp(names: readonly string[]): Pair[] {
   const visible = names.filter(name => !name.startsWith('.')).sort()
   const files = visible.filter(isImageFileName)
@@ -38,7 +40,9 @@ export async function moveTogether(from: string, to: string, names: readonly str
 /** Returns a string that differs if the file was changed or replaced. */
 export const fingerprintOf = ({ size, mtimeMs, ino }: Stats) => `${size} ${mtimeMs} ${ino}`
 
-/** Reads the bytes that the file has now. Throws an error if it changes meanwhile: then the copy is not complete. */
+/**
+ * Reads the bytes that the file has now. Throws an error if it changes meanwhile: then the copy is not complete.
+ */
 export async function* bytesOf(path: string): AsyncGenerator<Buffer> {
   const { handle, stats } = await openRegular(path)
   try {

@@ -13,7 +13,9 @@ import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 import type { ImportContext } from './import-image.ts'
 import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
 
-/** Creates an image from the bytes at a URL. The source has no manifest for them, so there is no digest to verify. */
+/**
+ * Creates an image from the bytes at a URL. The source has no manifest for them, so there is no digest to verify.
+ */
 
 type FetchJob = Job & { fetch: FetchedImage }
 

@@ -22,11 +22,16 @@ export interface ImportOptions {
   uuid: string
   manifest: Manifest
   files: readonly RemoteFile[]
-  /** Whether an unfinished image with that UUID was created by an earlier version of this server for this import. */
+  /**
+   * Whether an unfinished image with that UUID was created by an earlier version of this server for this import.
+   */
   isOurs?: boolean
   channel?: string | undefined
   signal: AbortSignal
-  /** Called before the first byte is stored under that name: at startup, partial files without a record are removed. */
+  /**
+   * Called before the first byte is stored under that name: at startup, partial files without a record are
+   * removed.
+   */
   onPartial?(name: string): Promise<void>
   /** Called with the bytes received of all files so far, and the bytes of this piece. */
   onProgress?(bytes: number, arrived: number): void
@@ -101,7 +106,9 @@ async function importLocked(
   return true
 }
 
-/** Returns the name of a partial file. Every import of the same bytes uses the same name and so resumes from it. */
+/**
+ * Returns the name of a partial file. Every import of the same bytes uses the same name and so resumes from it.
+ */
 const partialName = (uuid: string, { sha1 }: RemoteFile) => `${uuid}-${sha1}`
 
 /** Returns the UUID of the image to which the partial file of that name belongs. */

@@ -1,6 +1,9 @@
 import { ImgapiError } from '../../images/errors.ts'
 
-/** A job that was running when the server crashed may be the cause of the crash, so it is not resumed without limit. */
+/**
+ * A job that was running when the server crashed may be the cause of the crash, so it is not resumed without
+ * limit.
+ */
 
 /** How often interrupted work is resumed. */
 export const MOST_INTERRUPTIONS = 2

@@ -56,7 +56,9 @@ export interface FetchedImage {
   booted_at?: number | undefined
 }
 
-/** Runs a job to its end; finished steps are not repeated after a restart. Rejects with the reason of a failure. */
+/**
+ * Runs a job to its end; finished steps are not repeated after a restart. Rejects with the reason of a failure.
+ */
 export type Task = (job: Job, signal: AbortSignal, progress: Progress) => Promise<void>
 
 export interface Progress {

@@ -4,7 +4,9 @@ import type { Job, JobStore } from './job.ts'
 
 /** Milliseconds before a failed write of a record is retried. */
 const RETRY_INTERVAL = 5000
-/** Attempts to write a record that a job cannot continue without, and milliseconds before the second; then doubled. */
+/**
+ * Attempts to write a record that a job cannot continue without, and milliseconds before the second; then doubled.
+ */
 const ATTEMPTS = 5
 const FIRST_DELAY = 100
 

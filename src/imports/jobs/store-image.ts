@@ -23,7 +23,8 @@ export async function storeImage(images: Images, { manifest, files, channel, sig
     try {
       const here = await images.manifests.find(uuid)
       const isDone = here !== undefined && isActivated(here.image)
-      // The UUID is derived from the content, so this is the same image, left unfinished by an earlier version's crash.
+      // The UUID is derived from the content, so this is the same image, left unfinished by an earlier version's
+      // crash.
       if (here && !isDone) await images.manifests.remove(uuid, here.revision)
       if (isDone) await discardFiles(files)
       else await importWithFiles(images, uuid, manifest, { authenticated: true, channel }, files)

@@ -43,7 +43,9 @@ export class ExportForm {
     }
   }
 
-  /** Returns a client that answers with the part. Aborting it does not end the answer, which has the next part too. */
+  /**
+   * Returns a client that answers with the part. Aborting it does not end the answer, which has the next part too.
+   */
   getter(index: number): Getter {
     return {
       get: async url => {

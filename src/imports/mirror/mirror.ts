@@ -188,7 +188,10 @@ export class Mirror {
     }
   }
 
-  /** Returns a function that saves the progress. A crash loses little: `making` finds the images that were finished. */
+  /**
+   * Returns a function that saves the progress. A crash loses little: `making` finds the images that were
+   * finished.
+   */
   #saver(record: MirrorRecord): () => void {
     const { store, log } = this.#tools
     return () => {

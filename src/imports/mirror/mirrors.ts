@@ -34,7 +34,9 @@ export class Mirrors {
     return this.#mirrors.some(mirror => mirror.isImporting(uuid))
   }
 
-  /** Starts a run of all mirrors, or of the one of `source`. Resolves when they are over. Throws ResourceNotFound. */
+  /**
+   * Starts a run of all mirrors, or of the one of `source`. Resolves when they are over. Throws ResourceNotFound.
+   */
   async run(source?: string): Promise<void> {
     await Promise.all(this.#chosen(source).map(mirror => mirror.run()))
   }

@@ -6,7 +6,9 @@ import type { MirroredImage, MirrorRecord } from './record.ts'
 import { isActivatedThere, isDisabledThere, select } from './select.ts'
 import type { MirrorSettings } from './settings.ts'
 
-/** Computes what synchronizes the server with a source: a pure function of both sides, the record and the settings. */
+/**
+ * Computes what synchronizes the server with a source: a pure function of both sides, the record and the settings.
+ */
 
 /** The state of the source. */
 export interface Upstream {

@@ -34,7 +34,9 @@ export interface MirrorRecord {
   removed: string[]
   /** Images whose import has begun and is not complete. */
   making: string[]
-  /** Set during a run until its first action: how many runs in a row before it were ended by a crash at this stage. */
+  /**
+   * Set during a run until its first action: how many runs in a row before it were ended by a crash at this stage.
+   */
   running?: { interruptions: number }
   last_run?: RunSummary
   /** When a run last succeeded. */

@@ -20,7 +20,9 @@ export interface Lease {
 
 const PARTIAL = '.partial'
 const nameOf = (digest: string) => digest.replace(':', '-')
-/** Returns the name of a partial file. It is specific to the source, as another one may be slow or never answer. */
+/**
+ * Returns the name of a partial file. It is specific to the source, as another one may be slow or never answer.
+ */
 const partialOf = (name: string, source: string) =>
   `${name}@${createHash('sha256').update(source).digest('hex').slice(0, 16)}${PARTIAL}`
 /** Returns the name of the blob to which a file, complete or partial, belongs. */

@@ -1,4 +1,6 @@
-/** The credentials that a registry requests (RFC 7235, RFC 6750, the distribution project's token specification). */
+/**
+ * The credentials that a registry requests (RFC 7235, RFC 6750, the distribution project's token specification).
+ */
 export type Challenge = { scheme: 'basic' } | { scheme: 'bearer'; realm: URL }
 
 /** Returns the first supported challenge. Throws an error with a message for the user. */

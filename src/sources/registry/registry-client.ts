@@ -53,7 +53,10 @@ export class RegistryClient {
     this.#options = options
   }
 
-  /** Fetches manifest and config. `reference`: a tag or a digest. Throws SourceError, or an error that describes the flaw. */
+  /**
+   * Fetches manifest and config. `reference`: a tag or a digest. Throws SourceError, or an error that describes
+   * the flaw.
+   */
   async resolve(
     repository: string,
     reference: string,
