@@ -10,28 +10,28 @@ import {
 import type { Versioned } from '../images/ports.ts'
 import { OrderedImages } from './ordered-images.ts'
 
-/** How many different filters keep what they found. */
+/** For how many different filters the results are cached. */
 const KEPT_FILTERS = 16
-/** How many different lists are kept as they are. */
+/** How many different lists are cached. */
 const KEPT_LISTS = 64
 
-/** All images in memory: by UUID, by origin, by name, and in the order in which lists show them. */
+/** Indexes all images in memory: by UUID, by origin, by name, and in the order of lists. */
 export class Catalogue {
   readonly #byUuid = new Map<string, Versioned>()
   readonly #children = new Map<string, Map<string, Image>>()
-  /** Made when somebody first asks for a name: with a hundred thousand images it takes a while, and memory. */
+  /** Built at the first query by name: with a hundred thousand images it costs time and memory. */
   #byName: Map<string, OrderedImages> | undefined
   readonly #ordered: OrderedImages
   readonly #chunkSize: number
   /**
-   * What each filter finds in a chunk. Chunks never change in place, so an answer holds as long as its chunk
-   * does, and after a change only one chunk has to be looked through again.
+   * The matches of each filter in a chunk. Chunks never change in place, so a result is valid as long as its chunk
+   * exists, and a change invalidates the results of one chunk only.
    */
   readonly #found = new Map<string, WeakMap<readonly Image[], readonly Image[]>>()
-  /** Lists since the last change: the same array comes again, for what its readers made of it. */
+  /** Lists since the last change. Callers cache what they derive from an array, so the same array is returned. */
   readonly #lists = new Map<string, readonly ListSlice[]>()
 
-  /** `chunkSize`: enough images to make joining chunks cheap, and few enough to make one anew cheaply. */
+  /** `chunkSize`: large enough that joining chunks is cheap, small enough that rebuilding one is. */
   constructor(all: Iterable<Versioned> = [], chunkSize = 128) {
     this.#chunkSize = chunkSize
     const images: Image[] = []
@@ -76,7 +76,7 @@ export class Catalogue {
     this.disownChild(versioned.image)
   }
 
-  /** Counts an image among its origin's children, which it may be before it is in the catalogue itself. */
+  /** Adds an image to its origin's children. A caller may do so before the image itself is in the catalogue. */
   adoptChild(image: Image) {
     if (image.origin === undefined) return
     const siblings = this.#children.get(image.origin)
@@ -84,6 +84,7 @@ export class Catalogue {
     else this.#children.set(image.origin, new Map([[image.uuid, image]]))
   }
 
+  /** Removes an image from its origin's children. */
   disownChild(image: Image) {
     if (image.origin === undefined) return
     const siblings = this.#children.get(image.origin)
@@ -91,12 +92,12 @@ export class Catalogue {
     if (siblings?.size === 0) this.#children.delete(image.origin)
   }
 
-  /** An image that is its own origin is not its own child: nothing else would miss it. */
+  /** Returns the images whose origin this is, except itself: an image that is its own origin can be deleted. */
   children(uuid: string): Image[] {
     return [...(this.#children.get(uuid)?.values() ?? [])].filter(child => child.uuid !== uuid)
   }
 
-  /** Whether the image is that ancestor or is made from it, directly or not. Ends in a circle of origins too. */
+  /** Returns whether the image is `ancestor` or descends from it. Terminates for a circle of origins too. */
   isBelow(uuid: string, ancestor: string): boolean {
     const below = new Set([ancestor])
     for (const one of below) {
@@ -108,13 +109,13 @@ export class Catalogue {
 
   list(query: ListQuery): readonly ListSlice[] {
     const key = JSON.stringify(query)
-    let runs = this.#lists.get(key)
-    if (!runs) {
-      runs = this.#find(query)
-      this.#lists.set(key, runs)
+    let slices = this.#lists.get(key)
+    if (!slices) {
+      slices = this.#find(query)
+      this.#lists.set(key, slices)
       dropOldest(this.#lists, KEPT_LISTS)
     }
-    return runs
+    return slices
   }
 
   #find(query: ListQuery): readonly ListSlice[] {
@@ -123,21 +124,21 @@ export class Catalogue {
     if (!source) return []
     const chunks = source.chunksFrom(order, marker)
     const filter = this.#filterFor(query)
-    const runs: ListSlice[] = []
+    const slices: ListSlice[] = []
     let room = limit
     for (const [index, chunk] of chunks.entries()) {
       if (room <= 0) break
       const images = filter(chunk)
-      // Only the chunk that the marker is in can have images before it.
+      // Only the chunk that contains the marker can have images before it.
       const from = index === 0 && marker ? firstFrom(images, marker, order) : 0
       const to = Math.min(images.length, from + room)
-      if (from < to) runs.push({ images, from, to })
+      if (from < to) slices.push({ images, from, to })
       room -= to - from
     }
-    return runs
+    return slices
   }
 
-  /** The images of a chunk that match, in the order of the query; the same array each time. */
+  /** Returns a function that gives the matching images of a chunk in the query's order, as the same array each time. */
   #filterFor(query: ListQuery): (chunk: readonly Image[]) => readonly Image[] {
     const { marker: _, limit: __, ...filter } = query
     const key = JSON.stringify(filter)
@@ -189,7 +190,7 @@ function dropOldest(kept: Map<string, unknown>, most: number) {
   if (kept.size > most) kept.delete(kept.keys().next().value as string)
 }
 
-/** The index of the first image at or after the marker, in the order of the list. */
+/** Returns the index of the first image at or after the marker, in the order of the list. */
 function firstFrom(images: readonly Image[], marker: Position, order: ListQuery['order']): number {
   const sign = order === 'asc' ? 1 : -1
   const index = images.findIndex(image => sign * comparePositions(positionOf(image), marker) >= 0)

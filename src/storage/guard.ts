@@ -5,7 +5,7 @@ import type { MirrorStore } from '../imports/mirror/record.ts'
 import type { Health } from './health.ts'
 import { UncertainChange } from './uncertain-change.ts'
 
-/** What a storage driver has to offer. */
+/** The interface of a storage driver. */
 export interface Storage {
   manifests: Manifests
   files: Files
@@ -14,7 +14,7 @@ export interface Storage {
   mirrors: MirrorStore
 }
 
-/** What the operator must know of errors that the system gives, whichever driver met them. */
+/** Explains system error codes to the operator. */
 const REASONS: Record<string, string> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
@@ -27,13 +27,13 @@ const REASONS: Record<string, string> = {
   ENFILE: 'too many files are open',
 }
 
-/** Another error of the system has a call with it, which no error of the program has. */
+/** Explains a system error; undefined for an error of the program itself, which has no `syscall`. */
 function reasonOf(error: unknown): string | undefined {
   const { code = '', syscall } = (error ?? {}) as NodeJS.ErrnoException
   return REASONS[code] ?? (syscall === undefined ? undefined : `the system reports ${code} (${syscall})`)
 }
 
-/** An error in the words of the Image API. */
+/** Returns StorageIsDown for a system error, any other error unchanged. */
 function named(error: unknown): unknown {
   if (error instanceof ImgapiError) return error
   const isUncertain = error instanceof UncertainChange
@@ -44,8 +44,8 @@ function named(error: unknown): unknown {
 }
 
 /**
- * Every driver goes behind this: its errors come out in the words of the Image API, and its writes say how healthy
- * it is.
+ * Wraps a storage driver: system errors become StorageIsDown, and the result of each write is reported to
+ * `health`.
  */
 export function guard({ manifests, files, locks, jobs, mirrors }: Storage, health: Health): Storage {
   async function read<T>(work: () => Promise<T>): Promise<T> {
@@ -60,12 +60,12 @@ export function guard({ manifests, files, locks, jobs, mirrors }: Storage, healt
       return await work()
     } catch (error) {
       const problem = named(error)
-      // What is wrong with one image, as a missing file, is not wrong with the storage.
+      // An error of one image, such as a missing file, does not make the storage unhealthy.
       if (problem !== error) health.failed((problem as Error).message)
       throw problem
     }
   }
-  /** A write that is durable when it resolves: whatever was wrong is over. */
+  /** Runs a write that is durable when it resolves, so its success proves the storage healthy. */
   async function commit<T>(work: () => Promise<T>): Promise<T> {
     const result = await write(work)
     health.succeeded()

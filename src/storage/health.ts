@@ -1,30 +1,30 @@
-/** Whether the storage takes writes. It is unhealthy from a write that fails until one succeeds. */
+/** Tracks whether the storage accepts writes: unhealthy from the first failed write until one succeeds. */
 export class Health {
   #problem: string | undefined
   #timer: NodeJS.Timeout | undefined
   readonly #probe: () => Promise<void>
   readonly #interval: number
-  /** Called once when it turns bad, with the reason, and once when it is good again. */
+  /** Called once when the storage becomes unhealthy, with the reason, and once when it recovers. */
   onChange: (problem: string | undefined) => void = () => {}
 
   /**
-   * `probe`: a durable write, for the time when no client asks for one. `interval`: milliseconds between two of them
-   * while the storage is unhealthy.
+   * `probe`: a durable write, which detects recovery when no client writes. `interval`: milliseconds between two
+   * probes while the storage is unhealthy.
    */
   constructor(probe: () => Promise<void>, interval = 5000) {
     this.#probe = probe
     this.#interval = interval
   }
 
-  /** What is wrong; undefined if nothing is. */
+  /** The reason of the last failure; undefined while the storage is healthy. */
   get problem(): string | undefined {
     return this.#problem
   }
 
   failed(problem: string) {
-    const isNews = this.#problem === undefined
+    const wasHealthy = this.#problem === undefined
     this.#problem = problem
-    if (!isNews) return
+    if (!wasHealthy) return
     this.#timer = setInterval(() => this.#tryAgain(), this.#interval).unref()
     this.onChange(problem)
   }

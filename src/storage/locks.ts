@@ -1,8 +1,8 @@
 import type { Locks, Release } from '../images/ports.ts'
 
-/** Locks for a server that is alone with its data. */
+/** Implements locks in memory, for a data directory that one server uses alone. */
 export class LocalLocks implements Locks {
-  /** For each lock that is held, those who wait for it. */
+  /** For each held lock, the waiting calls of `acquire`, oldest first. */
   readonly #waiting = new Map<string, Set<() => void>>()
 
   async tryAcquire(name: string): Promise<Release | undefined> {
@@ -19,21 +19,21 @@ export class LocalLocks implements Locks {
       return this.#releaseOf(name)
     }
     await new Promise<void>((resolve, reject) => {
-      const take = () => {
+      const onRelease = () => {
         signal.removeEventListener('abort', giveUp)
         resolve()
       }
       const giveUp = () => {
-        waiting.delete(take)
+        waiting.delete(onRelease)
         reject(signal.reason)
       }
-      waiting.add(take)
+      waiting.add(onRelease)
       signal.addEventListener('abort', giveUp, { once: true })
     })
     return this.#releaseOf(name)
   }
 
-  /** Hands the lock to the next one: in between nobody else can take it. */
+  /** Returns a function that passes the lock directly to the next waiter, so that no later call can overtake it. */
   #releaseOf(name: string): Release {
     let isReleased = false
     return () => {

@@ -2,18 +2,18 @@ import type { Image } from '../images/image.ts'
 import { comparePositions, type ListQuery, type Position, positionOf } from '../images/listing.ts'
 
 /**
- * Images in their order, in chunks that never change in place: a change makes one chunk anew and leaves the
- * others as they are, and so does all that was made of them.
+ * Keeps images in list order, in chunks that never change in place. A change replaces one chunk, so whatever was
+ * cached for the other chunks stays valid.
  */
 export class OrderedImages {
-  /** None is empty. */
+  /** No chunk is empty. */
   readonly #chunks: (readonly Image[])[] = []
 
   readonly #chunkSize: number
 
   constructor(images: readonly Image[], chunkSize: number) {
     this.#chunkSize = chunkSize
-    // Sorting by positions made once is much cheaper than making them in every comparison.
+    // Computing each position once is much cheaper than in every comparison.
     const placed = images.map(image => ({ image, position: positionOf(image) }))
     placed.sort((a, b) => comparePositions(a.position, b.position))
     for (let start = 0; start < placed.length; start += chunkSize) {
@@ -51,14 +51,14 @@ export class OrderedImages {
     else this.#chunks[index] = chunk.toSpliced(at, 1)
   }
 
-  /** The chunks from the one on that the marker is in, in the order of a list; each is in ascending order. */
+  /** Returns the chunks from the one with the marker on, in the order of the list; each chunk itself is ascending. */
   chunksFrom(order: ListQuery['order'], marker: Position | undefined): (readonly Image[])[] {
     if (order === 'asc') return marker ? this.#chunks.slice(this.#chunkOf(marker)) : this.#chunks
     const chunks = marker ? this.#chunks.filter(chunk => isNotAfter(chunk[0]!, marker)) : this.#chunks
     return chunks.toReversed()
   }
 
-  /** The index of the first chunk that does not end before this position. */
+  /** Returns the index of the first chunk that does not end before this position. */
   #chunkOf(position: Position): number {
     return search(this.#chunks, chunk => comparePositions(positionOf(chunk.at(-1)!), position) >= 0)
   }
@@ -69,7 +69,7 @@ const isNotAfter = (image: Image, marker: Position) => comparePositions(position
 const firstNotBefore = (chunk: readonly Image[], position: Position) =>
   search(chunk, image => comparePositions(positionOf(image), position) >= 0)
 
-/** The index of the first item that `isBeyond` holds for; from there on it holds for all. */
+/** Finds the first item for which `isBeyond` is true by binary search; it must be true for all later items. */
 function search<T>(items: readonly T[], isBeyond: (item: T) => boolean): number {
   let low = 0
   let high = items.length

@@ -1,10 +1,10 @@
 /**
- * The error came while names on the disk were being changed, or later: the change may have happened or not, and a power
- * cut may still undo it. Only the storage itself can say what is there now.
+ * An error that occurred while or after names on the disk were changed: the change may or may not have happened, and a
+ * power cut may still undo it. The disk has to be read again to find out.
  */
 export class UncertainChange extends Error {
   override readonly name = 'UncertainChange'
-  /** Of the error of the system. */
+  /** The code of the system error. */
   readonly code: string | undefined
 
   constructor(cause: unknown) {

@@ -12,21 +12,21 @@ import { ImageFolders } from './image-folders.ts'
 import type { Layout } from './layout.ts'
 import type { Loaded } from './load.ts'
 
-/** An image of which memory and disk may differ, since a change failed after it had begun. */
+/** An image whose state in memory may differ from the disk, because a change failed after it had begun. */
 interface Doubt {
   uuid: string
-  /** The image whose place it was to take. */
+  /** The image that it was to replace. */
   replaced?: string | undefined
-  /** What it was to become: until the disk is read, it counts as a child of that origin. */
+  /** The intended next state: until the disk is read, the image counts as a child of its origin. */
   next?: Image
-  /** Whether memory has what the disk showed after the failure; what is missing is that it lasts. */
+  /** Whether memory shows what the disk has since the failure; then only the sync is missing. */
   isRead: boolean
 }
 
 /**
- * Manifests as one lowdb document an image, all of them kept in memory. A change is one durable write of one
- * document, however many images there are. What was decided in memory holds while it is being written:
- * a UUID is taken and an origin has a child from the moment that an insert begins.
+ * Stores manifests as one lowdb document per image and caches all of them in memory. A change is one durable write of
+ * one document, however many images exist. A decision made in memory is binding while it is being written: a UUID is
+ * in use and an origin has a child from the moment an insert begins.
  */
 export class LocalManifests implements Manifests {
   readonly #folders: ImageFolders
@@ -36,7 +36,7 @@ export class LocalManifests implements Manifests {
   readonly #changing = new Set<string>()
   /** Runs changes of one image one after the other; different images do not wait for each other. */
   readonly #mutex = new KeyedMutex()
-  /** By the UUID of each image that they are about. */
+  /** By UUID, of the new and of the replaced image. */
   readonly #doubts = new Map<string, Doubt>()
 
   constructor(layout: Layout, loaded: Loaded) {
@@ -49,19 +49,19 @@ export class LocalManifests implements Manifests {
     return this.#catalogue.size
   }
 
-  /** The image as it is in memory. */
+  /** Returns the image from memory, without waiting for a change under way. */
   peek(uuid: string): Image | undefined {
     return this.#catalogue.get(uuid)?.image
   }
 
-  /** Whether a manifest names that file, or may name it. */
+  /** Returns whether a manifest names the file, or may name it because the image is in doubt. */
   names(uuid: string, name: string): boolean {
     if (this.#doubts.get(uuid)?.isRead === false) return true
     const image = this.peek(uuid)
     return image?.icon?.name === name || (image?.files.some(file => file.name === name) ?? false)
   }
 
-  /** Of an image that is being added or removed, what it is when that is over. */
+  /** Waits for an insert or removal of the image that is under way. Throws StorageIsDown. */
   async find(uuid: string): Promise<Versioned | undefined> {
     if (this.#changing.has(uuid)) await this.#mutex.idle(uuid)
     if (this.#doubts.has(uuid) && (await this.#settle(uuid))?.isRead === false) throw inDoubt(uuid)
@@ -81,7 +81,7 @@ export class LocalManifests implements Manifests {
   }
 
   async insert(image: Image, replaces?: Versioned): Promise<boolean> {
-    // Without a doubt there is no wait: the UUID is taken at once.
+    // Without a doubt there must be no await before `#add` reserves the UUID.
     if (this.#doubts.size > 0) await this.#requireSettled(image.uuid, replaces?.image.uuid)
     if (!replaces) return this.#add(image)
     const { uuid } = replaces.image
@@ -120,20 +120,20 @@ export class LocalManifests implements Manifests {
   }
 
   /**
-   * After a change of UUID, or a crash in one: the new folder is there and says whose place it takes. The old one
-   * goes, and then the remark, which must not outlive it. What fails is tried again before the next change of either.
+   * Finishes a change of UUID, also after a crash: removes the replaced folder and then the `replaces` mark in the new
+   * one, which must not outlive it. A step that fails is retried before the next change of either image.
    */
   async finishReplacement(uuid: string, replaced: string) {
-    await this.#clear(this.#raise({ uuid, replaced, isRead: false }))
+    await this.#resolveDoubt(this.#addDoubt({ uuid, replaced, isRead: false }))
   }
 
   async #add(image: Image, replaced?: string): Promise<boolean> {
     const { uuid } = image
-    const taken = this.#catalogue.get(uuid)
-    if (taken || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
-      throw alreadyExists(uuid, taken?.image)
+    const existing = this.#catalogue.get(uuid)
+    if (existing || this.#unreadable.has(uuid) || this.#changing.has(uuid)) {
+      throw alreadyExists(uuid, existing?.image)
     }
-    // In turn: a change of an image that can be seen already waits until it is in place.
+    // Under the mutex: as soon as the image is visible it can be changed, and that has to wait for the insert.
     const add = async () => {
       const doubt = { uuid, replaced, next: image, isRead: false }
       const write = () => this.#attempt(doubt, () => this.#folders.add(image, replaced))
@@ -146,9 +146,9 @@ export class LocalManifests implements Manifests {
   }
 
   /**
-   * Writes an image that gets an origin, which cannot be removed from now on. Until the write is over the image
-   * counts as a child of the origin that it has and of the one that it gets, so of two writes that would make a
-   * circle together the second is refused. Throws OriginDoesNotExist, or ValidationFailed for such a circle.
+   * Writes an image with a new origin, which cannot be removed from now on. During the write the image counts as a
+   * child of both its old and its new origin, so of two writes that would form a circle together the second is
+   * refused. Throws OriginDoesNotExist, or ValidationFailed for a circle.
    */
   async #withOrigin(image: Image, write: () => Promise<void>) {
     const { origin } = image
@@ -166,54 +166,54 @@ export class LocalManifests implements Manifests {
     }
   }
 
-  /** It has that origin if the disk says so. */
+  /** Removes the image from its origin's children, unless the stored image has that origin. */
   #disownUnlessChild(image: Image) {
     if (this.peek(image.uuid)?.origin !== image.origin) this.#catalogue.disownChild(image)
   }
 
-  /** Makes a change. If it may have happened although it failed, the disk is read again before the error is thrown. */
+  /** Runs a change. If it fails and may have happened all the same, reads the disk again before it throws the error. */
   async #attempt(doubt: Doubt, change: () => Promise<void>) {
     try {
       await change()
     } catch (error) {
-      if (error instanceof UncertainChange) await this.#clear(this.#raise(doubt))
+      if (error instanceof UncertainChange) await this.#resolveDoubt(this.#addDoubt(doubt))
       throw error
     }
   }
 
-  #raise(doubt: Doubt): Doubt {
+  #addDoubt(doubt: Doubt): Doubt {
     this.#doubts.set(doubt.uuid, doubt)
     if (doubt.replaced) this.#doubts.set(doubt.replaced, doubt)
     return doubt
   }
 
-  /** Resolves to the doubt that is left about an image. */
+  /** Tries to resolve the doubt about an image. Returns the doubt that remains. */
   async #settle(uuid: string): Promise<Doubt | undefined> {
     const doubt = this.#doubts.get(uuid)
-    if (doubt) await this.#mutex.run(doubt.uuid, () => this.#clear(doubt))
+    if (doubt) await this.#mutex.run(doubt.uuid, () => this.#resolveDoubt(doubt))
     return this.#doubts.get(uuid)
   }
 
-  /** Before a change of these images. What it needs of others, such as children, is read from the disk by then. */
+  /** Must run before a change of these images. Throws StorageIsDown if one of them is still in doubt. */
   async #requireSettled(...uuids: (string | undefined)[]) {
     await this.#readDoubtful()
     for (const uuid of uuids) if (uuid && (await this.#settle(uuid))) throw inDoubt(uuid)
   }
 
-  /** Before anything is said of all images: what could not be read after a failure is read now. */
+  /** Must run before an answer about all images: reads again what could not be read after a failure. */
   async #readDoubtful() {
     if (this.#doubts.size === 0) return
     for (const { uuid, isRead } of [...this.#doubts.values()]) if (!isRead) await this.#settle(uuid)
   }
 
-  /** Shows in memory what is on the disk, and makes it last. After an error the doubt stays. */
-  async #clear(doubt: Doubt) {
+  /** Updates memory from the disk and makes that state durable. After an error the doubt remains. */
+  async #resolveDoubt(doubt: Doubt) {
     const { uuid, replaced, next } = doubt
     if (this.#doubts.get(uuid) !== doubt) return
     try {
-      const isReplacing = this.#show(uuid) === replaced
+      const isReplacing = this.#reload(uuid) === replaced
       if (replaced && isReplacing) this.#catalogue.delete(replaced)
-      else if (replaced) this.#show(replaced)
+      else if (replaced) this.#reload(replaced)
       if (next) this.#disownUnlessChild(next)
       doubt.isRead = true
       if (replaced && isReplacing) await this.#replaceOnDisk(uuid, replaced)
@@ -225,8 +225,8 @@ export class LocalManifests implements Manifests {
     if (replaced) this.#doubts.delete(replaced)
   }
 
-  /** Takes over what is on the disk. Returns the UUID of the image whose place that one takes. */
-  #show(uuid: string): string | undefined {
+  /** Reloads an image from the disk. Returns the UUID of the image that it replaces, if its manifest names one. */
+  #reload(uuid: string): string | undefined {
     const revision = (this.#catalogue.get(uuid)?.revision ?? 0) + 1
     const found = this.#folders.read(uuid)
     if (found) this.#catalogue.put({ ...found.versioned, revision })
