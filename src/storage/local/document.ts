@@ -8,8 +8,8 @@ import { replaceFile } from './durable.ts'
 export type Document = Record<string, unknown>
 
 /**
- * lowdb's own file adapter neither syncs nor uses a temporary name of its own, so a crash can leave a torn
- * or an empty file. This one replaces the file whole and durably. `stage` names the temporary file.
+ * lowdb's own file adapter neither syncs nor uses a unique temporary name, so a crash can leave a torn or an empty
+ * file. This one replaces the file atomically and durably. `stage` returns the path of the temporary file.
  */
 class DurableFile implements Adapter<Document> {
   readonly #path: string
@@ -51,7 +51,7 @@ class FileToRead implements SyncAdapter<Document> {
   }
 }
 
-/** A file that is a link, or is not within bounds, may be of another's making. */
+/** Reads a document that another program may have written. Throws for a link, or if it is out of bounds. */
 function readFrom(path: string, largest: number): Document {
   const document = parseJson(readRegularNow(path, largest).toString(), largest)
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
@@ -61,8 +61,8 @@ function readFrom(path: string, largest: number): Document {
 }
 
 /**
- * Documents are there for people too: indented, as the predecessor wrote them. Throws ValidationFailed for one that
- * has more than `largest` bytes, which could not be read again.
+ * Renders a document as indented JSON, for human readers and as the predecessor did. Throws ValidationFailed if it has
+ * more than `largest` bytes, since it could not be read again.
  */
 export function serialize(document: Document, largest = LARGEST_DOCUMENT): string {
   const text = `${JSON.stringify(document, null, 2)}\n`
@@ -72,7 +72,10 @@ export function serialize(document: Document, largest = LARGEST_DOCUMENT): strin
   throw new ImgapiError('ValidationFailed', message)
 }
 
-/** `mode`: who may read the file, if not everybody. `largest`: bytes that it may have. Throws ValidationFailed. */
+/**
+ * Writes a document durably. `stage`: returns the path of a temporary file. `mode`: the file's permissions. `largest`:
+ * the limit in bytes. Throws ValidationFailed if it is larger.
+ */
 export async function writeDocument(
   path: string,
   stage: () => string,
@@ -84,8 +87,8 @@ export async function writeDocument(
 }
 
 /**
- * Reads a document while nothing else runs, at start. Throws for what is no regular file, has more than `largest`
- * bytes, is nested too deep or is not a JSON object.
+ * Reads a document synchronously, at start. Throws if it is not a regular file, has more than `largest` bytes, is nested
+ * too deep or is not a JSON object.
  */
 export function readDocument(path: string, largest = LARGEST_DOCUMENT): Document {
   const low = new LowSync<Document>(new FileToRead(path, largest), {})

@@ -3,18 +3,18 @@ import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { UncertainChange } from '../uncertain-change.ts'
 
-/** Writes that survive a power cut: the bytes are synced, then the name is, then and only then it is said. */
+/** Writes that survive a power cut: first the bytes are synced, then the name, and only then is success reported. */
 
 interface Sync {
   running: Promise<void>
-  /** Shared by all callers that came while `running` was already under way and may have missed their change. */
+  /** Shared by all callers that arrived during `running`, which may not include their change. */
   next: Promise<void> | undefined
 }
 
-/** By device and inode: a path may lead to another folder a moment later. */
+/** By device and inode, because a path may point to another folder a moment later. */
 const syncs = new Map<string, Sync>()
 
-/** Makes the names in an open folder durable. Callers that come at the same time share one fsync. */
+/** Makes the names in an open folder durable. Concurrent callers share one fsync. */
 function syncNames(folder: FileHandle, key: string): Promise<void> {
   const sync = syncs.get(key)
   if (sync) {
@@ -40,10 +40,10 @@ function keyOf({ fd }: FileHandle): string {
 }
 
 /**
- * Changes names in a folder for good. All that has to be opened is open before `change` runs: an error until then, or
- * of `prepare`, says that nothing has changed. Throws UncertainChange for every later one. A call into the system
- * waits for a thread twice, which adds up to as much time as the disk takes: so the folder is opened while
- * `prepare` runs, and closing it is not waited for.
+ * Changes names in a folder durably. The folder is opened before `change` runs: an error until then, or one of
+ * `prepare`, means that nothing has changed. Throws UncertainChange for every later error. Each asynchronous call costs
+ * two switches of threads, which add up to as much time as the disk takes: so the folder is opened while `prepare`
+ * runs, and its close is not awaited.
  */
 export async function commit(
   path: string,
@@ -76,7 +76,7 @@ export async function syncFolder(path: string) {
   }
 }
 
-/** The same while nothing else runs, at start. */
+/** Does the same synchronously, at start. */
 export function syncFolderNow(path: string) {
   const fd = openSync(path, 'r')
   try {
@@ -86,7 +86,7 @@ export function syncFolderNow(path: string) {
   }
 }
 
-/** Makes a folder for good, and those above it that are missing, while nothing else runs. */
+/** Creates a folder and its missing parents durably and synchronously, at start. */
 export function makeFolderNow(path: string, mode?: number) {
   const first = mkdirSync(path, { recursive: true, mode })
   if (first === undefined) return
@@ -95,10 +95,10 @@ export function makeFolderNow(path: string, mode?: number) {
   }
 }
 
-/** Each write returns when its bytes are on the disk: one call in place of a write and an fdatasync. */
+/** Each write returns when its bytes are on the disk: one call instead of a write and an fdatasync. */
 const NEW_AND_SYNCED = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DSYNC
 
-/** Writes a new file and syncs it; its name is not yet durable. */
+/** Writes a new file and syncs its bytes, but not its name. */
 export async function writeSynced(path: string, text: string, mode = 0o644) {
   const handle = await open(path, NEW_AND_SYNCED, mode)
   try {
@@ -109,7 +109,7 @@ export async function writeSynced(path: string, text: string, mode = 0o644) {
 }
 
 /**
- * Replaces a file whole: at every instant, and after a crash, it is the old one or the new one. Throws
+ * Replaces a file atomically: at every moment, and after a crash, the name has the old content or the new one. Throws
  * UncertainChange if it may be the new one already.
  */
 export async function replaceFile(target: string, temporary: string, text: string, mode?: number) {
@@ -127,17 +127,17 @@ export async function replaceFile(target: string, temporary: string, text: strin
 
 const closing = new Set<Promise<void>>()
 
-/** There is nothing left that could fail in it. */
+/** Closes a handle in the background: everything is synced by then, so an error of the close does not matter. */
 function closeLater(handle: FileHandle) {
   const closed = handle.close().catch(() => {})
   closing.add(closed)
   closed.finally(() => closing.delete(closed))
 }
 
-/** Resolves when all is closed that was left to be closed later. */
+/** Waits for all closes in the background. */
 export const allClosed = () => Promise.all(closing)
 
-/** Writes all of several buffers at a position; a write may take fewer bytes than it was given. */
+/** Writes several buffers at a position, repeating short writes. */
 export async function writeFully(handle: FileHandle, buffers: Buffer[], position: number) {
   let rest = buffers
   let at = position

@@ -14,11 +14,11 @@ import { LocalReceivedFile } from './received-file.ts'
 
 const LARGEST_PIECE = 1024 * 1024
 
-/** Files beside the manifests, in the folder of their image. */
+/** Stores the files of each image in its folder, next to the manifest. */
 export class LocalFiles implements Files {
   readonly #layout: Layout
   readonly #hasher = new Hasher()
-  /** Of uploads and downloads together: they share the machine. */
+  /** Shared by uploads and downloads. */
   readonly #memory = new TransferMemory(LARGEST_PIECE)
   readonly #md5s: Md5s
 
@@ -32,7 +32,7 @@ export class LocalFiles implements Files {
   }
 
   async receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile> {
-    // A sender may go away before there is anything to write to; that is found out later.
+    // The source may fail before the file is open; `receiveInto` detects that later.
     source.on('error', () => {})
     const path = temporaryPath(this.#layout)
     const handle = await open(path, 'wx+')
@@ -81,7 +81,7 @@ export class LocalFiles implements Files {
 
   async duplicate(uuid: string, file: StoredFile): Promise<ReceivedFile> {
     const path = temporaryPath(this.#layout)
-    // Stored bytes are never changed in place, so two images may share them.
+    // Stored files never change in place, so two images can share one by a hard link.
     await linkRegular(filePath(this.#layout, uuid, file.name), path).catch(nameProblem(uuid, file))
     return this.#received(path, file)
   }
@@ -89,7 +89,7 @@ export class LocalFiles implements Files {
   #received(path: string, received: Received): ReceivedFile {
     return new LocalReceivedFile(path, received, {
       layout: this.#layout,
-      scheduleMd5: (uuid, file) => this.#md5s.want(uuid, file),
+      scheduleMd5: (uuid, file) => this.#md5s.schedule(uuid, file),
       isNamed: this.#isNamed,
     })
   }
@@ -109,8 +109,8 @@ export class LocalFiles implements Files {
       chunks: (start, end) => readChunks(handle, start, end, this.#memory, buffers),
       close: async () => {
         this.#memory.leave()
-        // Not before: the last chunks may be on their way to the client long after they were read.
-        for (const buffer of buffers) this.#memory.give(buffer)
+        // Not before: the last chunks may still be being sent long after they were read.
+        for (const buffer of buffers) this.#memory.release(buffer)
         await handle.close()
       },
     }
@@ -120,14 +120,14 @@ export class LocalFiles implements Files {
     return this.#md5s.get(uuid, file)
   }
 
-  /** Has the md5 of a file that came without one ready before somebody asks. */
+  /** Computes the md5 of a file without one in the background, before the first download needs it. */
   scheduleMd5(uuid: string, file: StoredFile) {
-    this.#md5s.want(uuid, file)
+    this.#md5s.schedule(uuid, file)
   }
 
   async remove(uuid: string, { name }: StoredFile) {
     if (this.#isNamed(uuid, name)) return
-    // What cannot be removed now is swept at the next start: no manifest points at it any more.
+    // A file that cannot be removed now is swept at the next start, since no manifest names it any more.
     await rm(filePath(this.#layout, uuid, name), { force: true }).catch(() => {})
   }
 
@@ -136,7 +136,7 @@ export class LocalFiles implements Files {
   }
 }
 
-/** How many bytes of an earlier attempt are there; what is of no use is dropped. */
+/** Returns how many bytes of an earlier attempt can be resumed from; truncates a file that is of no use. */
 async function findStart(
   handle: FileHandle,
   size: number,
@@ -147,7 +147,7 @@ async function findStart(
   return 0
 }
 
-/** A file that is not there, or is something else, is a fault of the storage, which says whose file it is. */
+/** Turns a missing or irregular file into a StorageIsDown that names the file and its image. */
 const nameProblem =
   (uuid: string, { name }: StoredFile) =>
   (error: NodeJS.ErrnoException) => {
@@ -158,8 +158,7 @@ const nameProblem =
   }
 
 /**
- * Reads one piece ahead of what is asked for, into three buffers in turn: the consumer may be using two while
- * the third is filled.
+ * Reads one piece ahead, into three buffers in rotation: the consumer may use two of them while the third is filled.
  */
 async function* readChunks(
   handle: FileHandle,
@@ -170,13 +169,13 @@ async function* readChunks(
 ): AsyncGenerator<Buffer> {
   let position = start
   let turn = 0
-  /** The one whose bytes went out longest ago, or another if pieces have a new size now. */
+  /** Returns the buffer that was used longest ago, or a new one if the size of pieces has changed. */
   const nextBuffer = (size: number) => {
     const index = turn++ % 3
     const last = buffers[index]
     if (last && (last.length === memory.pieceSize || size < memory.pieceSize)) return last
-    if (last) memory.give(last)
-    buffers[index] = memory.take(size)
+    if (last) memory.release(last)
+    buffers[index] = memory.acquire(size)
     return buffers[index]
   }
   const readNext = async () => {
@@ -193,12 +192,12 @@ async function* readChunks(
     ahead = readNext()
     for (let piece = await ahead; piece; piece = await ahead) {
       ahead = readNext()
-      // Seen by the loop's own await, or by nobody if the consumer leaves.
+      // The loop awaits it; this avoids an unhandled rejection if the consumer stops early.
       ahead.catch(() => {})
       yield piece
     }
   } finally {
-    // The read under way must be over before its buffer is somebody else's.
+    // The buffer can be reused only after the read under way has ended.
     await ahead?.catch(() => {})
   }
 }

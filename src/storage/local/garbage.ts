@@ -8,22 +8,21 @@ import { cachePath, folderOf, type Layout, manifestPath, temporaryPath } from '.
 import { emptyFolder, readImages } from './load.ts'
 import { isUuid } from './record.ts'
 
-/** What a data directory could do without. */
-
+/** A part of a data directory that can be removed. */
 export interface Garbage {
-  /** Below the data directory. */
+  /** Relative to the data directory. */
   path: string
   kind: 'orphan' | 'unactivated'
-  /** The image that goes, if it is one. */
+  /** The image that is removed, if `path` is a whole image. */
   uuid?: string
   bytes: number
   message: string
 }
 
 /**
- * What nothing needs in the folders of images and in folders that are named like one, and images that were
- * begun before `deadline` and never activated. An image whose manifest cannot be read is not garbage: its file
- * may be the only copy. What else is in the data directory somebody put there; `check` names it.
+ * Finds unused files in folders of images and in folders with a UUID as their name, and images that were never
+ * activated and last changed before `deadline`. An image whose manifest cannot be read is not garbage: its file
+ * may be the only copy. Anything else was put there by the operator: `check` reports it.
  */
 export function findGarbage(layout: Layout, deadline: Date): Garbage[] {
   const { images } = readImages(layout)
@@ -41,22 +40,22 @@ export function findGarbage(layout: Layout, deadline: Date): Garbage[] {
     const message = `${name} ${version} was never activated, last changed ${changed.toISOString()}`
     return [{ path: uuid, kind: 'unactivated', uuid, bytes: bytesIn(folderOf(layout, uuid)), message }]
   })
-  // A stray file in a folder that goes as a whole goes with it.
+  // A stray file in a folder that is removed as a whole is not listed separately.
   const whole = new Set(forgotten.map(({ path }) => path))
   return [...orphans.filter(({ path }) => !whole.has(path.split('/')[0]!)), ...forgotten]
 }
 
-/** Removes it for good. The caller has the lock. */
+/** Removes garbage durably. The caller must hold the lock of the data directory. */
 export async function removeGarbage(layout: Layout, garbage: readonly Garbage[]) {
   for (const { path, uuid } of garbage) {
-    // One rename out of sight: a crash leaves it whole or gone.
+    // One rename to `.tmp`, so that a crash leaves it either complete or removed.
     await commit(join(layout.root, path, '..'), () => rename(join(layout.root, path), temporaryPath(layout)))
     if (uuid) await rm(cachePath(layout, uuid), { force: true })
   }
   emptyFolder(layout.tmp)
 }
 
-/** What a link leads to is not counted: it stays. */
+/** Returns the size of a file or folder. The target of a link is not counted, since it is not removed. */
 function bytesIn(path: string): number {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   if (!stats?.isDirectory()) return stats?.size ?? 0

@@ -1,4 +1,4 @@
-/** What the hasher and its thread say to each other. */
+/** The messages from the hasher to its thread. */
 export type HashRequest =
   | { op: 'open'; id: number; fd: number; algorithms: string[] }
   | { op: 'advance'; id: number; end: number }
@@ -8,14 +8,14 @@ export type HashRequest =
 export interface HashReply {
   id: number
   digests?: string[]
-  /** As an error of the system has it. */
+  /** The fields of a system error. */
   error?: { message: string; code?: string; syscall?: string }
 }
 
 /**
- * The body of the hashing thread. It reads files by their descriptor, which threads share, from the page
- * cache where the upload has just put them. It is started from its own source text, so that the program
- * stays one file: it may use nothing from outside itself.
+ * The body of the hashing thread. It reads files through their descriptor, which threads share, from the page cache
+ * where the upload has just put them. The thread is started from the function's source text, so that the program
+ * stays one file: the function must not refer to anything outside itself.
  */
 export function hashWorker() {
   const { parentPort } = process.getBuiltinModule('node:worker_threads')

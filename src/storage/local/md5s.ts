@@ -5,27 +5,27 @@ import { openRegular, readRegularNow } from '../../util/regular-file.ts'
 import { Hasher } from './hasher.ts'
 import { cachePath, filePath, type Layout, temporaryPath } from './layout.ts'
 
-/** How long an answer waits for an md5 that is not known yet before it goes without. */
+/** Milliseconds that a response waits for an unknown md5 before it is sent without. */
 const PATIENCE = 10_000
 const STEP = 16 * 1024 * 1024
-/** Bytes of an entry of the cache, which is one short line. */
+/** Bytes of a cache entry, which is one short line. */
 const LARGEST_ENTRY = 4096
 
-/** Files to know of in memory, where nothing says which of them are gone; what is dropped is read or computed again. */
+/** Entries in memory, where deleted files are not noticed; an evicted entry is read or computed again. */
 const MOST_FILES = 100_000
 
 /**
- * The md5 of large and adopted files. To compute it while a file comes in would more than double the cost of
- * the upload, and only downloads need it, so it is made afterwards, one file at a time, while nothing else
- * uses the disk, or when somebody asks. It is kept in `.cache/`, which may be lost at any time.
+ * Computes the md5 of large and adopted files. Computing it during an upload would more than double the upload's cost,
+ * and only downloads need it, so it is computed afterwards, one file at a time, while no transfer runs or on demand.
+ * It is stored in `.cache/`, which may be deleted at any time.
  */
 export class Md5s {
   readonly #layout: Layout
-  /** A thread of its own, so that no upload waits for an md5; it costs memory, and many servers need none. */
+  /** A separate thread, so that no upload waits for an md5. Started on demand, since it costs memory. */
   #hasher: Hasher | undefined
   readonly #known = new Map<string, string>()
   readonly #running = new Map<string, Promise<string | undefined>>()
-  /** By image, whose newest file counts. */
+  /** The newest file of each image. */
   readonly #later = new Map<string, StoredFile>()
   readonly #isIdle: () => boolean
   #last: Promise<unknown> = Promise.resolve()
@@ -36,14 +36,14 @@ export class Md5s {
     this.#isIdle = isIdle
   }
 
-  /** Computes it at leisure, unless it is kept already. */
-  want(uuid: string, file: StoredFile) {
+  /** Computes the md5 of a file when no transfer runs, unless it is known. */
+  schedule(uuid: string, file: StoredFile) {
     this.#later.set(uuid, file)
     dropOldest(this.#later)
     this.#timer ??= setInterval(() => this.#whenIdle(), 200).unref()
   }
 
-  /** Resolves to undefined if it would take too long. */
+  /** Returns the md5 of a file; undefined if it would take too long. */
   async get(uuid: string, file: StoredFile): Promise<string | undefined> {
     if (file.md5) return file.md5
     const known = this.#known.get(file.name + uuid) ?? this.#readCache(uuid, file)
@@ -59,7 +59,7 @@ export class Md5s {
     }
   }
 
-  /** Waits for what is being computed, which fails at once if its thread has been ended. */
+  /** Ends the thread and waits for the computation under way, which fails then. */
   async close() {
     clearInterval(this.#timer)
     this.#later.clear()
@@ -119,21 +119,21 @@ export class Md5s {
       }
       const [md5] = await follower.finish()
       this.#remember(file.name + uuid, md5!)
-      await this.#keep(uuid, file, md5!)
+      await this.#writeCache(uuid, file, md5!)
       return md5
     } finally {
       await handle.close()
     }
   }
 
-  /** What cannot be kept, on a full disk for example, is computed again after a restart. */
-  async #keep(uuid: string, { name, size, mtime }: StoredFile, md5: string) {
+  /** Writes a cache entry. If that fails, as on a full disk, the md5 is computed again after a restart. */
+  async #writeCache(uuid: string, { name, size, mtime }: StoredFile, md5: string) {
     const temporary = temporaryPath(this.#layout)
     const path = cachePath(this.#layout, uuid)
     try {
       await writeFile(temporary, `${JSON.stringify({ name, size, mtime, md5 })}\n`)
       await rename(temporary, path)
-      // The image may have been deleted meanwhile, and its entry before it was made.
+      // The image may have been deleted meanwhile, and the removal of its entry may have come before this write.
       if (!existsSync(filePath(this.#layout, uuid, name))) await rm(path, { force: true })
     } catch {
       await rm(temporary, { force: true }).catch(() => {})

@@ -1,11 +1,13 @@
-/**
- * The memory that transfers may use together. Large pieces matter for speed (64 KiB pieces cost a
- * factor of three) while few transfers run; of many, each waits for the others anyway, and works in small ones,
- * so that sixty-four cost about as much as eight.
- */
+/** Transfers that may use pieces of the largest size at the same time. */
 const FEW = 8
+/** Bytes of the smallest piece. */
 const SMALLEST = 64 * 1024
 
+/**
+ * Limits the memory of all transfers together. While few transfers run, large pieces make them up to three times as
+ * fast as pieces of 64 KiB. Of many transfers, each waits for the others anyway, so smaller pieces suffice: sixty-four
+ * transfers need about as much memory as eight.
+ */
 export class TransferMemory {
   #active = 0
   /** Buffers of the largest size, kept for the next transfer. */
@@ -17,10 +19,10 @@ export class TransferMemory {
     this.#largest = largest
   }
 
-  /** Joins the transfers. Must be followed by `leave`. */
+  /** Counts a transfer in. Must be followed by `leave`. */
   enter() {
     this.#active++
-    // They are not used again before there are few.
+    // No buffer of the largest size is needed until few transfers run again.
     if (this.#active > FEW) this.#spare.length = 0
   }
 
@@ -32,19 +34,19 @@ export class TransferMemory {
     return this.#active === 0
   }
 
-  /** The size of the pieces to work in now, in bytes: others may have come or gone since the last one. */
+  /** The current size of a piece, in bytes. It depends on the number of transfers, so read it for each piece. */
   get pieceSize(): number {
     let size = this.#largest
     for (let few = FEW; few < this.#active && size > SMALLEST; few *= 2) size /= 4
     return size
   }
 
-  take(size: number): Buffer {
+  acquire(size: number): Buffer {
     const spare = size === this.#largest ? this.#spare.pop() : undefined
     return spare ?? Buffer.allocUnsafeSlow(size)
   }
 
-  give(buffer: Buffer) {
+  release(buffer: Buffer) {
     const isUseful = buffer.length === this.#largest && this.#active <= FEW
     if (isUseful && this.#spare.length < FEW) this.#spare.push(buffer)
   }

@@ -13,16 +13,16 @@ interface Surroundings {
   isNamed(uuid: string, name: string): boolean
 }
 
-/** Bytes at a path of their own until they are beside a manifest. */
+/** A received file at a temporary or partial path, until it is attached or staged. */
 export class LocalReceivedFile implements ReceivedFile {
   readonly size: number
   readonly sha1: string
   readonly md5: string | undefined
   readonly #surroundings: Surroundings
   readonly #path: string
-  /** Where it is, or perhaps is, since it was to be attached. */
+  /** Where the file is, or may be after a failed `attach`. */
   #attached: { uuid: string; name: string } | undefined
-  /** Where it is, or perhaps is, since it was to be staged; the insert of its image moves it from there. */
+  /** Where the file is, or may be after a failed `stage`; the insert of its image moves it from there. */
   #staged: string | undefined
 
   constructor(path: string, { size, sha1, md5 }: Received, surroundings: Surroundings) {
@@ -39,7 +39,7 @@ export class LocalReceivedFile implements ReceivedFile {
     this.#attached = { uuid, name }
     await commit(folderOf(layout, uuid), () => rename(this.#path, filePath(layout, uuid, name))).catch(
       error => {
-        // No manifest names it yet: whatever became of the file, the image is as it was.
+        // No manifest names the file yet, so the image is unchanged even if the rename happened.
         const failure = error instanceof UncertainChange ? error.cause : error
         throw (failure as NodeJS.ErrnoException).code === 'ENOENT' ? imageNotFound(uuid) : failure
       },

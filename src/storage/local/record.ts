@@ -14,18 +14,19 @@ import { irregularity } from '../../util/regular-file.ts'
 import type { Document } from './document.ts'
 import { isStoredName } from './layout.ts'
 
-/** Between an image and its `manifest.json`: the manifest as clients see it, and our bookkeeping under one key. */
+/** Converts between an image and its `manifest.json`: the public manifest, and our bookkeeping under one key. */
 
 interface Bookkeeping {
   files: { name: string; mtime: string; md5?: string }[]
   icon?: Icon
   wasActive?: true
-  /** The image that this one was made from by a change of UUID, while that one may still be there. */
+  /** The image that this one replaces after a change of UUID, while its folder may still exist. */
   replaces?: string
 }
 
 const KEY = '_imgapi'
 
+/** Renders an image as the document to store. `replaces`: the UUID of the image that it replaces. */
 export function toDocument(image: Image, replaces?: string): Document {
   const manifest = toManifest(image, { operatorFields: true, channels: true, adminFields: false })
   const bookkeeping: Bookkeeping = {
@@ -37,28 +38,28 @@ export function toDocument(image: Image, replaces?: string): Document {
   return { ...manifest, ...(image.error && { error: image.error }), [KEY]: bookkeeping }
 }
 
-/** What the folder says beyond the manifest, asked for as far as it is needed. */
+/** Access to an image's folder beyond its manifest, read only as far as necessary. */
 export interface Folder {
   uuid: string
   /** When the manifest was last written. */
   manifestTime(): Date
-  /** What is there under the name of another file, a link itself if it is one. */
+  /** Returns the stats of another file, without following a link. */
   stat(name: string): Stats | undefined
-  /** The other files in it. */
+  /** Returns the names of the files other than the manifest. */
   names(): string[]
-  /** Hashes one of them, which must be small. */
+  /** Hashes a file, which must be small. */
   digest(name: string): { sha1: string; md5: string }
 }
 
-/** Fields that a client can do nothing without, but whose text is nobody's business to judge here. */
+/** Fields that clients need, and whose values are accepted even if they would not pass validation today. */
 const LENIENT = new Set<FieldName>(['name', 'version', 'type', 'os'])
 
 const DEFAULTS = { v: 2, owner: NO_OWNER, disabled: false, public: false }
 
 /**
- * The image in a folder, whoever wrote it. Of the predecessor's manifests, nothing is taken amiss that it
- * stored: no owner, no date of publication, sizes like 3.79882274e+08, the state "activated", values that
- * our rules would refuse. Throws an error that says why the manifest cannot be served.
+ * Reads the image of a folder that any program may have written. Accepts what the predecessor stored: no owner, no date
+ * of publication, sizes like 3.79882274e+08, the state "activated", values that our rules would refuse. Throws an
+ * error that says why the manifest cannot be served.
  */
 export function fromDocument(document: Document, folder: Folder): { image: Image; replaces?: string } {
   const bookkeeping = readBookkeeping(document[KEY])
@@ -81,8 +82,8 @@ const isSha1 = isHex(40)
 const isMd5 = isHex(32)
 
 /**
- * What this server notes down of the files of an image. A folder may have been copied from anywhere, and what is
- * noted down names files that are served and removed: throws an error for what this server would not have written.
+ * Reads the bookkeeping of a document. A folder may have been copied from anywhere, and the bookkeeping names files that
+ * are served and removed, so it throws an error for anything that this server would not have written.
  */
 function readBookkeeping(value: unknown): Bookkeeping | undefined {
   if (value === undefined) return undefined
@@ -111,7 +112,7 @@ function checkIcon(icon: unknown) {
 
 const isAbsentOr = (value: unknown, fits: (value: unknown) => boolean) => value === undefined || fits(value)
 
-/** Whether the fields that lists and rules rely on are of the kind that they expect. */
+/** Returns whether the fields that lists and rules rely on have the expected types. */
 const isWellFormed = (document: Document) =>
   isSize(document.v) &&
   isUuidText(document.owner) &&
@@ -133,9 +134,9 @@ const OWN_STATES = new Set<unknown>(['active', 'unactivated', 'disabled'])
 const COMPRESSION_NAMES = new Set<unknown>(COMPRESSIONS)
 
 /**
- * A manifest as this server wrote it last: it was checked then, so that a hundred thousand of them need not be
- * checked again at every start (`imgapi check` does). Becomes the image in place; anything that does not look
- * like it takes the long way.
+ * Reads a document that this server wrote. It was validated then, so a hundred thousand of them need not be validated
+ * again at every start (`imgapi check` does that). Turns the document into the image in place. Returns undefined for
+ * any other document, which `adopt` reads.
  */
 function fromOwnDocument(document: Document, bookkeeping: Bookkeeping, uuid: string): Image | undefined {
   const { files } = document
@@ -149,12 +150,12 @@ function fromOwnDocument(document: Document, bookkeeping: Bookkeeping, uuid: str
   }
   if (document.icon === true && !bookkeeping.icon) return
   if (bookkeeping.icon) document.icon = bookkeeping.icon
-  // The last key goes without a trace; from the middle it would cost every image a third more memory.
+  // Deleting the last key is free; deleting one in the middle would cost a third more memory for each image.
   delete document[KEY]
   return document as unknown as Image
 }
 
-/** The image that another program, another version or somebody's editor left. */
+/** Reads an image that another program, another version or an operator's editor wrote. */
 function adopt(
   document: Document,
   bookkeeping: Bookkeeping | undefined,
@@ -197,7 +198,7 @@ function adopt(
   return { image, ...(bookkeeping?.replaces && { replaces: bookkeeping.replaces }) }
 }
 
-/** The predecessor stored "activated" and left `disabled` beside "active". */
+/** Returns the state. The predecessor stored "activated", and left `disabled` set beside "active". */
 function stateOf({ state, disabled }: Document): Image['state'] {
   if (state === undefined || state === null || state === 'unactivated') return 'unactivated'
   if (state === 'creating' || state === 'failed') return state
@@ -219,7 +220,7 @@ function filesOf(files: unknown, bookkeeping: Bookkeeping | undefined, folder: F
   })
 }
 
-/** `image.gz`, whatever the compression, is the predecessor's name; others call the one large file as they like. */
+/** Finds the image file: `image.gz` of the predecessor, whatever the compression, or else a file of that size. */
 function adoptedName(folder: Folder, size: number): string {
   const names = folder.names()
   if (names.includes('image.gz')) return 'image.gz'
@@ -230,7 +231,7 @@ function adoptedName(folder: Folder, size: number): string {
   return names.find(name => !name.startsWith('icon.') && fits(name)) ?? 'image.gz'
 }
 
-/** Bytes of an adopted icon; a file that is larger is none. */
+/** Bytes of the largest adopted icon; a larger file is ignored. */
 export const LARGEST_ICON = 1024 * 1024
 
 const ICON_TYPES: Record<string, string> = {
@@ -251,7 +252,7 @@ function iconOf(icon: unknown, bookkeeping: Bookkeeping | undefined, folder: Fol
   return { name, size, ...folder.digest(name), mtime: mtime.toISOString(), contentType }
 }
 
-/** Why the image's files cannot be served, if they cannot. */
+/** Returns why the image's files cannot be served; undefined if they can. */
 export function damageOf({ uuid, files }: Image, folder: Folder): string | undefined {
   for (const { name, size } of files) {
     const found = folder.stat(name)

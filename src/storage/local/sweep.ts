@@ -4,10 +4,9 @@ import type { Image } from '../../images/image.ts'
 import { folderOf, isOurName, type Layout } from './layout.ts'
 
 /**
- * Removes what a crash left beside manifests: files of our own naming that no manifest points at, because the
- * crash came before the commit or after it. Nothing else is ever touched. Goes on behind a server that
- * already works, one folder at a time, since a hundred thousand folders take longer than a start may: what is
- * as young as the server is somebody's upload and stays.
+ * Removes files that a crash left in the folders of images: files with a name that this server generated and that no
+ * manifest names. Touches nothing else. Runs in the background of the started server, one folder at a time, since a
+ * hundred thousand folders take too long at start. Files newer than the server belong to uploads and are kept.
  */
 export async function sweepLeftovers(
   layout: Layout,
@@ -19,13 +18,13 @@ export async function sweepLeftovers(
   for (const uuid of uuids) {
     if (signal.aborted) return
     const folder = folderOf(layout, uuid)
-    // An image that is deleted meanwhile takes its leftovers along.
+    // If the image is deleted meanwhile, its leftovers are deleted with it.
     const names = await readdir(folder).catch(() => [])
     for (const name of names) {
       if (!isOurName(name) || isKnown(find(uuid), name)) continue
       const path = join(folder, name)
       const found = await lstat(path).catch(() => undefined)
-      // Its last rename counts, which the change time tells: bytes of an import may be older than the server.
+      // The change time is that of the last rename: the bytes of an import may be older than the server.
       if (found && found.ctimeMs < started && !isKnown(find(uuid), name)) await rm(path, { force: true })
     }
   }
