@@ -141,7 +141,7 @@ const HARMS: [name: string, kind: string, message: RegExp, harm: Harm][] = [
   [
     'an origin that is missing',
     'origin',
-    /^its origin .* is not here$/,
+    /^its origin .* does not exist$/,
     ({ server, origin, image }) => {
       rmSync(join(server.datadir, origin.uuid), { recursive: true })
       return image.uuid

@@ -15,21 +15,21 @@ import { LocalManifests } from './manifests.ts'
 import { LocalMirrors } from './mirrors.ts'
 import { sweepLeftovers } from './sweep.ts'
 
-/** Milliseconds that a start waits for leftovers to be swept; with few images that is all of them. */
+/** Milliseconds that a start waits for the sweep, which is long enough for all of a small data directory. */
 const SWEEP_PATIENCE = 50
 
-/** An open data directory: the storage of a server that needs nothing but a disk. */
+/** An open data directory, which stores everything on the local disk. */
 export interface Datadir extends Storage {
   health: Health
-  /** How many images were found. */
+  /** How many images were loaded. */
   count: number
-  /** Images that cannot be served or installed, each in a sentence. */
+  /** One sentence for each image that cannot be served or installed. */
   problems: string[]
-  /** Waits for nothing: the caller has stopped what uses it. */
+  /** Releases the data directory. The caller must have stopped all work on it. */
   close(): Promise<void>
 }
 
-/** Throws an error for the operator if another server has it or it cannot be read. */
+/** Locks and loads a data directory. Throws an error for the operator if another server uses it or it cannot be read. */
 export async function openDatadir(root: string): Promise<Datadir> {
   const layout = layoutOf(root)
   makeFolderNow(root)
@@ -82,7 +82,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
   }
 }
 
-/** A durable write that leaves nothing. */
+/** Writes a file durably and removes it again. */
 async function writeProbe(layout: Layout) {
   const path = temporaryPath(layout)
   await replaceFile(path, temporaryPath(layout), 'a probe of the disk\n')

@@ -3,19 +3,19 @@ import { type HashReply, type HashRequest, hashWorker } from './hash-worker.ts'
 
 export type Algorithm = 'sha1' | 'md5'
 
-/** Hashes a file that is still growing. */
+/** Hashes a file while it is being written. */
 export interface Follower {
-  /** The file is written up to here. */
+  /** Reports that the file has been written up to `end`. */
   advance(end: number): void
-  /** The digests of everything up to the last `advance`, lower-case hex, in the order asked for. */
+  /** Returns the digests up to the last `advance`, in lower-case hex, in the order of the algorithms. */
   finish(): Promise<string[]>
-  /** Resolves when the descriptor is no longer read. */
+  /** Stops hashing. Resolves when the thread no longer reads the descriptor. */
   cancel(): Promise<void>
 }
 
 const ended = () => new Error('the hashing thread has ended')
 
-/** A thread that hashes, started at once so that the first upload need not wait for it. */
+/** Hashes files in a thread. It starts with the object, so that the first upload does not wait for it. */
 export class Hasher {
   readonly #worker: Worker
   readonly #waiting = new Map<number, { resolve(digests: string[]): void; reject(error: Error): void }>()
@@ -36,6 +36,7 @@ export class Hasher {
     this.#worker.on('exit', () => this.#end(ended()))
   }
 
+  /** Begins to hash a file. `fd` must stay open until `finish` or `cancel` resolves. */
   follow(fd: number, algorithms: Algorithm[]): Follower {
     const id = ++this.#lastId
     this.#send({ op: 'open', id, fd, algorithms })

@@ -21,8 +21,8 @@ import { readImage } from './load.ts'
 import { toDocument } from './record.ts'
 
 /**
- * The folders of images on the disk. Each change is one rename that is made durable: that is the commit. Every
- * change throws UncertainChange if it may have happened all the same.
+ * Changes the folders of images on the disk. Each change is committed by one durable rename. A change throws
+ * UncertainChange if it failed but may have happened all the same.
  */
 export class ImageFolders {
   readonly #layout: Layout
@@ -31,18 +31,18 @@ export class ImageFolders {
     this.#layout = layout
   }
 
-  /** The image as it is stored now; undefined if there is none. Throws an error if that cannot be said. */
+  /** Reads an image from the disk; undefined if it does not exist. Throws an error if it cannot be read. */
   read(uuid: string) {
     return readImage(this.#layout, uuid)
   }
 
-  /** Writes the manifest of an image that is there. */
+  /** Replaces the manifest of an existing image. */
   async write(image: Image) {
     const path = manifestPath(this.#layout, image.uuid)
     await writeDocument(path, () => temporaryPath(this.#layout), toDocument(image))
   }
 
-  /** Makes the folder whole in `.tmp` and moves it into place. `replaces`: the image whose files become its own. */
+  /** Builds the folder in `.tmp` and renames it into place. `replaces`: the image whose files the new one takes over. */
   async add(image: Image, replaces?: string) {
     const folder = temporaryPath(this.#layout)
     const target = folderOf(this.#layout, image.uuid)
@@ -56,27 +56,27 @@ export class ImageFolders {
       await commit(this.#layout.root, () => rename(folder, target), prepare)
     } catch (error) {
       await rm(folder, { recursive: true, force: true }).catch(() => {})
-      // EEXIST is what illumos says.
+      // illumos reports EEXIST.
       if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) {
-        throw storageIsDown(this.#inTheWay(image.uuid), error)
+        throw storageIsDown(this.#describeConflict(image.uuid), error)
       }
       throw error
     }
   }
 
-  /** Moves the folder out of sight; its bytes go afterwards. */
+  /** Renames the folder into `.tmp`, which commits the removal, and then deletes it. */
   async remove(uuid: string) {
     const { root } = this.#layout
     const aside = temporaryPath(this.#layout)
     const moveAside = () =>
       rename(folderOf(this.#layout, uuid), aside).catch((error: NodeJS.ErrnoException) => {
-        // Removed by hand, it is gone all the same.
-        if (error.code !== 'ENOENT' || this.isThere(uuid)) throw error
+        // The operator may have removed the folder by hand.
+        if (error.code !== 'ENOENT' || this.exists(uuid)) throw error
       })
     try {
       await commit(root, moveAside)
     } catch (error) {
-      // A power cut could restore the folder's name: until that is out of the question its bytes stay.
+      // A power cut could restore the folder's name: keep its bytes until the removal is durable.
       if (error instanceof UncertainChange) await syncFolder(root).then(() => this.#drop(aside), ignore)
       throw error
     }
@@ -84,17 +84,17 @@ export class ImageFolders {
     await rm(cachePath(this.#layout, uuid), { force: true }).catch(ignore)
   }
 
-  isThere(uuid: string) {
+  exists(uuid: string) {
     return existsSync(folderOf(this.#layout, uuid))
   }
 
-  /** Makes durable what is stored of an image, or that nothing is. */
+  /** Makes the stored state of an image durable, or its absence. */
   async sync(uuid: string) {
-    if (this.isThere(uuid)) await syncFolder(folderOf(this.#layout, uuid))
+    if (this.exists(uuid)) await syncFolder(folderOf(this.#layout, uuid))
     await syncFolder(this.#layout.root)
   }
 
-  /** Those that were staged for the image, or, as links, those of the image that it replaces. */
+  /** Moves the staged files into the folder, or links those of the image that it replaces. */
   async #putFiles({ uuid, files, icon }: Image, folder: string, replaces?: string) {
     const put = ({ name }: StoredFile) =>
       replaces
@@ -103,14 +103,15 @@ export class ImageFolders {
     for (const file of [...files, ...(icon ? [icon] : [])]) await put(file)
   }
 
-  #inTheWay(uuid: string) {
+  /** Tells the operator why the folder of a new image could not be created. */
+  #describeConflict(uuid: string) {
     const target = folderOf(this.#layout, uuid)
     return existsSync(manifestPath(this.#layout, uuid))
       ? `${target} was put there while the server runs: restart it to serve that image, or move it aside`
       : `${target} is in the way and has no manifest: move it aside`
   }
 
-  /** What is left of it if this fails goes at the next start. */
+  /** Deletes a folder in `.tmp`; leftovers are deleted at the next start. */
   async #drop(aside: string) {
     await rm(aside, { recursive: true, force: true }).catch(ignore)
   }

@@ -22,14 +22,14 @@ import {
 import { readImages } from './load.ts'
 import { isUuid } from './record.ts'
 
-/** Looks at a data directory from outside: is everything there that should be, and nothing else? */
+/** Checks a data directory from outside the server: for missing, damaged and unused files. */
 
 export interface Problem {
-  /** The image, or the path below the data directory of what belongs to none. */
+  /** The UUID of the image, or a path relative to the data directory that belongs to no image. */
   subject: string
   kind: 'manifest' | 'file' | 'origin' | 'orphan'
   message: string
-  /** A path that nothing needs and that may be moved aside. */
+  /** An unused path, which may be moved aside. */
   stray?: string | undefined
 }
 
@@ -41,16 +41,15 @@ export interface Inspection {
 }
 
 const PIECE = 1024 * 1024
-/** Milliseconds that an upload takes at most from its file's final name to its manifest. */
+/** Milliseconds between two looks: longer than an upload takes from its file's rename to its manifest. */
 const SETTLING = 300
 
-/** Looks again at most: by then a problem that nobody has seen twice is told all the same. */
+/** The most further looks; after that, problems seen only once are reported too. */
 const MOST_LOOKS = 5
 
 /**
- * Reads every manifest and every byte of every file; changes nothing. A server may be changing images at this
- * moment, and an image that is just being made may just be being deleted at the next look: what is wrong is what
- * looks wrong in the same way twice.
+ * Reads every manifest and every byte of every file, and changes nothing. A server may be changing images meanwhile, so
+ * a problem is reported only if two looks find the same one.
  */
 export async function inspectDatadir(root: string, rules: ManifestRules): Promise<Inspection> {
   const layout = layoutOf(root)
@@ -75,11 +74,11 @@ export async function inspectDatadir(root: string, rules: ManifestRules): Promis
 const byText = (problems: readonly Problem[]) =>
   new Map(problems.map(problem => [`${problem.subject} ${problem.message}`, problem]))
 
-/** All images, or those `only`. */
+/** Checks all images, or those in `only`. */
 async function look(layout: Layout, rules: ManifestRules, only?: ReadonlySet<string>): Promise<Inspection> {
   const { images, unreadable } = readImages(layout, only)
   const { bytes, problems } = await inspectImages(layout, images, rules)
-  const illegible = [...unreadable].map(
+  const unreadableImages = [...unreadable].map(
     ([uuid, message]): Problem => ({
       subject: uuid,
       kind: 'manifest',
@@ -90,7 +89,7 @@ async function look(layout: Layout, rules: ManifestRules, only?: ReadonlySet<str
   const circular = findCircles(images.map(({ image }) => image)).flatMap(circle =>
     circle.map((subject): Problem => ({ subject, kind: 'origin', message: circleMessage(circle) })),
   )
-  return { images: images.length, bytes, problems: [...problems, ...circular, ...illegible] }
+  return { images: images.length, bytes, problems: [...problems, ...circular, ...unreadableImages] }
 }
 
 async function inspectImages(layout: Layout, images: readonly Versioned[], rules: ManifestRules) {
@@ -107,7 +106,7 @@ async function inspectImages(layout: Layout, images: readonly Versioned[], rules
   return { bytes, problems }
 }
 
-/** Moves what nothing needs out of the way; nothing is deleted. Resolves to the folder it is in now. */
+/** Moves unused paths to a folder in `.quarantine`, without deleting anything. Returns that folder. */
 export async function moveAside(root: string, paths: string[], now: Date): Promise<string> {
   const folder = join(root, '.quarantine', now.toISOString().replaceAll(':', ''))
   for (const path of paths) {
@@ -137,7 +136,7 @@ function checkManifest(layout: Layout, image: Image, rules: ManifestRules): Prob
     )
   }
   if (image.origin !== undefined && !existsSync(manifestPath(layout, image.origin))) {
-    const message = `its origin ${image.origin} is not here`
+    const message = `its origin ${image.origin} does not exist`
     problems.push({ subject: image.uuid, kind: 'origin', message })
   }
   return problems
@@ -169,11 +168,11 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
   return { read, problem: sha1 === file.sha1 ? undefined : problem(`has sha1 ${sha1}, not ${file.sha1}`) }
 }
 
-/** What is in the data directory and is neither an image nor ours. Names with a dot are not looked at. */
+/** Finds entries of the data directory that are neither images nor known folders. Ignores names with a leading dot. */
 export function findStrays(layout: Layout): Problem[] {
   return readdirSync(layout.root)
     .filter(name => !name.startsWith('.') && !OPERATORS_FOLDERS.has(name))
-    .filter(name => !(isUuid(name) && isThere(manifestPath(layout, name))))
+    .filter(name => !(isUuid(name) && exists(manifestPath(layout, name))))
     .map(name => ({
       subject: name,
       kind: 'orphan',
@@ -183,8 +182,8 @@ export function findStrays(layout: Layout): Problem[] {
     }))
 }
 
-/** A manifest that is a link which leads nowhere is there too: what is beside it may be the only copy. */
-function isThere(path: string): boolean {
+/** Returns whether a path exists. A broken link does: as a manifest, it may be next to the only copy of a file. */
+function exists(path: string): boolean {
   try {
     return lstatSync(path) !== undefined
   } catch {
@@ -193,11 +192,12 @@ function isThere(path: string): boolean {
 }
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
+/** Finds files in an image's folder that its manifest does not name. */
 export function findStrayFiles(layout: Layout, image: Image): Problem[] {
   const path = folderOf(layout, image.uuid)
-  const wanted = new Set([MANIFEST, ...image.files.map(file => file.name), image.icon?.name])
+  const known = new Set([MANIFEST, ...image.files.map(file => file.name), image.icon?.name])
   return (existsSync(path) ? readdirSync(path) : [])
-    .filter(name => !wanted.has(name))
+    .filter(name => !known.has(name))
     .map(name => ({
       subject: image.uuid,
       kind: 'orphan',

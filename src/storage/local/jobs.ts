@@ -9,7 +9,7 @@ import { readDocument, writeDocument } from './document.ts'
 import { commit } from './durable.ts'
 import { jobPath, type Layout, partialPath, temporaryPath } from './layout.ts'
 
-/** A source's URL may have a password in it. */
+/** Permissions of a record, since the URL of its source may contain a password. */
 const OWNER_ONLY = 0o600
 
 const PARTIAL = /^([0-9a-f-]{36}-[0-9a-f]{40})\.partial$/
@@ -18,7 +18,7 @@ const uuid = z.string().regex(UUID)
 const time = z.iso.datetime()
 const count = z.int().nonnegative()
 
-/** What a record must be for a job to be made of it. */
+/** The schema of a stored record. */
 const JobRecord = z.looseObject({
   uuid,
   task: z.enum(['import-remote-image', 'import-dc-image', 'fetch-image']),
@@ -62,10 +62,10 @@ const JobRecord = z.looseObject({
     .optional(),
 })
 
-/** Records of jobs, a document each. */
+/** Stores the records of jobs, one document per job. */
 export class LocalJobs implements JobStore {
   readonly #layout: Layout
-  /** The last write of each record, which the next one waits for: the newest must stay. */
+  /** Writes of one record run in order, so that the newest one remains. */
   readonly #writes = new KeyedMutex()
 
   constructor(layout: Layout) {
@@ -80,7 +80,7 @@ export class LocalJobs implements JobStore {
         const job: Job = JobRecord.parse(readDocument(join(jobs, name)))
         return name === `${job.uuid}.json` ? [job] : []
       } catch {
-        // Somebody's edit; the import can be asked for again.
+        // Edited by hand, or damaged: the operator can request the import again.
         return []
       }
     })

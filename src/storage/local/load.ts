@@ -9,31 +9,31 @@ import { makeFolderNow, syncFolderNow } from './durable.ts'
 import { folderOf, type Layout, MANIFEST, manifestPath } from './layout.ts'
 import { damageOf, type Folder, fromDocument, isUuid, LARGEST_ICON } from './record.ts'
 
-/** What is in a data directory. */
+/** The content of a data directory. */
 export interface Loaded {
   images: Versioned[]
-  /** Images whose manifest cannot be read, and why. */
+  /** By UUID of an image whose manifest cannot be read: the reason. */
   unreadable: Map<string, string>
-  /** Images that are to take another's place: that one's UUID by theirs. */
+  /** Unfinished changes of UUID: the replaced UUID by the new one. */
   replacements: Map<string, string>
 }
 
 /**
- * Makes the folders of our own, empties `.tmp`, and reads every manifest. A manifest that cannot be read
- * harms one image.
+ * Creates the server's own folders, empties `.tmp` and reads every manifest. A manifest that cannot be read affects only
+ * its own image.
  */
 export function loadDatadir(layout: Layout): Loaded {
   makeFolderNow(layout.root)
   for (const path of [layout.tmp, layout.cache, layout.jobs]) mkdirSync(path, { recursive: true })
-  // Before `.tmp` is emptied: the folder of a deleted image keeps its bytes until it has lost its name for good.
+  // Before `.tmp` is emptied: a deleted image keeps its bytes until the removal of its folder is durable.
   syncFolderNow(layout.root)
   emptyFolder(layout.tmp)
   return readImages(layout)
 }
 
 /**
- * The folder itself stays: on a full disk it could not be made again. Throws an error for the operator if it is a
- * link: what it leads to is not ours to empty.
+ * Empties a folder, or creates it. Does not remove it, because on a full disk it could not be created again. Throws an
+ * error for the operator if it is a link, whose target must not be emptied.
  */
 export function emptyFolder(path: string) {
   mkdirSync(path, { recursive: true })
@@ -41,7 +41,7 @@ export function emptyFolder(path: string) {
   for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true })
 }
 
-/** Reads all images, or those `only`, and changes nothing. */
+/** Reads all images, or those in `only`, and changes nothing. */
 export function readImages(layout: Layout, only?: ReadonlySet<string>): Loaded {
   const loaded: Loaded = { images: [], unreadable: new Map(), replacements: new Map() }
   for (const uuid of readdirSync(layout.root)) {
@@ -62,35 +62,35 @@ export function readImages(layout: Layout, only?: ReadonlySet<string>): Loaded {
   return loaded
 }
 
-/** Whether one image may go for another: only one without an activation changes its UUID, and its files come along. */
+/** Returns whether one image may replace another: that one must not be activated, and both must have the same files. */
 function isReplacement(images: readonly Versioned[], uuid: string, replaced: string): boolean {
-  const find = (wanted: string) => images.find(({ image }) => image.uuid === wanted)?.image
+  const find = (key: string) => images.find(({ image }) => image.uuid === key)?.image
   const [next, before] = [find(uuid), find(replaced)]
   const names = (image: typeof next) => image?.files.map(({ name, sha1 }) => `${name} ${sha1}`).join()
   return before === undefined || (!isActivated(before) && names(before) === names(next))
 }
 
-/** The image in a folder; nothing for what has no manifest, which is no image. */
+/** Reads the image in a folder; undefined if the folder has no manifest. Throws an error if it cannot be read. */
 export function readImage(layout: Layout, uuid: string) {
-  const document = readIfThere(manifestPath(layout, uuid))
+  const document = readIfExists(manifestPath(layout, uuid))
   if (!document) return undefined
   const folder = folderFor(layout, uuid)
   const { image, replaces } = fromDocument(document, folder)
   return { versioned: { image, revision: 1, damage: damageOf(image, folder) }, replaces }
 }
 
-function readIfThere(path: string): Document | undefined {
+function readIfExists(path: string): Document | undefined {
   try {
     return readDocument(path)
   } catch (error) {
-    // Nothing there, or a file that is named like an image.
+    // It does not exist, or a file has a UUID as its name.
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw error
   }
 }
 
-/** Looks into an image's folder as far as it is asked to: most images are known from their manifest alone. */
+/** Gives access to an image's folder. Reads nothing in advance: most images need only their manifest. */
 function folderFor(layout: Layout, uuid: string): Folder {
   const path = folderOf(layout, uuid)
   return {

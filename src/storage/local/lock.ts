@@ -6,20 +6,19 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * One server owns a data directory. Each server listens on a socket of its own in `.lock/`, named after its
- * pid, and then looks at the others: one that accepts a connection belongs to a living process, one that does
- * not is left over from a dead one. So a killed holder is gone with its process, and a pid that is used again
- * proves nothing. Since everyone listens first and looks second, of two that start together at least one
- * sees the other.
+ * The lock of a data directory, which one server uses at a time. Each server listens on a socket of its own in
+ * `.lock/`, named after its pid, and then connects to the others: a socket that accepts belongs to a living process,
+ * any other is a leftover. So the lock ends with its process, even a killed one, and a reused pid does no harm. Since
+ * each server listens before it connects, of two that start together at least one detects the other.
  */
 export interface DatadirLock {
   release(): void
 }
 
-/** How often two servers that start in the same instant step back before one gives up. */
+/** How often a server tries again, after a random delay, if another one starts at the same moment. */
 const ATTEMPTS = 4
 
-/** Resolves to the lock, or throws an error that names the holder's pid. */
+/** Locks a data directory. Throws an error with the pid of the holder. */
 export async function lockDatadir(folder: string): Promise<DatadirLock> {
   mkdirSync(folder, { recursive: true })
   for (let attempt = 1; ; attempt++) {
@@ -45,13 +44,13 @@ export async function lockDatadir(folder: string): Promise<DatadirLock> {
   }
 }
 
-/** Whether a living process holds it. */
+/** Returns whether a living process holds the lock. */
 export const isLocked = async (folder: string): Promise<boolean> =>
   existsSync(folder) && (await findLivingHolder(folder, '')) !== undefined
 
 /**
- * Runs `use` with a short path to the folder: a socket's path may have some hundred characters at most, and
- * a data directory may be deeper than that.
+ * Runs `use` with a short path to the folder: the path of a socket is limited to about a hundred characters, and that
+ * of a data directory may be longer.
  */
 async function withShortPath<T>(folder: string, use: (short: string) => Promise<T>): Promise<T> {
   if (Buffer.byteLength(folder) < 70) return use(folder)
@@ -85,7 +84,8 @@ async function findLivingHolder(folder: string, own: string): Promise<string | u
   return undefined
 }
 
-const NOBODY_LISTENS = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK', 'EPROTOTYPE']
+/** Errors that prove that no process listens on the socket. */
+const NOT_LISTENING = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK', 'EPROTOTYPE']
 
 function isAlive(path: string): Promise<boolean> {
   return new Promise(resolve => {
@@ -94,7 +94,7 @@ function isAlive(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    // Anything else may come from a living one: EAGAIN from a busy one, EACCES from another user's.
-    socket.on('error', ({ code = '' }: NodeJS.ErrnoException) => resolve(!NOBODY_LISTENS.includes(code)))
+    // Any other error may come from a living process: EAGAIN if it is busy, EACCES if it is another user's.
+    socket.on('error', ({ code = '' }: NodeJS.ErrnoException) => resolve(!NOT_LISTENING.includes(code)))
   })
 }

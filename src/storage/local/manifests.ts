@@ -235,7 +235,7 @@ export class LocalManifests implements Manifests {
   }
 
   async #replaceOnDisk(uuid: string, replaced: string) {
-    if (this.#folders.isThere(replaced)) await this.#folders.remove(replaced)
+    if (this.#folders.exists(replaced)) await this.#folders.remove(replaced)
     await this.#folders.write(this.peek(uuid)!)
   }
 

@@ -7,16 +7,16 @@ import { type Document, readDocument, writeDocument } from './document.ts'
 import { commit } from './durable.ts'
 import { type Layout, mirrorPath, temporaryPath } from './layout.ts'
 
-/** Bytes of a record, which has a few lines for each image: enough for a million of them. */
+/** Bytes of the largest record: with a few lines per image, enough for a million images. */
 const LARGEST_RECORD = 256 * 1024 * 1024
 
-/** What mirrors remember, a document for each source. */
+/** Stores the records of mirrors, one document per source. */
 export class LocalMirrors implements MirrorStore {
   readonly #layout: Layout
-  /** For each source the write under way and the one that follows it, if somebody asked for one. */
+  /** For each source, the write under way and the next one, if one was requested meanwhile. */
   readonly #writes = new Map<string, { running: Promise<void>; next?: Promise<void> }>()
 
-  /** Whether the folder of the records is there for good. */
+  /** Whether the folder of the records has been created durably. */
   #hasFolder = false
 
   constructor(layout: Layout) {
@@ -25,7 +25,7 @@ export class LocalMirrors implements MirrorStore {
 
   async load(source: string): Promise<MirrorRecord | undefined> {
     const path = this.#pathOf(source)
-    // A link that leads nowhere is there too.
+    // `lstat`, so that a broken link is an error and not an absent record.
     if (!lstatSync(path, { throwIfNoEntry: false })) return undefined
     try {
       const { images, removed, making, ...rest } = readDocument(
@@ -37,9 +37,9 @@ export class LocalMirrors implements MirrorStore {
       }
       return { ...rest, images, removed, making }
     } catch (error) {
-      // Without it the mirror would not know its own images from others.
+      // Without its record the mirror could not tell its own images from others.
       const why = (error as Error).message
-      throw new Error(`${path} cannot be read: ${why}; correct it, or remove it to begin anew`)
+      throw new Error(`${path} cannot be read: ${why}; correct it, or remove it to start over`)
     }
   }
 
@@ -75,7 +75,7 @@ export class LocalMirrors implements MirrorStore {
     await writeDocument(this.#pathOf(record.source), stage, document, undefined, LARGEST_RECORD)
   }
 
-  /** Named for people, with a part that tells apart what the name does not. */
+  /** Returns the path for a source: its host, for human readers, and a digest of the URL. */
   #pathOf(source: string): string {
     const { host } = new URL(source)
     const digest = createHash('sha1').update(source).digest('hex').slice(0, 8)

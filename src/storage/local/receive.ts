@@ -13,16 +13,16 @@ export interface Received {
   md5?: string | undefined
 }
 
-/** Bodies up to this size are hashed where they are; asking the thread would take longer. */
+/** Bytes up to which a body is hashed in this thread: for so few, messages to the other one would take longer. */
 const SMALL = 1024 * 1024
-/** As many first bytes as tell every compression apart. */
+/** Bytes at the beginning of a file that are enough to detect every compression. */
 export const HEAD = 8
 
 /**
- * Writes a body to an open file, in large batches, while the hashing thread follows behind, and syncs
- * it. Holds at most two batches in memory: the one being written and the one being collected; beyond that
- * the sender waits. `kept`: bytes that are in the
- * file already and, with those that still arrive, stay there after a failure. Throws Upload for a body that breaks off, stalls, or is too large.
+ * Writes a body to an open file in large batches, while the hashing thread follows, and syncs the file. Keeps at
+ * most two batches in memory, one being written and one being collected; beyond that the sender waits. `kept`: bytes
+ * that the file has already; then a failure keeps them and the bytes received after them. Throws Upload for a body
+ * that ends early, stalls or is too large.
  */
 export async function receiveInto(
   handle: FileHandle,
@@ -32,11 +32,11 @@ export async function receiveInto(
   hasher: Hasher,
   kept?: number,
 ): Promise<Received> {
-  const reception = new UploadWriter(handle, source, options, memory, hasher, kept ?? 0)
+  const writer = new UploadWriter(handle, source, options, memory, hasher, kept ?? 0)
   try {
-    return await reception.run()
+    return await writer.run()
   } catch (error) {
-    await reception.abandon(kept !== undefined)
+    await writer.abandon(kept !== undefined)
     throw error
   }
 }
@@ -48,7 +48,7 @@ class UploadWriter {
   readonly #memory: TransferMemory
   readonly #hasher: Hasher
   #follower: Follower | undefined
-  /** What has arrived and is not being written yet. */
+  /** Received chunks that are not being written yet. */
   #batch: Buffer[] = []
   #batched = 0
   #size = 0
@@ -81,15 +81,15 @@ class UploadWriter {
     if (expectedSize !== undefined && expectedSize !== this.#size) {
       throw upload(`"Content-Length" header, ${expectedSize}, does not match uploaded size, ${this.#size}`)
     }
-    const digests = this.#size <= SMALL ? this.#hashHere() : undefined
+    const digests = this.#size <= SMALL ? this.#hashInMemory() : undefined
     await this.#writing
     await this.#writeBatch()
-    const [sha1, md5] = digests ?? (await this.#hashThere())
+    const [sha1, md5] = digests ?? (await this.#hashInThread())
     await this.#handle.datasync()
     return { size: this.#size, sha1: sha1!, md5 }
   }
 
-  /** Ends whatever still uses the file; `keep`: with all that has arrived in it. */
+  /** Ends all use of the file. `keep`: writes what has been received first. */
   async abandon(keep: boolean) {
     await this.#writing?.catch(() => {})
     if (keep) await this.#writeBatch().catch(() => {})
@@ -102,7 +102,7 @@ class UploadWriter {
     const { stallTimeout } = this.#options
     return new Promise((resolve, reject) => {
       const onStall = (after: number) => {
-        // Slow is the disk then, not the sender.
+        // The source is paused because of the disk, so the sender is not stalled.
         if (source.isPaused()) return stalled?.refresh()
         const message = `no byte arrived for ${after / 1000} seconds, after ${this.#size} bytes: send the file again`
         return finish(upload(message))
@@ -112,7 +112,7 @@ class UploadWriter {
       const onData = (chunk: Buffer) => {
         stalled?.refresh()
         try {
-          this.#take(chunk)
+          this.#append(chunk)
         } catch (error) {
           finish(error)
           return
@@ -121,7 +121,7 @@ class UploadWriter {
         if (!this.#writing) this.#startWriting(finish)
         else {
           source.pause()
-          // Slow is the disk now, not the sender.
+          // The time until the disk has caught up does not count as a stall.
           this.#writing.then(
             () => {
               stalled?.refresh()
@@ -136,7 +136,7 @@ class UploadWriter {
       const finish = (error?: unknown) => {
         clearTimeout(stalled)
         source.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
-        // The rest of a refused body is somebody else's to deal with; its errors are nobody's.
+        // The caller drains or closes the rest of a refused body; further errors of the source do not matter.
         source.on('error', () => {})
         if (error === undefined) resolve()
         else {
@@ -149,7 +149,7 @@ class UploadWriter {
     })
   }
 
-  #take(chunk: Buffer) {
+  #append(chunk: Buffer) {
     this.#size += chunk.length
     const { limit } = this.#options
     if (limit && this.#size > limit.size) throw upload(limit.message)
@@ -165,7 +165,7 @@ class UploadWriter {
     this.#options.inspect?.(chunks.subarray(0, HEAD))
   }
 
-  /** The first bytes are in the file already, if as many as it takes. */
+  /** Inspects the first bytes of a resumed body, which are in the file already. */
   async #inspectKept() {
     const { inspect } = this.#options
     this.#inspected = true
@@ -204,7 +204,8 @@ class UploadWriter {
     return this.#follower
   }
 
-  async #hashThere(): Promise<string[]> {
+  /** Hashes the file in the hashing thread. */
+  async #hashInThread(): Promise<string[]> {
     const follower = this.#follow()
     follower.advance(this.#written)
     const digests = await follower.finish()
@@ -212,8 +213,8 @@ class UploadWriter {
     return digests
   }
 
-  /** All of a small body is still in memory. With so few bytes the md5 costs nothing worth saving. */
-  #hashHere(): string[] | undefined {
+  /** Hashes a small body in memory, with its md5, which costs little then. Undefined if it has been written already. */
+  #hashInMemory(): string[] | undefined {
     if (this.#written > 0 || this.#writing) return undefined
     return ['sha1', 'md5'].map(algorithm => {
       const hash = createHash(algorithm)
