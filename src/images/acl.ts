@@ -7,12 +7,13 @@ import { changeImage, type Images } from './images.ts'
 
 export type AclAction = 'add' | 'remove'
 
+/** Adds accounts to an image's ACL or removes them. Throws InvalidParameter. */
 export function changeAcl(images: Images, uuid: string, action: AclAction, body: unknown): Promise<Image> {
   const accounts = readAccounts(body)
   return changeImage(images, uuid, image => withAcl(image, action, accounts))
 }
 
-/** Throws InvalidParameter. */
+/** Reads the body, an array of account UUIDs. Throws InvalidParameter. */
 function readAccounts(body: unknown): string[] {
   if (!Array.isArray(body)) throw invalidParameter('acl', 'invalid image "acl" (not an array)')
   const bad = body.findIndex(item => typeof item !== 'string' || !UUID.test(item))

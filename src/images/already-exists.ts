@@ -2,8 +2,8 @@ import { ImgapiError } from './errors.ts'
 import type { Image } from './image.ts'
 
 /**
- * The answer to an import of a UUID that is taken. With the image, which the caller then may see, it says in which
- * state that is and what to do.
+ * Makes the error for an import of an existing UUID. `image`: only if the caller may see it; then the message says its
+ * state and what to do.
  */
 export function alreadyExists(uuid: string, image?: Image): ImgapiError {
   const message = `image uuid "${uuid}" already exists`
@@ -21,7 +21,7 @@ function advice({ state, files, error }: Image): string {
       return `it is failed${reason}: delete it, and import it again`
     }
     case 'creating':
-      return 'it is being made: wait for it, or delete it and import it again'
+      return 'it is being created: wait for it, or delete it and import it again'
     case 'unactivated':
       return files.length === 0
         ? 'it is unactivated and has no file: add its file and activate it, or delete it and import it again'

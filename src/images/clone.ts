@@ -6,9 +6,9 @@ import { findImage, type Images } from './images.ts'
 import { LONGEST_CHAIN, tooManyOrigins } from './origins.ts'
 import { type ArrivedFile, insertActive } from './publish.ts'
 
-/** CloneImage, in a datacenter: an account makes an image that is shared with it its own (contract, 8.18). */
+/** CloneImage, in a datacenter: copies an image for an account that it is shared with (contract, 8.18). */
 
-/** The image and its origins, itself first, up to one that everybody may use. Throws ValidationFailed for too many. */
+/** Returns the image and its origins, up to the first one of the operator, which all may use. Throws ValidationFailed. */
 async function cloneableChain(images: Images, image: Image): Promise<Image[]> {
   const chain = [image]
   for (let { origin } = image; origin !== undefined; ) {
@@ -21,6 +21,7 @@ async function cloneableChain(images: Images, image: Image): Promise<Image[]> {
   return chain
 }
 
+/** Returns the account. Throws if it may not clone the image, or if the image cannot be cloned. */
 function checkCloneable(image: Image, account: string | undefined): string {
   if (account === undefined || !UUID.test(account)) {
     throw invalidParameter('account', `invalid "account": not a UUID: "${account}"`)
@@ -41,6 +42,7 @@ function checkCloneable(image: Image, account: string | undefined): string {
   return account
 }
 
+/** Copies an image and those of its origins that belong to other accounts. Returns the copy. */
 export async function cloneImage(images: Images, image: Image, account: string | undefined): Promise<Image> {
   const owner = checkCloneable(image, account)
   const chain = await cloneableChain(images, image)
@@ -53,7 +55,7 @@ export async function cloneImage(images: Images, image: Image, account: string |
       origin = clone.uuid
     }
   } catch (error) {
-    // Its caller does not know the UUIDs of what was made; what cannot be removed either is a whole image.
+    // The client does not know the UUIDs of the copies. A copy that cannot be removed is at least a complete image.
     for (const uuid of made.reverse()) await removeClone(images, uuid).catch(() => {})
     throw error
   }

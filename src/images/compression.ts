@@ -8,13 +8,13 @@ const MAGIC: readonly (readonly [Compression, Buffer])[] = [
   ['xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])],
 ]
 
-/** What the first bytes of a file say of its compression; `none` is anything that we do not know. */
+/** Detects the compression from the first bytes of a file; `none` if they are not known. */
 export function sniffCompression(head: Buffer): Compression {
   const known = MAGIC.find(([, magic]) => head.subarray(0, magic.length).equals(magic))
   return known ? known[0] : 'none'
 }
 
-/** Reads the `compression` parameter; absent is for the file to tell. Throws InvalidParameter. */
+/** Reads the `compression` parameter; undefined means that it is detected. Throws InvalidParameter. */
 export function readCompression(given: string | undefined): Compression | undefined {
   if (given === undefined || (COMPRESSIONS as readonly string[]).includes(given)) {
     return given as Compression | undefined
@@ -24,8 +24,9 @@ export function readCompression(given: string | undefined): Compression | undefi
 }
 
 /**
- * A wrong label makes an image that no host can install: the tools pass undecoded bytes on to `zfs receive`.
- * Throws InvalidParameter. `none` may label anything, such as a payload that is compressed by design.
+ * Checks the claimed compression against the first bytes: with a wrong one no host could install the image, because the
+ * tools would pass compressed bytes to `zfs receive`. `none` is always accepted, since a payload may be compressed by
+ * design. Throws InvalidParameter.
  */
 export function checkCompression(claimed: Compression | undefined, head: Buffer) {
   if (claimed === undefined || claimed === 'none') return

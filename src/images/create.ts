@@ -8,7 +8,7 @@ import { readManifest, sortFields } from './intake.ts'
 import { validateManifest } from './validate.ts'
 import { checkAccount, requireOperator, type Viewer } from './visibility.ts'
 
-/** How images come into being: CreateImage and AdminImportImage (reference contract, 8.11 and 10.1). */
+/** CreateImage and AdminImportImage (reference contract, 8.11 and 10.1). */
 
 async function checkOrigin(images: Images, origin: unknown) {
   if (origin === undefined) return
@@ -16,7 +16,7 @@ async function checkOrigin(images: Images, origin: unknown) {
   throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
 }
 
-/** A validated image that nothing is stored for yet, in the channel that the request names. */
+/** Makes a validated image without files, in the channel of the request. Stores nothing. Throws ValidationFailed. */
 function newImage(images: Images, fields: Record<string, unknown>, { channel }: Viewer): Image {
   const manifest = validateManifest(
     {
@@ -31,7 +31,7 @@ function newImage(images: Images, fields: Record<string, unknown>, { channel }: 
   return { ...manifest, files: [], icon: undefined }
 }
 
-/** Makes an unactivated image with a UUID of its own. Without an owner it belongs to nobody. */
+/** Creates an unactivated image with a new UUID. The owner defaults to the account, or to NO_OWNER. */
 export async function createImage(images: Images, body: unknown, viewer: Viewer): Promise<Image> {
   const { account } = viewer
   checkAccount(account)
@@ -54,8 +54,8 @@ export async function createImage(images: Images, body: unknown, viewer: Viewer)
 }
 
 /**
- * The image that a manifest of another server or a builder describes, not stored yet: its UUID, its date of
- * publication and fields we do not know are kept.
+ * Makes the image for a manifest of another server or a builder, without storing it. Keeps the UUID, the date of
+ * publication and unknown fields. Throws ImageUuidAlreadyExists, OriginDoesNotExist or ValidationFailed.
  */
 export async function importedImage(
   images: Images,
@@ -71,13 +71,13 @@ export async function importedImage(
   if (manifest.published_at !== undefined && typeof manifest.published_at !== 'string') {
     throw invalidParameter('published_at', 'invalid "published_at"')
   }
-  const here = await images.manifests.find(uuid)
-  if (here && here.image.state !== 'creating') throw alreadyExists(uuid, here.image)
+  const existing = await images.manifests.find(uuid)
+  if (existing && existing.image.state !== 'creating') throw alreadyExists(uuid, existing.image)
   await checkOrigin(images, manifest.origin)
   return describeImport(images, manifest, viewer)
 }
 
-/** Takes an image over, which waits, unactivated, for its file. */
+/** Stores an imported image, which stays unactivated until its file is added. Throws as `importedImage` does. */
 export async function importImage(
   images: Images,
   uuid: string,
@@ -85,19 +85,19 @@ export async function importImage(
   viewer: Viewer,
 ): Promise<Image> {
   const image = await importedImage(images, uuid, body, viewer)
-  const here = await images.manifests.find(uuid)
-  if (!here) {
+  const existing = await images.manifests.find(uuid)
+  if (!existing) {
     await images.manifests.insert(image)
     return image
   }
-  // An image in state "creating" was announced before it was made; this says what it is.
-  const isAnnounced = here.image.state === 'creating'
-  if (!isAnnounced || !(await images.manifests.replace(image, here.revision))) throw alreadyExists(uuid)
-  await removeSuperseded(images, here.image, image)
+  // Replace the placeholder in state `creating` with the real manifest.
+  const isPlaceholder = existing.image.state === 'creating'
+  if (!isPlaceholder || !(await images.manifests.replace(image, existing.revision))) throw alreadyExists(uuid)
+  await removeSuperseded(images, existing.image, image)
   return image
 }
 
-/** Throws what importImage says of the manifest itself, before what takes long begins. Its origin may come later. */
+/** Validates a manifest as `importImage` does, before a long import starts. The origin may be imported later. */
 export function checkImport(images: Images, manifest: Record<string, unknown>, channel?: string) {
   describeImport(images, manifest, { authenticated: true, channel })
 }
@@ -108,7 +108,7 @@ function describeImport(images: Images, manifest: Record<string, unknown>, viewe
   return Object.keys(extra).length > 0 ? { ...image, extra } : image
 }
 
-/** Public and private servers have no owners to keep: there everything belongs to nobody. */
+/** Returns the owner of an imported image: NO_OWNER on public and private servers, which have no accounts. */
 export function importedOwner({ policy }: Images, owner: unknown) {
   if (policy.mode === 'public' || policy.mode === 'private') return NO_OWNER
   const given = owner ?? NO_OWNER

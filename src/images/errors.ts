@@ -1,7 +1,6 @@
 /**
  * The error catalogue of the Image API: every code a client may see and its HTTP status
- * (reference contract, section 13). Whatever goes wrong below is one of these; the HTTP layer renders
- * them and knows no other. Codes that end in `Error` keep the suffix on the wire, the others never had it.
+ * (reference contract, section 13). The HTTP layer renders these and no others. Codes that end in `Error` have that suffix in responses too.
  */
 const STATUS = {
   BadDigest: 400,
@@ -43,7 +42,7 @@ const STATUS = {
 
 export type ErrorCode = keyof typeof STATUS
 
-/** One entry of `errors[]`: which field, what is wrong in a word, and in a sentence where there is one. */
+/** One entry of `errors[]`: the field, a code, and an optional message. */
 export interface FieldError {
   field: string
   code: 'MissingParameter' | 'Missing' | 'Invalid' | 'InvalidParameter' | 'NotAllowed'
@@ -57,7 +56,7 @@ interface Details {
   cause?: unknown
 }
 
-/** An answer the client is meant to read: `{code, message, errors?}` with a status. */
+/** An error for the client: `{code, message, errors?}` with a status. */
 export class ImgapiError extends Error {
   override readonly name = 'ImgapiError'
   readonly code: ErrorCode
@@ -82,13 +81,13 @@ const WORDS: Record<FieldError['code'], string> = {
   NotAllowed: 'is not allowed',
 }
 
-/** What is wrong with a field, in words. */
+/** Describes the problem of a field. */
 export const problemOf = ({ code, message }: FieldError) => message ?? WORDS[code]
 
-/** An error with every problem of its `errors[]` that its message does not say already, in one line. */
+/** Returns the message in one line, with those problems of `errors[]` that it does not mention already. */
 export function fullMessage(error: { message: string; errors?: readonly FieldError[] | undefined }): string {
   const { message, errors = [] } = error
-  // Then the message says which fields, and not what is wrong with them.
+  // Such a message lists the fields, but not their problems.
   const isList = message.endsWith(errors.map(({ field }) => field).join(', '))
   const more = errors
     .filter(one => one.message !== undefined || isList)
@@ -102,7 +101,7 @@ export const imageNotFound = (uuid: string) => new ImgapiError('ResourceNotFound
 export const invalidParameter = (field: string, message: string, code: FieldError['code'] = 'Invalid') =>
   new ImgapiError('InvalidParameter', message, { errors: [{ field, code }] })
 
-/** Keys of a body that the operation does not know, such as a typing error. */
+/** Makes the error for keys of a body that the operation does not know, such as a typing error. */
 export const extraParameters = (names: readonly string[]) =>
   new ImgapiError(
     'InvalidParameter',
@@ -110,7 +109,7 @@ export const extraParameters = (names: readonly string[]) =>
     { errors: names.map(field => ({ field, code: 'Invalid' })) },
   )
 
-/** `subject` is what was being validated: `invalid image data: name, os`. */
+/** Makes the error for invalid fields: `invalid image data: name, os`. `subject`: the text before the colon. */
 export const validationFailed = (errors: FieldError[], subject = 'invalid image data') =>
   new ImgapiError('ValidationFailed', `${subject}: ${errors.map(error => error.field).join(', ')}`, {
     errors,
@@ -128,7 +127,7 @@ export const storageIsDown = (message: string, cause?: unknown) =>
 
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT'])
 
-/** Whether there was no room for what was to be stored. */
+/** Returns whether an error or one of its causes is a full disk or quota. */
 export function isOutOfSpace(error: unknown): boolean {
   for (let one = error; one instanceof Error; one = one.cause) {
     if (NO_SPACE.has((one as NodeJS.ErrnoException).code ?? '')) return true

@@ -6,20 +6,19 @@ import type { Image, ImageFile } from './image.ts'
 import type { Images } from './images.ts'
 import type { ReceivedFile } from './ports.ts'
 
-/** Files that this server fetched by itself, described by a manifest of another server. */
-
+/** A file that this server fetches, as the manifest of another server describes it. */
 export type RemoteFile = Pick<ImageFile, 'sha1' | 'size' | 'compression' | 'dataset_guid'>
 
 /**
- * The files that another server's manifest names. Throws RemoteSourceError if they are none that could be
- * fetched, Download if they are too big for this server.
+ * Reads the files of another server's manifest. Throws RemoteSourceError if they are not valid or missing, and Download if
+ * they are too large for this server.
  */
 export function readRemoteFiles({ policy }: Images, manifest: Record<string, unknown>): RemoteFile[] {
   const { uuid, type, files } = manifest
   const refuse = (problem: string) =>
     new ImgapiError('RemoteSourceError', `image ${String(uuid)} ${problem} at the source`)
   const result = FIELDS.files.rule.safeParse(files)
-  if (!result.success) throw refuse('has files that cannot be understood')
+  if (!result.success) throw refuse('has files that are not valid')
   if (result.data.length === 0) throw refuse('has no file')
   if (result.data.length > (type === 'lxd' ? 2 : 1)) throw refuse('has too many files')
   const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
@@ -28,7 +27,7 @@ export function readRemoteFiles({ policy }: Images, manifest: Record<string, unk
   return result.data
 }
 
-/** Puts a fetched and verified file into its image. */
+/** Adds a fetched and verified file to its image. Discards the file on an error. */
 export function storeFetchedFile(
   images: Images,
   uuid: string,

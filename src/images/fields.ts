@@ -7,7 +7,7 @@ import { asText, isObject, json, numeric, objectOf, text, textsIn } from './rule
  * Validation, the TypeScript types and the error objects all come from here
  * (reference contract, section 5; the order of the table is the order in which problems are reported).
  *
- * Rules are tolerant on the way in and typed on the way out: builders in the wild write `"v": "2"`,
+ * Rules accept loose input and return typed values: existing builders write `"v": "2"`,
  * `"size": "379882274"`, `"public": "true"` and `"version": 1`.
  */
 
@@ -71,7 +71,7 @@ const arrayOf = <T>(field: string, item: z.ZodType<T>, show = json) =>
 
 const stringOrList = (value: unknown) => (typeof value === 'string' ? [value] : value)
 
-/** A list whose items are text. */
+/** Converts numbers and flags in a list to text. */
 const textItems = (value: unknown) => (Array.isArray(value) ? value.map(asText) : value)
 
 const acl = z.preprocess(
@@ -130,15 +130,16 @@ const file = z.object({
 
 /**
  * What a request may do with a field.
- * `create` / `import`: take it, quietly drop it, or refuse it as an extra parameter.
- * `update`: anyone who may change the image, operators, operators while it is unactivated, or nobody;
+ * `create` / `import`: accept it, ignore it, or refuse it as an extra parameter; accept by default.
+ * `update`: which callers may update it: all that may change the image, operators, or operators while the image is
+ * unactivated; none by default.
  * `clear`: whether `null` in an update removes it.
  */
 interface Policy {
   required?: boolean
-  /** Text, so that a number or a flag is taken as its text. */
+  /** The field is text: a number or a flag is accepted as its text. */
   text?: true
-  /** Needed for and limited to images of this type. */
+  /** Required for images of type zvol, and not allowed for others. */
   zvol?: boolean
   create?: 'take' | 'ignore' | 'refuse'
   import?: 'take' | 'ignore' | 'refuse'
@@ -155,6 +156,7 @@ const field = <T>(rule: z.ZodType<T>, policy: Policy = {}) => ({
 const textField = <T>(rule: z.ZodType<T>, policy: Policy = {}) =>
   field(z.preprocess(asText, rule), { ...policy, text: true })
 
+/** Set by the server alone. */
 const serverMade = { create: 'refuse', import: 'ignore' } as const
 const updatable = { update: 'anyone', clear: true } as const
 
@@ -266,14 +268,14 @@ export const FIELDS = {
 export type FieldName = keyof typeof FIELDS
 export const FIELD_NAMES = Object.keys(FIELDS) as FieldName[]
 export const policyOf = (name: FieldName): Policy => FIELDS[name]
-/** The fields that are text: in them `1.0` means what is written. */
+/** The text fields: in them `1.0` is the text as written. */
 export const TEXT_FIELDS = FIELD_NAMES.filter(name => policyOf(name).text)
 export const isFieldName = (name: string): name is FieldName => Object.hasOwn(FIELDS, name)
 
 type Value<Name extends FieldName> = z.output<(typeof FIELDS)[Name]['rule']>
 type Always = 'v' | 'uuid' | 'owner' | 'name' | 'version' | 'disabled' | 'public' | 'state' | 'type' | 'os'
 
-/** The fields that every image has, and those that it may have, as the table above types them. */
+/** The fields of a manifest, typed by the table above: those that every image has, and the optional ones. */
 export type ManifestFields = { readonly [Name in Always]: Value<Name> } & {
   readonly [Name in Exclude<FieldName, Always>]?: Value<Name> | undefined
 }

@@ -19,19 +19,19 @@ export interface AddFileOptions {
   index: number
 }
 
-/** A body that is on its way in. */
+/** A request body that has not been read yet. */
 export interface IncomingFile {
-  /** Bytes that the sender promised, if it did. */
+  /** The size that the sender announced, if any, in bytes. */
   size?: number | undefined
   /** Base64, as in Content-MD5. */
   md5?: string | undefined
-  /** Asks the sender for the bytes; not called for an upload that is refused. */
+  /** Requests the bytes from the sender; not called for a refused upload. */
   open(): Readable
 }
 
 /**
- * Stores a file of an unactivated image, in place of the one it may have. Until all of it has arrived,
- * has been checked and is safe on disk, nothing changes.
+ * Adds a file to an unactivated image, or replaces the one it has. Nothing changes before the whole file has been
+ * received, verified and synced.
  */
 export async function addImageFile(
   images: Images,
@@ -61,10 +61,10 @@ export async function addImageFile(
   }
 }
 
-/** Milliseconds for which an upload waits for another one: one whose client is gone takes a moment to end. */
+/** Milliseconds that an upload waits for another one, which needs a moment to end after its client has disconnected. */
 const UPLOAD_WAIT = 1000
 
-/** One upload at a time: the function that lets the next one in. Throws Upload, 409. */
+/** Locks the image for an upload. Returns the function that releases the lock. Throws Upload (409) if it is locked. */
 export async function lockUpload({ locks }: Images, uuid: string): Promise<Release> {
   const busy = upload(`another upload to image ${uuid} is under way`, 409)
   const limit = new AbortController()
@@ -76,7 +76,7 @@ export async function lockUpload({ locks }: Images, uuid: string): Promise<Relea
   }
 }
 
-/** Takes a file in, whatever image it will belong to, and tells its compression. Throws Upload or InvalidParameter. */
+/** Receives a file for any image, and detects its compression. Throws Upload or InvalidParameter. */
 export async function receiveImageFile(
   images: Images,
   claimed: ImageFile['compression'] | undefined,
@@ -101,8 +101,8 @@ export async function receiveImageFile(
 }
 
 /**
- * Commits received bytes: `prepare` checks and attaches them and says how the image changes; whatever fails
- * on the way, they are dropped again. The files that the change leaves behind go last.
+ * Commits a received file. `prepare` verifies and attaches it and returns the change of the image. Discards the file on
+ * any error. Removes the replaced files last.
  */
 export async function commitFile(
   images: Images,
@@ -118,7 +118,7 @@ export async function commitFile(
   }
 }
 
-/** Changes an image and, when that is done, drops what it had stored and has no more. */
+/** Changes an image, and then removes the stored files that it no longer names. */
 export async function changeStored(images: Images, uuid: string, change: (image: Image) => Image) {
   let before: Image | undefined
   const after = await changeImage(images, uuid, image => {
@@ -129,7 +129,7 @@ export async function changeStored(images: Images, uuid: string, change: (image:
   return after
 }
 
-/** Throws nothing: the change is made, and what is left over harms nobody. */
+/** Removes files that `before` names and `after` does not. Never throws: a leftover file does no harm. */
 export async function removeSuperseded(images: Images, before: Image | undefined, after: Image) {
   const stored = (image: Image) => [...image.files, ...(image.icon ? [image.icon] : [])]
   const kept = new Set(stored(after).map(file => file.name))
@@ -137,7 +137,7 @@ export async function removeSuperseded(images: Images, before: Image | undefined
   await Promise.allSettled(dropped.map(file => images.files.remove(after.uuid, file)))
 }
 
-/** The image with that file in that place. Throws ImageAlreadyActivated. */
+/** Returns the image with a file at an index. Throws ImageAlreadyActivated. */
 export function withFile(image: Image, index: number, file: ImageFile): Image {
   if (isActivated(image)) {
     throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
@@ -145,7 +145,7 @@ export function withFile(image: Image, index: number, file: ImageFile): Image {
   return { ...image, files: index === 0 ? [file, ...image.files.slice(1)] : [image.files[0]!, file] }
 }
 
-/** The second file belongs to images of type lxd alone (their metadata comes first); others have one. */
+/** Returns the index to use. Only images of type lxd have two files, the metadata first. Throws InvalidParameter. */
 function fileIndex(image: Image, index: number): number {
   if (index === 0 || image.type !== 'lxd') return 0
   if (index === 1 && image.files.length > 0) return 1
@@ -154,7 +154,7 @@ function fileIndex(image: Image, index: number): number {
   throw invalidParameter('index', `invalid index ${index}: ${message}`)
 }
 
-/** `storage` chooses among the stores of a datacenter. Here is one; its names are accepted. */
+/** Checks `storage`, which selects a store of a datacenter. This server has one store and accepts its names. */
 export function checkStorage(storage: string | undefined, viewer: Viewer) {
   if (storage === undefined) return
   if (viewer.account !== undefined) {
@@ -182,7 +182,7 @@ function checkSize({ policy: { maxImageSize } }: Images, size: number | undefine
 export const fileTooBig = (size: string, limit: number) =>
   `image file ${size} exceeds the maximum allowed size, ${limit} bytes`
 
-/** Throws Upload for an empty file and for one that is not what it was said to be. */
+/** Verifies a received file. Throws Upload if it is empty or its SHA-1 is wrong, and BadDigest if its MD5 is wrong. */
 export function checkDigests(
   received: ReceivedFile,
   sha1: string | undefined,
@@ -199,15 +199,15 @@ export function checkDigests(
   }
 }
 
-/** Opens a stored file for reading. Throws ResourceNotFound for an image that has been deleted meanwhile. */
+/** Opens a stored file for reading. Throws ResourceNotFound if the image has been deleted meanwhile. */
 export const openStored = (images: Images, uuid: string, file: StoredFile) =>
   unlessDeleted(images, uuid, () => images.files.open(uuid, file))
 
-/** The bytes of a stored file for another image. Throws ResourceNotFound as `openStored` does. */
+/** Duplicates a stored file for another image. Throws ResourceNotFound if the image has been deleted meanwhile. */
 export const duplicateStored = (images: Images, uuid: string, file: StoredFile) =>
   unlessDeleted(images, uuid, () => images.files.duplicate(uuid, file))
 
-/** A file that is missing is a fault of the storage, unless it has gone with its image. */
+/** Runs `use`, and turns its error into ResourceNotFound if the image has been deleted meanwhile. */
 async function unlessDeleted<T>({ manifests }: Images, uuid: string, use: () => Promise<T>): Promise<T> {
   try {
     return await use()
@@ -216,7 +216,7 @@ async function unlessDeleted<T>({ manifests }: Images, uuid: string, use: () => 
   }
 }
 
-/** The file that GetImageFile means. Throws ResourceNotFound. */
+/** Returns the file at an index. Throws ResourceNotFound. */
 export function fileAt(image: Image, index: number): ImageFile {
   const file = image.files[index]
   if (file) return file

@@ -15,6 +15,7 @@ export interface AddIconOptions {
   storage?: string | undefined
 }
 
+/** Adds an icon to an image, or replaces it. Throws Upload. */
 export async function addImageIcon(
   images: Images,
   uuid: string,
@@ -33,7 +34,7 @@ export async function addImageIcon(
     throw upload(`icon size ${size} (from Content-Length) exceeds the maximum allowed size, 128 KiB`)
   }
   const { stallTimeout } = images.policy
-  // An icon is small: its digest costs nothing now, and later would be one more thing to keep.
+  // An icon is small, so its md5 costs little now, and needs no cache entry later.
   const limit = { size: MAX_SIZE, message: 'icon size exceeds the maximum allowed size, 128 KiB' }
   const options = { expectedSize: size, limit, stallTimeout, md5: true }
   const received = await images.files.receive(incoming.open(), options)
@@ -52,7 +53,7 @@ export async function deleteImageIcon(images: Images, uuid: string): Promise<Ima
   })
 }
 
-/** Throws ResourceNotFound. */
+/** Returns an image's icon. Throws ResourceNotFound. */
 export function iconOf({ uuid, icon }: Image): Icon {
   if (icon) return icon
   throw new ImgapiError('ResourceNotFound', `image "${uuid}" has no icon`)

@@ -2,14 +2,14 @@ import type { COMPRESSIONS, ManifestFields } from './fields.ts'
 
 export type Compression = (typeof COMPRESSIONS)[number]
 
-/** Bytes that a file store keeps for an image: under which name, how many, their digests and since when. */
+/** A stored file of an image. */
 export interface StoredFile {
-  /** The name within the image's own space in the file store. */
+  /** The name, unique among the files of the image. */
   readonly name: string
   readonly size: number
   /** Lower-case hex. */
   readonly sha1: string
-  /** Lower-case hex; absent until it is known, which for large and adopted files is later. */
+  /** Lower-case hex; absent for large and adopted files, whose md5 is computed later. */
   readonly md5?: string | undefined
   /** ISO time of the upload. */
   readonly mtime: string
@@ -25,34 +25,34 @@ export interface Icon extends StoredFile {
 }
 
 /**
- * An image as the server knows it: its manifest, typed, with what is stored for it. Never changed in place;
- * every operation makes the next one.
+ * An image: its typed manifest and its stored files. Immutable: every change makes a new object.
  */
 export type Image = Omit<ManifestFields, 'files' | 'icon'> & {
   readonly files: readonly ImageFile[]
   readonly icon?: Icon | undefined
-  /** Set on a failed image that was active before: its file cannot change, and it stays readable. */
+  /** Set on a failed image that was active before: its file cannot change, and it remains readable. */
   readonly wasActive?: true | undefined
-  /** Fields of a newer server that came with an import: kept and sent out as they are. */
+  /** Unknown fields of an imported manifest, as of a newer server: stored and sent unchanged. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
-/** Can be installed, if by its UUID alone. */
+/** Returns whether the image can be installed; a disabled one can, by its UUID. */
 export const isAvailable = ({ state }: Pick<Image, 'state'>) => state === 'active' || state === 'disabled'
 
 /**
- * Activated once and for all: its files can no longer change. Also an image that an operator marked as failed
- * afterwards.
+ * Returns whether the image has been activated, so that its files can no longer change. This includes images that an
+ * operator marked as failed afterwards.
  */
 export const isActivated = (image: Pick<Image, 'state' | 'wasActive'>) =>
   isAvailable(image) || image.wasActive === true
 
+/** Which fields of a manifest are shown. */
 export interface View {
-  /** `billing_tags` and `traits`: operators' matters, which public servers never show. */
+  /** `billing_tags` and `traits`, which public servers never show. */
   operatorFields: boolean
   /** `channels` appeared with version 2 of the API and broke clients of version 1 that saw it. */
   channels: boolean
-  /** Shown for images that are older than the server's channels. */
+  /** The channels shown for images without the field, which are older than the server's channels. */
   defaultChannels?: readonly string[]
   /** `files[].stor`, for `inclAdminFields=true`. */
   adminFields: boolean
@@ -61,7 +61,7 @@ export interface View {
 const nonEmpty = <T extends object>(value: T | undefined) =>
   value && Object.keys(value).length > 0 ? value : undefined
 
-/** The manifest as clients see it: typed, and in the reference's key order (contract, section 4.2). */
+/** Renders the public manifest, in the reference's key order (contract, section 4.2). */
 export function toManifest(image: Image, view: View): Record<string, unknown> {
   const files = image.files.map(({ sha1, size, compression, dataset_guid }) => ({
     sha1,

@@ -9,21 +9,21 @@ export interface Channel {
   default?: boolean | undefined
 }
 
-/** How this server is set up, as far as images are concerned. */
+/** The settings of the server that concern images. */
 export interface Policy {
   mode: Mode
-  /** Who may read without credentials: everything that is active, public images, or nothing. */
+  /** What may be read without credentials: all activated images, public images, or nothing. */
   anonymous: 'all' | 'public' | 'none'
   channels: readonly Channel[]
-  /** The datacenter's own account, which images of nobody belong to in mode dc. */
+  /** The datacenter's own account: in mode dc, the owner of imported images without one. */
   adminUuid?: string | undefined
-  /** Bytes; undefined is no limit. */
+  /** Bytes; undefined means no limit. */
   maxImageSize?: number | undefined
-  /** Milliseconds without a byte. */
+  /** Milliseconds without a byte after which an upload fails. */
   stallTimeout: number
 }
 
-/** The images of a server: the ports they live behind and the rules they live by. */
+/** The images of a server: its policy and its storage ports. */
 export interface Images {
   policy: Policy
   manifests: Manifests
@@ -34,8 +34,8 @@ export interface Images {
 }
 
 /**
- * Reads, changes and writes an image as often as it takes for nobody to come in between. `change` returns
- * the next state, or the same object if there is nothing to write.
+ * Changes an image: reads it, applies `change` and writes it, and retries if it was changed meanwhile. `change` returns
+ * the next state, or the same object if there is nothing to write. Throws ResourceNotFound.
  */
 export async function changeImage(
   images: Images,
@@ -49,7 +49,7 @@ export async function changeImage(
   }
 }
 
-/** Throws ResourceNotFound. */
+/** Returns an image with its revision. Throws ResourceNotFound. */
 export async function findImage(images: Images, uuid: string): Promise<Versioned> {
   const found = await images.manifests.find(uuid)
   if (!found) throw imageNotFound(uuid)

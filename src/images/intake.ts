@@ -4,17 +4,17 @@ import { checkBounds, JsonError } from './json.ts'
 import { isObject } from './rules.ts'
 import { isVersionOne, upgradeManifest } from './upgrade.ts'
 
-/** How manifests come in: what a client may send with a create or an import, and what is dropped or refused. */
+/** Reads manifests from clients: which fields a create or an import accepts, ignores or refuses. */
 
 type Verb = 'create' | 'import'
 
-/** Part of what other servers keep about an image; meaningless in an import. */
+/** Internal fields of other servers, ignored in an import. */
 const INTERNAL = new Set(['activated', 'expires_at', '_imgapi'])
 
 /**
- * A manifest must be a JSON object. A field that is `null` is a field that was left out: clients that
- * serialise every optional field send it so. Throws ValidationFailed, also for one that is nested too deep or too
- * large: it may come from a list of another server, which is read whatever its images are like.
+ * Reads a manifest, which must be a JSON object. A field that is `null` counts as absent, since some clients serialise
+ * every optional field. Throws ValidationFailed, also if it is nested too deep or too large, which is not checked when
+ * it comes from the list of another server.
  */
 export function readManifest(body: unknown): Record<string, unknown> {
   if (!isObject(body)) throw missingBody()
@@ -24,7 +24,7 @@ export function readManifest(body: unknown): Record<string, unknown> {
   return isVersionOne(manifest) ? upgradeManifest(manifest) : manifest
 }
 
-/** Throws InvalidParameter for keys of a body of parameters that mean nothing, such as a typing error. */
+/** Throws InvalidParameter for unknown keys in a body of parameters, such as a typing error. */
 export function refuseOtherKeys(body: Record<string, unknown>, known: readonly string[]) {
   const others = Object.keys(body).filter(key => !known.includes(key))
   if (others.length > 0) throw extraParameters(others)
@@ -39,9 +39,10 @@ function requireBounds(body: unknown) {
   }
 }
 
+/** Decides about one field of a body. */
 function verdict(key: string, verb: Verb, type: unknown): 'take' | 'ignore' | 'refuse' | 'extra' {
   if (verb === 'import' && INTERNAL.has(key)) return 'ignore'
-  // A typo in a new manifest is worth an error; a field that comes with an import is a newer server's.
+  // In a new manifest an unknown field is a typing error; in an import it may be a field of a newer server.
   if (!isFieldName(key)) return verb === 'create' ? 'refuse' : 'extra'
   const policy = policyOf(key)
   if (policy.zvol && type !== 'zvol') return 'refuse'
@@ -49,8 +50,8 @@ function verdict(key: string, verb: Verb, type: unknown): 'take' | 'ignore' | 'r
 }
 
 /**
- * Sorts the fields of a body into those that make the manifest and those of a newer server that are kept
- * with it. Throws InvalidParameter for those that are not welcome at all.
+ * Splits the fields of a body into known ones and extra ones, which may come from a newer server and are stored
+ * unchanged. Throws InvalidParameter for refused fields.
  */
 export function sortFields(body: Record<string, unknown>, verb: Verb) {
   const entries = Object.entries(body).map(([key, value]) => ({
@@ -60,9 +61,7 @@ export function sortFields(body: Record<string, unknown>, verb: Verb) {
   }))
   const refused = entries.filter(entry => entry.verdict === 'refuse').map(entry => entry.key)
   if (refused.length > 0) throw extraParameters(refused)
-  const pick = (wanted: string): Record<string, unknown> =>
-    Object.fromEntries(
-      entries.filter(entry => entry.verdict === wanted).map(({ key, value }) => [key, value]),
-    )
+  const pick = (kind: string): Record<string, unknown> =>
+    Object.fromEntries(entries.filter(entry => entry.verdict === kind).map(({ key, value }) => [key, value]))
   return { fields: pick('take'), extra: pick('extra') }
 }
