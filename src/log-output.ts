@@ -1,32 +1,31 @@
 import { writeSync } from 'node:fs'
 
-/** Lines wait no longer than this, in milliseconds, for others to be written with. */
+/** The longest time, in milliseconds, that a line waits to be written together with others. */
 const INTERVAL = 20
 const BATCH = 8 * 1024
 
-/** Characters of lines to hold back while nothing can be written. */
+/** Characters of lines that are buffered while nothing can be written. */
 const MOST_HELD = 1024 * 1024
 
-/** Milliseconds for which the last lines wait for a slow reader when the process ends. */
+/** Milliseconds that the exit of the process waits for a slow reader of the last lines. */
 const PATIENCE = 1000
 
 export interface LogOutputOptions {
   /** Where the lines go: a file, a terminal, or a pipe or socket that does not block. */
   fd: number
-  /** Called when lines can be written again, with how many could not be held back, and why. */
+  /** Called when lines can be written again after some were dropped, with their number and the reason. */
   onRecovery(lost: number, reason: string): void
 }
 
 /**
- * Writes log lines, and costs lines where that fails, but never the process: on a full disk, with a closed pipe, or
- * with a reader that is too slow. Lines are then held back up to a limit, those beyond it are dropped and counted,
- * and the rest is tried again.
+ * Writes log lines. A full disk, a closed pipe or a slow reader may lose lines, but never stops the process: lines are
+ * buffered up to a limit and retried, and lines beyond the limit are dropped and counted.
  */
 export class LogOutput {
   readonly #options: LogOutputOptions
-  /** One text, since a system call for every line costs as much as answering the request that it tells of. */
+  /** Lines not yet written, joined, since a system call per line costs as much as answering a request. */
   #lines = ''
-  /** What was tried and has not been taken. */
+  /** The unwritten rest of the last write. */
   #rest: Buffer = Buffer.alloc(0)
   #failure: NodeJS.ErrnoException | undefined
   #lostNow = 0
@@ -38,15 +37,15 @@ export class LogOutput {
     process.on('exit', () => this.#finish())
   }
 
-  /** How many lines were dropped since the start. */
+  /** The number of lines dropped since the start. */
   get lost(): number {
     return this.#lost
   }
 
-  /** Takes one line, with its end. */
+  /** Writes one line, which must end with a newline. */
   write(line: string) {
     if (this.#failure && (this.#lostNow > 0 || this.#lines.length + line.length > MOST_HELD)) {
-      // From the first one on, so that all that is missing is missing in one place.
+      // Drop every line after the first dropped one, so that the log has a single gap.
       this.#lostNow++
       this.#lost++
       return
@@ -79,7 +78,7 @@ export class LogOutput {
     const deadline = Date.now() + PATIENCE
     do this.#flush()
     while (this.#failure?.code === 'EAGAIN' && Date.now() < deadline && pause(INTERVAL))
-    // What was said about lost lines.
+    // Write the line that `onRecovery` may have logged.
     if (!this.#failure) this.#flush()
   }
 }
@@ -93,7 +92,7 @@ const reasonOf = ({ code, message }: NodeJS.ErrnoException) =>
         ? 'nothing was reading the log'
         : message
 
-/** Blocks, as the process is ending. Always true. */
+/** Blocks the process, which is ending. Always returns true. */
 function pause(milliseconds: number): true {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
   return true

@@ -9,11 +9,11 @@ export interface Logging {
 }
 
 /**
- * The log: one JSON object a line on stdout, in the shape that the `bunyan` reader of SmartOS expects, or
- * lines for people when stdout is a terminal. An output that cannot be written costs lines and nothing else.
+ * Creates the log: one JSON object per line on stdout, in the format of the `bunyan` reader of SmartOS, or readable lines
+ * if stdout is a terminal. If stdout cannot be written, lines are lost, but the server continues.
  */
 export function createLog(level: string): Logging {
-  // Asking Node for it is also what makes a pipe or a socket return at once when it is full.
+  // Reading `process.stdout` also makes Node switch a pipe or a socket to non-blocking mode.
   const format = formatFor(process.stdout)
   const logOutput = new LogOutput({
     fd: 1,
@@ -33,7 +33,7 @@ export function createLog(level: string): Logging {
 let lastTime = 0
 let lastTimestamp = ''
 
-/** The time as ISO text, which costs enough to be made once a millisecond. */
+/** Returns the time as ISO text, cached for each millisecond because the conversion is expensive. */
 function timestamp() {
   const now = Date.now()
   if (now !== lastTime) {
@@ -44,11 +44,11 @@ function timestamp() {
 }
 
 /**
- * Writes lines of level info whose fields are JSON text already (`"a":1,"b":"x"`). The line of every request is
- * put together so: it takes half the time that pino needs for objects within objects.
+ * Returns a function that writes lines of level info whose fields are JSON text already (`"a":1,"b":"x"`). It takes half
+ * the time that pino needs for nested objects, which matters for the line of every request.
  */
 export function lineWriter(log: Logger): (fields: string, message: string) => void {
-  // Public names of pino's for where its lines go, and for what stands in each.
+  // pino's public symbols for its stream and for the fields of every line.
   const { streamSym, chindingsSym } = pino.symbols as unknown as Record<string, keyof Logger>
   const stream = log[streamSym!] as unknown as DestinationStream
   const bindings = log[chindingsSym!] as unknown as string
@@ -58,7 +58,7 @@ export function lineWriter(log: Logger): (fields: string, message: string) => vo
   }
 }
 
-/** For `bunyan`, or for people where that is a terminal. A transport of pino's would need files beside the program. */
+/** Returns the format for a terminal, or for `bunyan`. A transport of pino would need files next to the program. */
 function formatFor({ isTTY }: NodeJS.WriteStream): (line: string) => string {
   return isTTY ? prettyFactory({ ignore: 'name,hostname,pid,v', singleLine: true }) : line => line
 }

@@ -1,21 +1,21 @@
 /**
- * Bounds of JSON that comes from outside: from clients, other servers, files that were copied here. Nothing that the
- * server works with comes near them. What is nested deeper could be read and not be written out again, since that
- * takes a call for each level; what is larger would make every list with it slow.
+ * Limits for JSON from clients, other servers and copied files, far above what real manifests need. A document that is
+ * nested deeper could be parsed but not serialised again, which recurses for each level; a larger one would make every
+ * list that contains it slow.
  */
 
 /** Levels of objects and arrays. */
 const DEEPEST = 64
 
-/** Characters of a manifest, or of another single document, written out with its indentation; and bytes of its file. */
+/** Characters of one manifest or other document, with its indentation, and bytes of its file. */
 export const LARGEST_DOCUMENT = 4 * 1024 * 1024
 
-/** JSON that cannot be read or is out of bounds. The message continues a sentence that begins with its name. */
+/** JSON that is not valid or out of bounds. The message continues a sentence whose subject is the document. */
 export class JsonError extends Error {
   override readonly name = 'JsonError'
 }
 
-/** Reads JSON. `largest`: characters, in the text and as it would be written out. Throws JsonError. */
+/** Parses JSON. `largest`: characters, of the text and of the value serialised. Throws JsonError. */
 export function parseJson(text: string, largest = LARGEST_DOCUMENT): unknown {
   if (text.length > largest) throw tooLarge(largest)
   let value: unknown
@@ -28,19 +28,19 @@ export function parseJson(text: string, largest = LARGEST_DOCUMENT): unknown {
   return value
 }
 
-/** Checks a value that has been read already. Throws JsonError. */
+/** Checks the bounds of a parsed value. Throws JsonError. */
 export function checkBounds(value: unknown, largest = LARGEST_DOCUMENT) {
   if (sizeOf(value, 0) > largest) throw tooLarge(largest)
 }
 
 const tooLarge = (largest: number) => new JsonError(`is larger than ${largest} characters`)
 
-/** The least number of characters that it is written out with: what was written within bounds can be read again. */
+/** Returns a lower bound of the serialised size, so that a document written within bounds can be read again. */
 function sizeOf(value: unknown, level: number): number {
   if (typeof value === 'string') return value.length + 2
   if (typeof value !== 'object' || value === null) return 1
   if (level === DEEPEST) throw new JsonError(`is nested deeper than ${DEEPEST} levels`)
-  // Each member has a line of its own, which begins with two spaces a level.
+  // Each member is on its own line, with two spaces for each level.
   const line = 2 * level + 3
   let size = 2
   if (Array.isArray(value)) {

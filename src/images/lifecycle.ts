@@ -2,7 +2,7 @@ import { ImgapiError, validationFailed } from './errors.ts'
 import { type Image, isActivated, isAvailable } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 
-/** What may happen to an image and when (reference contract, 4.1 and 8.12). */
+/** The states of an image and the changes between them (reference contract, 4.1 and 8.12). */
 
 export const activateImage = (images: Images, uuid: string): Promise<Image> =>
   changeImage(images, uuid, image => activated(image, images.now()))
@@ -10,7 +10,7 @@ export const activateImage = (images: Images, uuid: string): Promise<Image> =>
 export const setDisabled = (images: Images, uuid: string, disabled: boolean): Promise<Image> =>
   changeImage(images, uuid, image => withDisabled(image, disabled))
 
-/** Makes an image available for good. Throws ImageAlreadyActivated or NoActivationNoFile. */
+/** Returns the activated image. Throws ImageAlreadyActivated, NoActivationNoFile or ValidationFailed. */
 export function activated(image: Image, now: Date): Image {
   if (isActivated(image)) {
     throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
@@ -24,12 +24,12 @@ export function activated(image: Image, now: Date): Image {
   return {
     ...rest,
     state: image.disabled ? 'disabled' : 'active',
-    // An import keeps the date it came with.
+    // An imported image keeps its date.
     published_at: image.published_at ?? now.toISOString(),
   }
 }
 
-/** Hides an image from lists, or shows it again. Before activation, and of a failed image, only the flag is kept. */
+/** Returns the image disabled or enabled. Before activation, and for a failed image, only the flag changes. */
 export function withDisabled(image: Image, disabled: boolean): Image {
   if (image.disabled === disabled) return image
   const state = isAvailable(image) ? (disabled ? 'disabled' : 'active') : image.state
@@ -37,7 +37,7 @@ export function withDisabled(image: Image, disabled: boolean): Image {
 }
 
 /**
- * imgadm shows an active docker image by this tag; one without it breaks the list of all the others.
+ * Requires the tag by which imgadm lists an active docker image: one image without it breaks the whole list.
  * Throws ValidationFailed.
  */
 export function requireDockerId({ type, tags }: Image) {
@@ -46,7 +46,7 @@ export function requireDockerId({ type, tags }: Image) {
   throw validationFailed([{ field: 'tags', code: 'Invalid', message }])
 }
 
-/** Throws ImageFilesImmutable. */
+/** Throws ImageFilesImmutable for an activated image. */
 export function requireMutableFiles(image: Image) {
   if (!isActivated(image)) return
   const message = `cannot modify files on activated image ${image.uuid}`

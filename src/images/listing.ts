@@ -1,6 +1,6 @@
 import { type Image, isActivated } from './image.ts'
 
-/** What ListImages may ask for, as data, so that a database can do the same (contract, section 8.6). */
+/** The filters, order and page of ListImages, as data, so that a database could evaluate them (contract, 8.6). */
 export interface ListQuery {
   state: 'active' | 'disabled' | 'unactivated' | 'creating' | 'failed' | 'all'
   name?: TextMatch | undefined
@@ -11,22 +11,22 @@ export interface ListQuery {
   public?: boolean | undefined
   /** `tag.KEY=VALUE`; all must match. */
   tags: readonly (readonly [key: string, value: string])[]
-  /** All must be there. */
+  /** The image must have all of them. */
   billingTags: readonly string[]
-  /** On behalf of this account: its own images and what others let it see. */
+  /** Only images that this account owns or may use. */
   account?: string | undefined
-  /** Only this channel's; images that name no channel are in the default one. */
+  /** Only images in this channel; images without channels are in the default one. */
   channel?: { name: string; isDefault: boolean } | undefined
   order: 'asc' | 'desc'
-  /** Where the page starts, that position included. */
+  /** The position where the page starts, inclusive. */
   marker?: Position | undefined
   limit?: number | undefined
 }
 
 /**
- * A part of a list: the images of an array from one index up to another. What is made of an array may be kept for
- * as long as the array is: it never changes in place. To make that worthwhile, a driver gives the same array again
- * as long as no image in it changes, and the same array of runs for the same query until any image changes.
+ * A part of a list: the images of an array from index `from` up to, but not including, `to`. The array never changes in
+ * place, so callers may cache what they derive from it. A driver returns the same array as long as no image in it
+ * changes, and the same array of slices for the same query until any image changes.
  */
 export interface ListSlice {
   images: readonly Image[]
@@ -34,22 +34,23 @@ export interface ListSlice {
   to: number
 }
 
-export const imagesOf = (runs: readonly ListSlice[]): Image[] =>
-  runs.flatMap(({ images, from, to }) => images.slice(from, to))
+/** Returns the images of a list in one array. */
+export const imagesOf = (slices: readonly ListSlice[]): Image[] =>
+  slices.flatMap(({ images, from, to }) => images.slice(from, to))
 
 export interface TextMatch {
   value: string
   contains: boolean
 }
 
-/** A place in the order of all images. Without `uuid`: the earliest (latest, descending) of that instant. */
+/** A position in the order of all images. Without `uuid`, the first one in list order at that instant. */
 export interface Position {
-  /** ISO with milliseconds; the empty string stands for an image that was never published. */
+  /** ISO with milliseconds; the empty string for an image that was never published. */
   publishedAt: string
   uuid?: string
 }
 
-/** `2016-01-01T00:00:00Z` and `2016-01-01T00:00:00.000Z` are one instant and must sort as one. */
+/** Adds milliseconds: `2016-01-01T00:00:00Z` and `2016-01-01T00:00:00.000Z` must sort as the same instant. */
 const instant = (publishedAt: string | undefined) =>
   publishedAt === undefined
     ? ''
@@ -63,8 +64,8 @@ export const positionOf = (image: Pick<Image, 'published_at' | 'uuid'>): Require
 })
 
 /**
- * The order of all images: by publication, the unpublished first, and by UUID where that ties, so that a
- * client that pages sees each exactly once even if a thousand images were published in one millisecond.
+ * Compares two positions: by date of publication, unpublished images first, and then by UUID, so that a client that
+ * pages sees each image exactly once even if a thousand were published in one millisecond.
  */
 export function comparePositions(a: Position, b: Position): number {
   if (a.publishedAt !== b.publishedAt) return a.publishedAt < b.publishedAt ? -1 : 1
@@ -75,7 +76,7 @@ export function comparePositions(a: Position, b: Position): number {
 const matchesText = (value: string, match: TextMatch) =>
   match.contains ? value.includes(match.value) : value === match.value
 
-/** Tags compare in their text form; what has none (objects, long strings) counts as empty. */
+/** Returns the text of a tag for comparison; objects and long strings count as empty. */
 function tagText(value: unknown): string {
   if (typeof value === 'string') return value.length <= 100 ? value : ''
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''
@@ -90,13 +91,14 @@ function inState(image: Image, state: ListQuery['state']): boolean {
   return image.state === state
 }
 
-/** Whether the account may find the image in a list: its own, or an activated one that it may use. */
+/** Returns whether the image is in lists of the account: its own images, and activated ones that it may use. */
 function isListedFor(image: Image, { account, state }: ListQuery): boolean {
   if (account === undefined || image.owner === account) return true
   if (state === 'disabled' || !isActivated(image)) return false
   return image.public || (image.acl?.includes(account) ?? false)
 }
 
+/** Returns whether an image passes the filters of a query. */
 export function matches(image: Image, query: ListQuery): boolean {
   return (
     inState(image, query.state) &&

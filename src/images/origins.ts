@@ -2,23 +2,24 @@ import { validationFailed } from './errors.ts'
 import type { Image } from './image.ts'
 import type { Images } from './images.ts'
 
-/** Chains of origins: a sound set of images has no circle in them, but what was stored elsewhere may have. */
+/** Chains of origins. This server never stores a circle, but data from elsewhere may contain one. */
 
-/** No honest chain is longer. */
+/** The limit for a chain of origins, far above what real images need. */
 export const LONGEST_CHAIN = 100
 
 type Member = Pick<Image, 'uuid' | 'origin'>
 
+/** Makes the error for an origin that would close a circle. */
 export const ownAncestor = () =>
   validationFailed([{ field: 'origin', code: 'Invalid', message: 'an image cannot be its own ancestor' }])
 
-/** Also of a chain that never ends, because its origins are a circle. */
+/** Makes the error for a chain that is too long or, because it is a circle, never ends. */
 export const tooManyOrigins = (uuid: string) => {
   const message = `image ${uuid} has ${LONGEST_CHAIN} origins or more, or they are a circle`
   return validationFailed([{ field: 'origin', code: 'Invalid', message }])
 }
 
-/** Whether the image is one of its own origins. */
+/** Returns whether the image is one of its own origins. */
 export async function isInCircle({ manifests }: Images, { uuid, origin }: Image): Promise<boolean> {
   const seen = new Set<string>()
   for (let next = origin; next !== undefined && !seen.has(next); ) {
@@ -29,7 +30,7 @@ export async function isInCircle({ manifests }: Images, { uuid, origin }: Image)
   return false
 }
 
-/** The circles among these images, each as the UUIDs of its members: the smallest first, then its origin, and so on. */
+/** Finds circles of origins. Returns the UUIDs of each: the smallest first, then its origin, and so on. */
 export function findCircles(images: Iterable<Member>): string[][] {
   const origins = new Map<string, string>()
   for (const { uuid, origin } of images) if (origin !== undefined) origins.set(uuid, origin)
@@ -53,6 +54,6 @@ function fromSmallest(circle: string[]): string[] {
   return [...circle.slice(start), ...circle.slice(0, start)]
 }
 
-/** Tells the operator about a circle, and how to end it. */
+/** Explains a circle to the operator, and how to end it. */
 export const circleMessage = (circle: readonly string[]) =>
   `the origins of ${circle.join(', ')} are a circle, so no host can install these images: give one of them another origin, or none ({"origin": null})`

@@ -2,73 +2,74 @@ import type { Readable } from 'node:stream'
 import type { Image, StoredFile } from './image.ts'
 import type { ListQuery, ListSlice } from './listing.ts'
 
-/** What the domain needs of the outside. Each storage driver implements these and passes one shared suite. */
+/** The interfaces between the domain and storage. Each storage driver must pass the shared test suite. */
 
 /** An image and the revision it was read at. */
 export interface Versioned {
   readonly image: Image
   readonly revision: number
-  /** Why the image cannot be served although its manifest is fine: its file is missing or cut short. */
+  /** Why the image cannot be served although its manifest is valid: a file is missing or truncated. */
   readonly damage?: string | undefined
 }
 
 /**
- * The manifests. Writes are durable when they resolve. One that rejects has changed nothing, but for a StorageIsDown
- * that says that the change may have happened: then `find` and `list` show what is stored.
+ * Stores manifests. Writes are durable when they resolve. A write that rejects has changed nothing, except that a
+ * StorageIsDown may say that the change may have happened; then `find` and `list` show the stored state.
  */
 export interface Manifests {
   /**
-   * Waits for the end of an insert or a removal of that image that is under way.
-   * Throws StorageIsDown for an image whose manifest is there but cannot be read.
+   * Returns an image, after any insert or removal of it that is under way. Throws StorageIsDown if its manifest exists
+   * but cannot be read.
    */
   find(uuid: string): Promise<Versioned | undefined>
+  /** Returns the images that match a query, in its order. */
   list(query: ListQuery): Promise<readonly ListSlice[]>
-  /** The other images whose origin this is, in no order. */
+  /** Returns the other images with this origin, in no particular order. */
   listChildren(uuid: string): Promise<readonly Image[]>
   /**
-   * Adds an image with the files that have been staged for it, in one commit; with `replaces`, in place of that
-   * unactivated one, whose files become its own; false if that one has changed since.
-   * Throws ImageUuidAlreadyExists, OriginDoesNotExist, ValidationFailed for an image
-   * that would be its own ancestor or, for the replaced one, ImageHasDependentImages. All of that is decided
-   * together with the write: no other write, finished or under way, may make it untrue.
+   * Adds an image with its staged files, in one commit. With `replaces`, replaces that unactivated image and takes over
+   * its files; returns false if that image has changed since.
+   * Throws ImageUuidAlreadyExists, OriginDoesNotExist, ValidationFailed for an image that would be its own ancestor,
+   * and ImageHasDependentImages for the replaced image. These checks are atomic with the write: no other write, finished
+   * or under way, may invalidate them.
    */
   insert(image: Image, replaces?: Versioned): Promise<boolean>
   /**
-   * Writes the next state of an image; false if it has changed since that revision. If it gets another origin,
-   * throws OriginDoesNotExist, or ValidationFailed if it would be its own ancestor, decided together with the
-   * write: of two images that each want to become the other's origin at most one does.
+   * Writes the next state of an image; returns false if it has changed since that revision. For a new origin, throws
+   * OriginDoesNotExist, or ValidationFailed if the image would be its own ancestor. The check is atomic with the write:
+   * of two concurrent changes that make each image the other's origin, at most one succeeds.
    */
   replace(next: Image, revision: number): Promise<boolean>
   /**
-   * Removes the image with all its files; false if it has changed since.
-   * Throws ImageHasDependentImages, decided together with the write.
+   * Removes an image with all its files; returns false if it has changed since that revision.
+   * Throws ImageHasDependentImages, checked atomically with the write.
    */
   remove(uuid: string, revision: number): Promise<boolean>
 }
 
 export interface ReceiveOptions {
-  /** How many bytes the sender promised. */
+  /** The size that the sender announced, in bytes. */
   expectedSize?: number | undefined
-  /** The most bytes to take, and what to say about one more. */
+  /** The largest accepted size in bytes, and the error message for a larger one. */
   limit?: { size: number; message: string } | undefined
-  /** Called once with the first bytes (at least eight, if there are as many); throws to refuse the rest. */
+  /** Called once with the first bytes (at least eight, unless the body is shorter); throws to refuse the body. */
   inspect?: (head: Buffer) => void
-  /** Wanted with the file although it costs time; otherwise md5 follows when it is known. */
+  /** Computes the md5 during the transfer, which is slower; otherwise it is computed afterwards. */
   md5?: boolean
-  /** Milliseconds without a byte after which the sender is given up; absent is never. */
+  /** Milliseconds without a byte after which the transfer fails; absent means no limit. */
   stallTimeout?: number
 }
 
-/** Bytes that have arrived, are durable and hashed, and belong to no image yet. */
+/** A received file: durable and hashed, and not yet part of an image. */
 export interface ReceivedFile {
   readonly size: number
   readonly sha1: string
   readonly md5?: string | undefined
-  /** Puts the bytes beside an image, under a name that no manifest points at. */
+  /** Moves the file to an image's files, under a name that no manifest uses yet. Throws ResourceNotFound. */
   attach(uuid: string, kind: FileKind, extension: string): Promise<StoredFile>
-  /** Makes the bytes ready for the `insert` of a new image with this UUID. A restart before that drops them. */
+  /** Prepares the file for the `insert` of a new image with this UUID. A restart before the insert discards it. */
   stage(uuid: string, kind: FileKind, extension: string): Promise<StoredFile>
-  /** Drops them, attached, staged or not, unless a manifest names them: a change that failed may have happened. */
+  /** Deletes the file, unless a manifest names it, since a failed change may have happened. */
   discard(): Promise<void>
 }
 
@@ -78,40 +79,41 @@ export type FileKind = 'image' | 'image1' | 'icon'
 export interface OpenFile {
   readonly size: number
   /**
-   * The bytes from `start` up to and including `end`. A chunk's memory is used again for the chunk after
-   * the next one, so at most two may be in use at a time; the last two are there until `close`.
+   * Reads the bytes from `start` to `end`, inclusive. The memory of a chunk is reused for the chunk after the next one,
+   * so the caller may use at most two at a time; the last two are valid until `close`.
    */
   chunks(start: number, end: number): AsyncIterable<Buffer>
   close(): Promise<void>
 }
 
-/** The files. */
+/** Stores the files of images. */
 export interface Files {
+  /** Receives a body. Throws Upload if it ends early, stalls or is too large. */
   receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile>
   /**
-   * Receives a body that can be asked for from any byte on. What has arrived is kept under `name` when it
-   * breaks off or the server is stopped, and the next call with that name goes on from there.
+   * Receives a body that can be requested from any offset. If it ends early or the server stops, the received bytes are
+   * kept under `name`, and the next call with that name resumes from there.
    */
   resume(name: string, open: (offset: number) => Readable, options: ReceiveOptions): Promise<ReceivedFile>
-  /** Drops what is kept under a name. */
+  /** Discards the bytes kept under a name. */
   forget(name: string): Promise<void>
-  /** The same bytes once more, for another image to keep. */
+  /** Duplicates a file for another image. */
   duplicate(uuid: string, file: StoredFile): Promise<ReceivedFile>
-  /** Throws StorageIsDown if the file is missing or not of the size that the manifest says. */
+  /** Opens a file for reading. Throws StorageIsDown if it is missing or does not have the size in the manifest. */
   open(uuid: string, file: StoredFile): Promise<OpenFile>
-  /** The file's md5, lower-case hex, if it is known or soon will be. */
+  /** Returns the file's md5 in lower-case hex; undefined if computing it would take too long. */
   md5(uuid: string, file: StoredFile): Promise<string | undefined>
-  /** Removes a file that no manifest names any more. */
+  /** Removes a file, unless a manifest names it. */
   remove(uuid: string, file: StoredFile): Promise<void>
 }
 
-/** Gives a lock back; calling it again does nothing. */
+/** Releases a lock; further calls do nothing. */
 export type Release = () => void
 
-/** Locks by name, each with one holder at a time. */
+/** Exclusive locks by name. */
 export interface Locks {
-  /** Takes the lock, or undefined if it is held. */
+  /** Acquires a lock; returns undefined if it is held. */
   tryAcquire(name: string): Promise<Release | undefined>
-  /** Waits for the lock; those who wait get it in the order in which they came. Rejects with the signal's reason. */
+  /** Waits for a lock and acquires it, in the order of the calls. Rejects with the signal's reason. */
   acquire(name: string, signal: AbortSignal): Promise<Release>
 }

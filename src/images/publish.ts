@@ -9,18 +9,18 @@ import { type Provenance, toTraits } from './provenance.ts'
 import type { Viewer } from './visibility.ts'
 
 /**
- * Images that this server makes by itself: the bytes first, and then the whole image with one write. A crash
- * leaves nothing of an image that is not complete.
+ * Creates images from received files: first the bytes, then the complete image with one write. A crash never leaves an
+ * incomplete image.
  */
 
-/** A file that has arrived, with what its bytes or its sender say of it. */
+/** A received file, with its compression and dataset GUID from the bytes or the sender. */
 export interface ArrivedFile extends Pick<ImageFile, 'compression' | 'dataset_guid'> {
   received: ReceivedFile
 }
 
 /**
- * Adds an active image with its files. `describe`: the image without them, and not activated. When something
- * fails, `describe` included, neither image nor bytes stay; but a StorageIsDown may say that the image is there.
+ * Adds an active image with its files. `describe` returns the image without files, not activated. On any error, also of
+ * `describe`, no image is added and the files are discarded, except that after a StorageIsDown the image may exist.
  */
 export const insertActive = (
   images: Images,
@@ -35,7 +35,7 @@ export const insertActive = (
     return image
   })
 
-/** Gives an unfinished image its files and activates it, with one write. Throws as `activated` does. */
+/** Adds all files to an unactivated image and activates it, with one write. Throws as `activated` does. */
 export const completeImage = (
   images: Images,
   uuid: string,
@@ -68,8 +68,7 @@ async function orDiscard(arrived: readonly ArrivedFile[], work: () => Promise<Im
 }
 
 /**
- * Makes an active image of a manifest and the files that have arrived for it. Throws as `importedImage` does,
- * and NoActivationNoFile.
+ * Adds an active image from a manifest and its received files. Throws as `importedImage` does, and NoActivationNoFile.
  */
 export const importWithFiles = (
   images: Images,
@@ -81,7 +80,7 @@ export const importWithFiles = (
 
 const MEBIBYTE = 1024 * 1024
 
-/** What vmadm wants to know of a zvol. Its size is not in the stream: the smallest that may be right. */
+/** The fields that vmadm requires for a zvol. The stream does not contain its size: use the smallest possible one. */
 const zvolFields = (size: number) => ({
   nic_driver: 'virtio',
   disk_driver: 'virtio',
@@ -90,9 +89,9 @@ const zvolFields = (size: number) => ({
 })
 
 /**
- * Makes an active image of bytes that came without a manifest. `manifest`: what else is known of it, with its
- * UUID. Throws ValidationFailed or ImageUuidAlreadyExists, and then neither image nor bytes stay. After
- * StorageIsDown the image is whole and active, or is not there.
+ * Adds an active image from a file that was received without a manifest. `manifest`: the known fields, with the UUID.
+ * Throws ValidationFailed or ImageUuidAlreadyExists, and then discards the file. After StorageIsDown the image is
+ * either complete and active or does not exist.
  */
 export async function publishReceived(
   images: Images,

@@ -7,8 +7,8 @@ import { requireDockerId } from './lifecycle.ts'
 import { validateManifest } from './validate.ts'
 
 /**
- * Takes over what the server that an image came from says of it now: every field, those we do not know too.
- * What is this server's own matter stays: files, icon, state, channels, and the origin that the files need.
+ * Updates an imported image from the current manifest of its source: every field, also unknown ones, except those that
+ * belong to this server: files, icon, state, channels, and the origin that the files need.
  */
 export async function refreshImage(images: Images, uuid: string, body: unknown): Promise<Image> {
   const { fields, extra } = sortFields(readManifest(body), 'import')

@@ -5,7 +5,7 @@ import { channelsOf, type Viewer } from './visibility.ts'
 
 /** DeleteImage (reference contract, 8.14). */
 
-/** An image whose origin is gone cannot be installed, so an origin stays as long as it has children. */
+/** Makes the error for the removal of an image that is an origin: without it its children could not be installed. */
 export function hasDependents(uuid: string, children: readonly Image[]): ImgapiError {
   const uuids = children.map(child => child.uuid).sort()
   const list =
@@ -15,8 +15,8 @@ export function hasDependents(uuid: string, children: readonly Image[]): ImgapiE
 }
 
 /**
- * Deletes an image and its files. On a server with channels an image that is in several only leaves the
- * channel of the request, unless all are meant.
+ * Deletes an image and its files. On a server with channels, an image in several channels is only removed from the
+ * channel of the request, unless `everyChannel` is set. Throws ResourceNotFound or ImageHasDependentImages.
  */
 export async function deleteImage(images: Images, uuid: string, viewer: Viewer, everyChannel: boolean) {
   for (;;) {

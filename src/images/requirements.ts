@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { asText, isObject, json, numeric, objectOf, text, textsIn } from './rules.ts'
 
-/** `requirements`: what a machine must have to run the image (reference contract, section 5). */
+/** The field `requirements`: the conditions for a machine to run the image (reference contract, section 5). */
 
 const PLATFORM = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z$/
 
-/** A platform stamp such as `20130308T102805Z`, not before 2012, with a plausible date and time. */
+/** Returns whether a value is a platform stamp such as `20130308T102805Z`, not before 2012, with a plausible date and time. */
 function isPlatformStamp(value: unknown) {
   const match = typeof value === 'string' ? PLATFORM.exec(value) : null
   if (!match) return false
@@ -138,7 +138,7 @@ export const requirements = z.preprocess(
       context.addIssue({
         code: 'custom',
         message: `unsupported requirement "${key}"`,
-        // The reference names the bare key here, without the `requirements.` prefix.
+        // As in the reference, the bare key, without the `requirements.` prefix.
         params: { code: 'Invalid', field: key },
       })
     }

@@ -1,28 +1,28 @@
 import { z } from 'zod'
 
-/** Small pieces that the field rules share. */
+/** Helpers that the field rules share. */
 
-/** JSON as `util.format('%j')` shows it, which is what the reference's messages contain. */
+/** Renders JSON as `util.format('%j')` does, which the reference's messages contain. */
 export const json = (value: unknown) => JSON.stringify(value)
-/** The value at fault, for a message; an absent one reads `undefined`. */
+/** Renders an invalid value for a message; an absent one is `undefined`. */
 export const text = (value: unknown) =>
   typeof value === 'object' && value !== null ? json(value) : String(value)
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** `"5"` is 5; anything else is left for the rule to judge. */
+/** Converts text such as `"5"` to a number; returns any other value unchanged, for the rule to check. */
 export const numeric = (value: unknown) =>
   typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value
 
 /**
- * A number or a flag as its text; anything else is left for the rule to judge. Clients that read `version=1` as
- * JSON, as imgadm does with its arguments, send a number where a manifest has text.
+ * Converts a number or a flag to text; returns any other value unchanged, for the rule to check. Clients that parse
+ * `version=1` as JSON, as imgadm does with its arguments, send a number for a text field.
  */
 export const asText = (value: unknown) =>
   typeof value === 'number' || typeof value === 'boolean' ? String(value) : value
 
-/** A list of objects, with these keys of theirs as text. */
+/** Returns a function that applies `asText` to these keys of each object in a list. */
 export const textsIn =
   (...keys: string[]) =>
   (value: unknown) =>

@@ -15,7 +15,7 @@ const RESTRICTED = ['state', 'error', 'billing_tags', 'traits', 'files', 'origin
 
 const SUBJECT = 'invalid image update data'
 
-/** Digests of docker layers may be sent with the file they belong to; nothing else of a file can change. */
+/** An update may contain these digests of docker layers; no other key of a file can change. */
 const FILE_DIGESTS = new Set(['digest', 'uncompressedDigest'])
 
 function isSameFile(image: Image, files: unknown): boolean {
@@ -28,6 +28,7 @@ function isSameFile(image: Image, files: unknown): boolean {
   )
 }
 
+/** Returns why the update of a restricted field is refused; undefined if it is allowed. */
 function restriction(
   name: (typeof RESTRICTED)[number],
   image: Image,
@@ -60,8 +61,8 @@ function checkChanges(image: Image, body: Record<string, unknown>, viewer: Viewe
 }
 
 /**
- * An operator may mark any image as failed, and take that back; between active and disabled it is the same as
- * enabling and disabling. No other change of state exists.
+ * Returns the image in another state. An operator may mark any image as failed, and undo that; a change between active
+ * and disabled is the same as enabling or disabling. Throws ValidationFailed for any other change.
  */
 function withState(image: Image, state: Image['state']): Image {
   if (state === image.state) return image
@@ -77,7 +78,7 @@ function withState(image: Image, state: Image['state']): Image {
 }
 
 /**
- * The image with the changes of an update. `isMendable`: its origins are a circle, which another origin may end
+ * Returns the image with the changes of an update. `isMendable`: its origins are a circle, which another origin may end
  * even after activation. Throws ValidationFailed with every problem.
  */
 export function updated(
@@ -96,7 +97,7 @@ export function updated(
   const { files, icon, wasActive, extra, channels, ...fields } = image
   const { mode, channels: known } = images.policy
   const rules = { mode, channels: known.length > 0 }
-  // The image may be older than the server's channels, or have been in some that the server has no more.
+  // The image may be older than the server's channels, or be in channels that the server no longer has.
   const current = rules.channels ? { ...fields, channels: channelsOf(image, images.policy) } : fields
   const merged = Object.entries({ ...current, ...changes }).filter(([, value]) => value !== null)
   const { state, ...valid } = validateManifest(Object.fromEntries(merged), rules)

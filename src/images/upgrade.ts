@@ -1,7 +1,7 @@
 import { UUID } from './fields.ts'
 import { isObject } from './rules.ts'
 
-/** Manifests of version 1, from the Dataset API of before 2012, as version 2 (reference contract, 4.3). */
+/** Converts manifests of version 1, from the Dataset API before 2012, to version 2 (reference contract, 4.3). */
 
 /** Fields that version 2 does not have, or has under another name. */
 const GONE = new Set([
@@ -22,7 +22,7 @@ type Manifest = Record<string, unknown>
 
 const isUuid = (value: unknown) => typeof value === 'string' && UUID.test(value)
 
-/** It says whose and which it is in the old way; otherwise `creator_uuid` is a field like any unknown one. */
+/** Returns whether a manifest has version 1. In a manifest with `v` or `owner`, `creator_uuid` is an unknown field. */
 export const isVersionOne = ({ v, owner, uuid, creator_uuid }: Manifest) =>
   v === undefined && owner === undefined && isUuid(uuid) && isUuid(creator_uuid)
 
@@ -44,7 +44,7 @@ export function upgradeManifest(old: Manifest): Manifest {
 const withSeconds = (date: unknown) =>
   typeof date === 'string' ? date.replace(/^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2})Z$/, '$1:00Z') : date
 
-/** The compression was in the file's name alone. */
+/** Adds the compression, which in version 1 is only in the file's name. */
 function upgradeFile(file: unknown): unknown {
   if (!isObject(file)) return file
   const { path, url, ...kept } = file

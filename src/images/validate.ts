@@ -7,7 +7,7 @@ export type Mode = 'standalone' | 'public' | 'private' | 'dc'
 
 export interface ManifestRules {
   mode: Mode
-  /** Whether the server has channels: manifests have the field exactly then. */
+  /** Whether the server has channels: the field is required then, and refused otherwise. */
   channels: boolean
 }
 
@@ -24,10 +24,10 @@ function fieldError(name: FieldName, issue: z.core.$ZodIssue): FieldError {
   return { field, code, ...(issue.message !== '' && { message: issue.message }) }
 }
 
-/** A field that only some images may have, on an image that may not. */
+/** Returns the problem of a field that images of this type must not have. */
 function misplaced(name: FieldName, value: unknown, type: unknown): string | undefined {
   if (policyOf(name).zvol && type !== 'zvol') {
-    // The wording, wrong as it is, is what clients of the reference server know.
+    // The wording is wrong, but it is that of the reference server.
     return `invalid image ${name}: "${value}" (cannot have a value when image type is zvol)`
   }
   if (name === 'inherited_directories' && type !== 'zone-dataset') {
@@ -48,9 +48,8 @@ function problemsOfRequest(name: FieldName, value: unknown, rules: ManifestRules
 }
 
 /**
- * Checks a manifest against the table of fields and returns it typed: numbers given as text are numbers,
- * flags are booleans. Fields that are not in the table are left out. All problems are reported together:
- * throws ValidationFailed.
+ * Validates a manifest against the table of fields and returns it typed: numbers and flags that were text are converted,
+ * and fields that are not in the table are omitted. Throws ValidationFailed with all problems.
  */
 export function validateManifest(candidate: Record<string, unknown>, rules: ManifestRules): ManifestFields {
   const errors: FieldError[] = []
@@ -82,6 +81,6 @@ export function validateManifest(candidate: Record<string, unknown>, rules: Mani
   return manifest as ManifestFields
 }
 
-/** Top-level keys of a manifest that are not fields at all. */
+/** Returns the top-level keys of a manifest that are not known fields. */
 export const unknownFields = (body: Record<string, unknown>) =>
   Object.keys(body).filter(key => !isFieldName(key))

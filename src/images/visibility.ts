@@ -5,19 +5,19 @@ import { findImage, type Images, type Policy } from './images.ts'
 import type { ListQuery } from './listing.ts'
 import type { Versioned } from './ports.ts'
 
-/** Who may see and change which image (reference contract, sections 6 and 7, and our `anonymous`). */
+/** Which viewers may see and change which images (reference contract, sections 6 and 7, and our `anonymous`). */
 
-/** On whose behalf a request is made, and where it looks. */
+/** The caller of a request, and the channel that it selects. */
 export interface Viewer {
-  /** Came with valid credentials, or needs none here. */
+  /** The request has valid credentials, or the server requires none. */
   authenticated: boolean
-  /** An end user; absent means the operator. Credentials and accounts have nothing to do with each other. */
+  /** An end user; absent means the operator. Accounts are independent of credentials. */
   account?: string | undefined
   /** A channel's name or `*`; undefined on a server without channels. */
   channel?: string | undefined
 }
 
-/** Throws InvalidParameter. */
+/** Throws InvalidParameter if an account is not a UUID. */
 export function checkAccount(account: string | undefined) {
   if (account !== undefined && !UUID.test(account)) {
     throw invalidParameter('account', `invalid "account": not a UUID: "${account}"`)
@@ -25,7 +25,7 @@ export function checkAccount(account: string | undefined) {
 }
 
 /**
- * The channel a request means: the one it names, else the default one. Servers without channels ignore the
+ * Returns the channel of a request: the one it names, or else the default one. Servers without channels ignore the
  * parameter, since clients send it to every server. Throws ValidationFailed.
  */
 export function resolveChannel(policy: Policy, given: string | undefined, everyChannel: boolean) {
@@ -42,17 +42,17 @@ export function resolveChannel(policy: Policy, given: string | undefined, everyC
   )
 }
 
-/** What a list is narrowed to by the channel of the request. */
+/** Returns the filter of a list for the channel of the request. */
 export function channelFilter(policy: Policy, { channel }: Viewer): ListQuery['channel'] {
   if (channel === undefined || channel === '*') return undefined
   return { name: channel, isDefault: defaultChannels(policy).includes(channel) }
 }
 
-/** Whether only images with `public: true` are there for this viewer. */
+/** Returns whether this viewer sees only images with `public: true`. */
 export const seesPublicOnly = ({ anonymous }: Policy, { authenticated }: Viewer) =>
   anonymous === 'public' && !authenticated
 
-/** What every list is narrowed to on behalf of its viewer, whatever else it asks for. */
+/** Returns the filters that apply to every list for this viewer. */
 export const listScope = (
   policy: Policy,
   viewer: Viewer,
@@ -62,10 +62,11 @@ export const listScope = (
   public: seesPublicOnly(policy, viewer) ? true : undefined,
 })
 
-/** Where images are that are older than the server's channels. */
+/** Returns the channels of images without the field, which are older than the server's channels. */
 export const defaultChannels = (policy: Policy): readonly string[] =>
   policy.channels.filter(channel => channel.default).map(({ name }) => name)
 
+/** Returns the channels of an image. */
 export const channelsOf = (image: Image, policy: Policy): readonly string[] =>
   image.channels ?? defaultChannels(policy)
 
@@ -75,29 +76,29 @@ function isVisibleToAccount(image: Image, account: string) {
 }
 
 /**
- * Anonymous callers get images that were activated at some time, since installed images keep needing their
- * disabled origins. In the reference's own modes they get any image whose UUID they know, as there.
+ * Returns whether an anonymous caller may read the image: in mode standalone any image that has been activated, since
+ * installed images still need their disabled origins; in the reference's modes any image, as in the reference.
  */
 function isVisibleToAnonymous(image: Image, policy: Policy) {
   if (policy.anonymous === 'public' && !image.public) return false
   return policy.mode !== 'standalone' || isActivated(image)
 }
 
-/** The image if it is there for this viewer. Throws ResourceNotFound, as if it did not exist. */
+/** Returns the image if this viewer may see it. Otherwise throws ResourceNotFound, as if it did not exist. */
 export async function visibleImage(images: Images, uuid: string, viewer: Viewer): Promise<Versioned> {
   checkAccount(viewer.account)
   const found = await findImage(images, uuid)
   const { image } = found
   if (!viewer.authenticated && !isVisibleToAnonymous(image, images.policy)) throw imageNotFound(uuid)
   const { channel, account } = viewer
-  const isHere = !channel || channel === '*' || channelsOf(image, images.policy).includes(channel)
-  if (!isHere || (account !== undefined && !isVisibleToAccount(image, account))) {
+  const isInChannel = !channel || channel === '*' || channelsOf(image, images.policy).includes(channel)
+  if (!isInChannel || (account !== undefined && !isVisibleToAccount(image, account))) {
     throw new ImgapiError('ResourceNotFound', 'image not found')
   }
   return found
 }
 
-/** The same for reading: an image whose file is lost says so, rather than failing half-way through. */
+/** Does the same for reading, and throws StorageIsDown for a damaged image before a response is started. */
 export async function readableImage(images: Images, uuid: string, viewer: Viewer): Promise<Image> {
   const { image, damage } = await visibleImage(images, uuid, viewer)
   if (damage) throw storageIsDown(damage)
@@ -105,8 +106,8 @@ export async function readableImage(images: Images, uuid: string, viewer: Viewer
 }
 
 /**
- * Whether this viewer may know of the work on an image, such as an import. The image may not be here yet, and is not
- * activated before the work is done. `isPublic`: whether it is known to become a public one.
+ * Returns whether this viewer may see work on an image, such as an import. The image may not exist yet, and is not
+ * activated before the work is done. `isPublic`: whether it is known that the image will be public.
  */
 export async function isVisibleWork(
   images: Images,
@@ -123,7 +124,7 @@ export async function isVisibleWork(
   return !image || account === undefined || isVisibleToAccount(image, account)
 }
 
-/** The image if this viewer may change it. Throws ResourceNotFound or NotImageOwner. */
+/** Returns the image if this viewer may change it. Throws ResourceNotFound or NotImageOwner. */
 export async function ownImage(images: Images, uuid: string, viewer: Viewer): Promise<Image> {
   const { image } = await visibleImage(images, uuid, viewer)
   if (viewer.account !== undefined && image.owner !== viewer.account) {
@@ -133,7 +134,7 @@ export async function ownImage(images: Images, uuid: string, viewer: Viewer): Pr
   return image
 }
 
-/** Throws OperatorOnly. */
+/** Throws OperatorOnly if the viewer is an account. */
 export function requireOperator({ account }: Viewer) {
   if (account === undefined) return
   throw new ImgapiError('OperatorOnly', 'this endpoint may only be called by an operator')

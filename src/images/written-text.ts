@@ -4,11 +4,11 @@ import { parseJson } from './json.ts'
 import { isObject } from './rules.ts'
 
 /**
- * Manifests whose JSON has a number where a field is text: `"version": 1.0`. Parsed, that is 1, and a number of
- * twenty digits loses the last ones; the text has what was meant.
+ * Restores text fields that a manifest's JSON has as numbers, as in `"version": 1.0`. Parsing makes that 1, and a number
+ * of twenty digits loses the last ones, so the value is taken from the JSON text.
  */
 
-/** Returns `value`, parsed from `text`, with the numbers in text fields as they are written there. */
+/** Returns `value`, which was parsed from `text`, with the numbers in text fields as written there. */
 export function withWrittenText(value: unknown, text: string): unknown {
   if (!isObject(value)) return value
   const numbers = TEXT_FIELDS.filter(name => typeof value[name] === 'number')

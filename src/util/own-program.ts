@@ -1,5 +1,5 @@
 import { isSea } from 'node:sea'
 
-/** The command line that starts this program once more: Node and its script, or the one file that is both. */
+/** Returns the command line that starts this program again: Node and the script, or the single executable. */
 export const ownProgram = (): string[] =>
   isSea() ? [process.execPath] : [process.execPath, process.argv[1]!]

@@ -2,19 +2,18 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type St
 import { type FileHandle, link, lstat, open, unlink } from 'node:fs/promises'
 
 /**
- * Opens files by a name that a record or another person chose. A link could lead to any file of this machine, and
- * the open of a pipe would wait for its other end: only regular files are opened, and what was opened is what is
- * looked at.
+ * Opens files whose names come from a record or from another user. A link could point to any file of this machine, and
+ * opening a pipe would block. So only regular files are opened, and the check is made on the open file.
  */
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
 
-/** The name is there and is no regular file. The message continues a sentence that begins with the name. */
+/** The name exists and is not a regular file. The message continues a sentence whose subject is the name. */
 export class NotRegularError extends Error {
   override readonly name = 'NotRegularError'
 }
 
-/** Says what is wrong with something that should be a regular file; undefined if it is one. */
+/** Describes what is at a path instead of a regular file; undefined if it is one. */
 export function irregularity(stats: Stats): string | undefined {
   if (stats.isFile()) return undefined
   if (stats.isSymbolicLink())
@@ -28,10 +27,10 @@ function requireRegular(stats: Stats): Stats {
   return stats
 }
 
-/** The system's refusal to open a link or a socket, in words. */
+/** Turns the system's refusal to open a link or a socket into a NotRegularError. */
 function explained(error: unknown, path: string): unknown {
   const { code = '' } = error as NodeJS.ErrnoException
-  // FreeBSD says EMLINK of a link. ELOOP may also be about a folder above.
+  // FreeBSD reports EMLINK for a link. ELOOP may also be caused by a parent folder.
   if (!['ELOOP', 'EMLINK', 'ENXIO', 'EISDIR'].includes(code)) return error
   const found = lstatSync(path, { throwIfNoEntry: false })
   const problem = found && irregularity(found)
@@ -39,8 +38,8 @@ function explained(error: unknown, path: string): unknown {
 }
 
 /**
- * Opens a regular file. `flags`: how, beyond not following a link and not waiting. The caller closes the handle.
- * Throws NotRegularError, or the system's error.
+ * Opens a regular file without following a link or blocking. `flags`: further flags of `open`. The caller closes the
+ * handle. Throws NotRegularError, or the system's error.
  */
 export async function openRegular(
   path: string,
@@ -58,9 +57,9 @@ export async function openRegular(
   }
 }
 
-/** Gives a regular file a second name. Throws NotRegularError, or the system's error, and there is none then. */
+/** Hard-links a regular file. On an error there is no second name. Throws NotRegularError, or the system's error. */
 export async function linkRegular(path: string, second: string) {
-  // A link to a link is one too, so that what came of it is what there was.
+  // Linking a symbolic link makes another one, so the check of the result covers the source.
   await link(path, second)
   try {
     requireRegular(await lstat(second))
@@ -74,9 +73,8 @@ const tooLarge = (size: number, largest: number) =>
   new Error(`has ${size} bytes, more than the ${largest} that are read`)
 
 /**
- * Reads a whole regular file while nothing else runs: as many bytes as it had when it was opened. `largest`: bytes
- * that it may have. `follow`: whether it may be a link. Throws NotRegularError, an error that says that it is too
- * large, or the system's error.
+ * Reads a regular file synchronously, up to the size that it had when it was opened. `largest`: the limit in bytes.
+ * `follow`: whether it may be a link. Throws NotRegularError, an error that it is too large, or the system's error.
  */
 export function readRegularNow(path: string, largest: number, { follow = false } = {}): Buffer {
   let fd: number
@@ -101,7 +99,7 @@ export function readRegularNow(path: string, largest: number, { follow = false }
   }
 }
 
-/** The same while other things go on. */
+/** Does the same asynchronously, without following a link. */
 export async function readRegular(path: string, largest: number): Promise<Buffer> {
   const { handle, stats } = await openRegular(path)
   try {
