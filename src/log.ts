@@ -9,8 +9,8 @@ export interface Logging {
 }
 
 /**
- * Creates the log: one JSON object per line on stdout, in the format of the `bunyan` reader of SmartOS, or readable lines
- * if stdout is a terminal. If stdout cannot be written, lines are lost, but the server continues.
+ * Creates the log: one JSON object per line on stdout, in the format of the `bunyan` reader of SmartOS, or readable
+ * lines if stdout is a terminal. If stdout cannot be written, lines are lost, but the server continues.
  */
 export function createLog(level: string): Logging {
   // Reading `process.stdout` also makes Node switch a pipe or a socket to non-blocking mode.
@@ -44,8 +44,8 @@ function timestamp() {
 }
 
 /**
- * Returns a function that writes lines of level info whose fields are JSON text already (`"a":1,"b":"x"`). It takes half
- * the time that pino needs for nested objects, which matters for the line of every request.
+ * Returns a function that writes lines of level info whose fields are JSON text already (`"a":1,"b":"x"`). That is
+ * twice as fast as pino with nested objects, which matters for the line of every request.
  */
 export function lineWriter(log: Logger): (fields: string, message: string) => void {
   // pino's public symbols for its stream and for the fields of every line.

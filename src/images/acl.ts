@@ -3,7 +3,7 @@ import { UUID } from './fields.ts'
 import type { Image } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 
-/** AddImageAcl and RemoveImageAcl (reference contract, 8.15): who else may use a private image. */
+/** AddImageAcl and RemoveImageAcl (reference contract, 8.15): the accounts that may use a private image. */
 
 export type AclAction = 'add' | 'remove'
 

@@ -8,7 +8,7 @@ import { type ArrivedFile, insertActive } from './publish.ts'
 
 /** CloneImage, in a datacenter: copies an image for an account that it is shared with (contract, 8.18). */
 
-/** Returns the image and its origins, up to the first one of the operator, which all may use. Throws ValidationFailed. */
+/** Returns the image and its origins, up to the first one that every account may use. Throws ValidationFailed. */
 async function cloneableChain(images: Images, image: Image): Promise<Image[]> {
   const chain = [image]
   for (let { origin } = image; origin !== undefined; ) {

@@ -1,6 +1,7 @@
 /**
  * The error catalogue of the Image API: every code a client may see and its HTTP status
- * (reference contract, section 13). The HTTP layer renders these and no others. Codes that end in `Error` have that suffix in responses too.
+ * (reference contract, section 13). The HTTP layer renders these and no others. Codes that end in
+ * `Error` have that suffix in responses too.
  */
 const STATUS = {
   BadDigest: 400,

@@ -10,8 +10,8 @@ import type { ReceivedFile } from './ports.ts'
 export type RemoteFile = Pick<ImageFile, 'sha1' | 'size' | 'compression' | 'dataset_guid'>
 
 /**
- * Reads the files of another server's manifest. Throws RemoteSourceError if they are not valid or missing, and Download if
- * they are too large for this server.
+ * Reads the files of another server's manifest. Throws RemoteSourceError if they are missing or not valid, and Download
+ * if they are too large for this server.
  */
 export function readRemoteFiles({ policy }: Images, manifest: Record<string, unknown>): RemoteFile[] {
   const { uuid, type, files } = manifest

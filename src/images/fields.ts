@@ -3,7 +3,7 @@ import { requirements } from './requirements.ts'
 import { asText, isObject, json, numeric, objectOf, text, textsIn } from './rules.ts'
 
 /**
- * Every field of an image manifest, in one table: its rule, when it is needed, and who may change it.
+ * Every field of an image manifest, in one table: its rule, when it is required, and which requests may change it.
  * Validation, the TypeScript types and the error objects all come from here
  * (reference contract, section 5; the order of the table is the order in which problems are reported).
  *
@@ -13,6 +13,8 @@ import { asText, isObject, json, numeric, objectOf, text, textsIn } from './rule
 
 /** IMGAPI's notion of a UUID: lower-case hex with any bits, so neither zod's nor the uuid package's. */
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+export const isUuid = (value: unknown): value is string => typeof value === 'string' && UUID.test(value)
 
 export const NO_OWNER = '00000000-0000-0000-0000-000000000000'
 export const TYPES = ['zone-dataset', 'zvol', 'lx-dataset', 'lxd', 'docker', 'other'] as const
@@ -141,8 +143,8 @@ interface Policy {
   text?: true
   /** Required for images of type zvol, and not allowed for others. */
   zvol?: boolean
-  create?: 'take' | 'ignore' | 'refuse'
-  import?: 'take' | 'ignore' | 'refuse'
+  create?: 'accept' | 'ignore' | 'refuse'
+  import?: 'accept' | 'ignore' | 'refuse'
   update?: 'anyone' | 'operator' | 'unactivated'
   clear?: boolean
 }

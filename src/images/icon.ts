@@ -45,6 +45,7 @@ export async function addImageIcon(
   })
 }
 
+/** Removes an image's icon. Throws ResourceNotFound. */
 export async function deleteImageIcon(images: Images, uuid: string): Promise<Image> {
   return changeStored(images, uuid, image => {
     iconOf(image)

@@ -40,13 +40,13 @@ function requireBounds(body: unknown) {
 }
 
 /** Decides about one field of a body. */
-function verdict(key: string, verb: Verb, type: unknown): 'take' | 'ignore' | 'refuse' | 'extra' {
+function verdict(key: string, verb: Verb, type: unknown): 'accept' | 'ignore' | 'refuse' | 'extra' {
   if (verb === 'import' && INTERNAL.has(key)) return 'ignore'
   // In a new manifest an unknown field is a typing error; in an import it may be a field of a newer server.
   if (!isFieldName(key)) return verb === 'create' ? 'refuse' : 'extra'
   const policy = policyOf(key)
   if (policy.zvol && type !== 'zvol') return 'refuse'
-  return policy[verb] ?? 'take'
+  return policy[verb] ?? 'accept'
 }
 
 /**
@@ -63,5 +63,5 @@ export function sortFields(body: Record<string, unknown>, verb: Verb) {
   if (refused.length > 0) throw extraParameters(refused)
   const pick = (kind: string): Record<string, unknown> =>
     Object.fromEntries(entries.filter(entry => entry.verdict === kind).map(({ key, value }) => [key, value]))
-  return { fields: pick('take'), extra: pick('extra') }
+  return { fields: pick('accept'), extra: pick('extra') }
 }

@@ -2,9 +2,9 @@ import type { Images } from './images.ts'
 import { isObject } from './rules.ts'
 
 /**
- * Corrects `min_platform` of lx images from imgadm before 3.7.4, which sets it to the platform of the build, so that older
- * hosts refuse images that they could run (IMGAPI-651). As in the reference, the requirement of the origin is used
- * instead, or none if the origin has none.
+ * Corrects `min_platform` of lx images from imgadm before 3.7.4, which sets it to the platform of the build, so that
+ * older hosts refuse images that they could run (IMGAPI-651). As in the reference, the requirement of the origin is
+ * used instead, or none if the origin has none.
  */
 export async function correctMinPlatform(
   images: Images,

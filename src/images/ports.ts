@@ -30,8 +30,8 @@ export interface Manifests {
    * Adds an image with its staged files, in one commit. With `replaces`, replaces that unactivated image and takes over
    * its files; returns false if that image has changed since.
    * Throws ImageUuidAlreadyExists, OriginDoesNotExist, ValidationFailed for an image that would be its own ancestor,
-   * and ImageHasDependentImages for the replaced image. These checks are atomic with the write: no other write, finished
-   * or under way, may invalidate them.
+   * and ImageHasDependentImages for the replaced image. These checks are atomic with the write: no other write,
+   * finished or under way, may invalidate them.
    */
   insert(image: Image, replaces?: Versioned): Promise<boolean>
   /**
@@ -47,6 +47,7 @@ export interface Manifests {
   remove(uuid: string, revision: number): Promise<boolean>
 }
 
+/** How a body is received. */
 export interface ReceiveOptions {
   /** The size that the sender announced, in bytes. */
   expectedSize?: number | undefined

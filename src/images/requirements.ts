@@ -5,7 +5,7 @@ import { asText, isObject, json, numeric, objectOf, text, textsIn } from './rule
 
 const PLATFORM = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z$/
 
-/** Returns whether a value is a platform stamp such as `20130308T102805Z`, not before 2012, with a plausible date and time. */
+/** Returns whether a value is a platform stamp such as `20130308T102805Z`, with a plausible date since 2012. */
 function isPlatformStamp(value: unknown) {
   const match = typeof value === 'string' ? PLATFORM.exec(value) : null
   if (!match) return false

@@ -115,6 +115,7 @@ export function updated(
   return withState(next, state)
 }
 
+/** Updates an image, and retries if it was changed meanwhile. Throws ResourceNotFound or ValidationFailed. */
 export async function updateImage(
   images: Images,
   uuid: string,

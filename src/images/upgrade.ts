@@ -1,10 +1,10 @@
-import { UUID } from './fields.ts'
+import { isUuid } from './fields.ts'
 import { isObject } from './rules.ts'
 
 /** Converts manifests of version 1, from the Dataset API before 2012, to version 2 (reference contract, 4.3). */
 
 /** Fields that version 2 does not have, or has under another name. */
-const GONE = new Set([
+const REMOVED = new Set([
   'creator_uuid',
   'vendor_uuid',
   'creator_name',
@@ -20,15 +20,14 @@ const GONE = new Set([
 
 type Manifest = Record<string, unknown>
 
-const isUuid = (value: unknown) => typeof value === 'string' && UUID.test(value)
-
 /** Returns whether a manifest has version 1. In a manifest with `v` or `owner`, `creator_uuid` is an unknown field. */
 export const isVersionOne = ({ v, owner, uuid, creator_uuid }: Manifest) =>
   v === undefined && owner === undefined && isUuid(uuid) && isUuid(creator_uuid)
 
+/** Converts a manifest of version 1 to version 2. */
 export function upgradeManifest(old: Manifest): Manifest {
   const { creator_uuid, restricted_to_uuid, created_at, published_at = created_at } = old
-  const kept = Object.fromEntries(Object.entries(old).filter(([key]) => !GONE.has(key)))
+  const kept = Object.fromEntries(Object.entries(old).filter(([key]) => !REMOVED.has(key)))
   return {
     ...kept,
     v: 2,

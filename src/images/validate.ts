@@ -48,8 +48,8 @@ function problemsOfRequest(name: FieldName, value: unknown, rules: ManifestRules
 }
 
 /**
- * Validates a manifest against the table of fields and returns it typed: numbers and flags that were text are converted,
- * and fields that are not in the table are omitted. Throws ValidationFailed with all problems.
+ * Validates a manifest against the table of fields and returns it typed: numbers and flags that were text are
+ * converted, and fields that are not in the table are omitted. Throws ValidationFailed with all problems.
  */
 export function validateManifest(candidate: Record<string, unknown>, rules: ManifestRules): ManifestFields {
   const errors: FieldError[] = []

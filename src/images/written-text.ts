@@ -4,8 +4,8 @@ import { parseJson } from './json.ts'
 import { isObject } from './rules.ts'
 
 /**
- * Restores text fields that a manifest's JSON has as numbers, as in `"version": 1.0`. Parsing makes that 1, and a number
- * of twenty digits loses the last ones, so the value is taken from the JSON text.
+ * Restores text fields that a manifest's JSON has as numbers, as in `"version": 1.0`. Parsing makes that 1, and a
+ * number of twenty digits loses the last ones, so the value comes from the JSON text.
  */
 
 /** Returns `value`, which was parsed from `text`, with the numbers in text fields as written there. */

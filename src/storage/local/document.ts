@@ -24,8 +24,8 @@ class DurableFile implements Adapter<Document> {
     this.#largest = largest
   }
 
-  async read() {
-    return readFrom(this.#path, this.#largest)
+  async read(): Promise<never> {
+    throw new Error('documents are read through readDocument')
   }
 
   async write(document: Document) {
@@ -47,7 +47,7 @@ class FileToRead implements SyncAdapter<Document> {
   }
 
   write(): never {
-    throw new Error('documents are written durably, through writeDocument')
+    throw new Error('documents are written through writeDocument')
   }
 }
 
@@ -68,7 +68,7 @@ export function serialize(document: Document, largest = LARGEST_DOCUMENT): strin
   const text = `${JSON.stringify(document, null, 2)}\n`
   const size = Buffer.byteLength(text)
   if (size <= largest) return text
-  const message = `too large: what would be stored has ${size} bytes, and ${largest} are allowed`
+  const message = `too large: the stored document would have ${size} bytes, the limit is ${largest}`
   throw new ImgapiError('ValidationFailed', message)
 }
 
@@ -87,8 +87,8 @@ export async function writeDocument(
 }
 
 /**
- * Reads a document synchronously, at start. Throws if it is not a regular file, has more than `largest` bytes, is nested
- * too deep or is not a JSON object.
+ * Reads a document synchronously, at start. Throws if it is not a regular file, has more than `largest` bytes, is
+ * nested too deep or is not a JSON object.
  */
 export function readDocument(path: string, largest = LARGEST_DOCUMENT): Document {
   const low = new LowSync<Document>(new FileToRead(path, largest), {})

@@ -1,12 +1,12 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { isUuid } from '../../images/fields.ts'
 import { isActivated } from '../../images/image.ts'
 import { commit } from './durable.ts'
 import { findStrayFiles, findStrays } from './inspect.ts'
 import { cachePath, folderOf, type Layout, manifestPath, temporaryPath } from './layout.ts'
 import { emptyFolder, readImages } from './load.ts'
-import { isUuid } from './record.ts'
 
 /** A part of a data directory that can be removed. */
 export interface Garbage {

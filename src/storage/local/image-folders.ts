@@ -42,7 +42,7 @@ export class ImageFolders {
     await writeDocument(path, () => temporaryPath(this.#layout), toDocument(image))
   }
 
-  /** Builds the folder in `.tmp` and renames it into place. `replaces`: the image whose files the new one takes over. */
+  /** Builds the folder in `.tmp` and renames it into place. `replaces`: the image whose files become its own. */
   async add(image: Image, replaces?: string) {
     const folder = temporaryPath(this.#layout)
     const target = folderOf(this.#layout, image.uuid)

@@ -4,6 +4,7 @@ import { mkdir, rename } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ImgapiError } from '../../images/errors.ts'
+import { isUuid } from '../../images/fields.ts'
 import type { Image, StoredFile } from '../../images/image.ts'
 import { circleMessage, findCircles } from '../../images/origins.ts'
 import type { Versioned } from '../../images/ports.ts'
@@ -20,10 +21,10 @@ import {
   OPERATORS_FOLDERS,
 } from './layout.ts'
 import { readImages } from './load.ts'
-import { isUuid } from './record.ts'
 
 /** Checks a data directory from outside the server: for missing, damaged and unused files. */
 
+/** A problem that `imgapi check` reports. */
 export interface Problem {
   /** The UUID of the image, or a path relative to the data directory that belongs to no image. */
   subject: string

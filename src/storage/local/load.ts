@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { isUuid } from '../../images/fields.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { readRegularNow } from '../../util/regular-file.ts'
 import { type Document, readDocument } from './document.ts'
 import { makeFolderNow, syncFolderNow } from './durable.ts'
 import { folderOf, type Layout, MANIFEST, manifestPath } from './layout.ts'
-import { damageOf, type Folder, fromDocument, isUuid, LARGEST_ICON } from './record.ts'
+import { damageOf, type Folder, fromDocument, LARGEST_ICON } from './record.ts'
 
 /** The content of a data directory. */
 export interface Loaded {
@@ -19,8 +20,8 @@ export interface Loaded {
 }
 
 /**
- * Creates the server's own folders, empties `.tmp` and reads every manifest. A manifest that cannot be read affects only
- * its own image.
+ * Creates the server's own folders, empties `.tmp` and reads every manifest. A manifest that cannot be read affects
+ * only its own image.
  */
 export function loadDatadir(layout: Layout): Loaded {
   makeFolderNow(layout.root)

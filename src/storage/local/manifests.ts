@@ -256,5 +256,5 @@ export class LocalManifests implements Manifests {
 
 const inDoubt = (uuid: string) =>
   storageIsDown(
-    `a change of image ${uuid} failed and the disk does not say yet what came of it: ask again later`,
+    `a change of image ${uuid} failed, and its result could not be read from the disk yet: try again later`,
   )

@@ -5,8 +5,8 @@ import {
   FIELDS,
   type FieldName,
   isFieldName,
+  isUuid,
   NO_OWNER,
-  UUID,
 } from '../../images/fields.ts'
 import { type Icon, type Image, type ImageFile, isAvailable, toManifest } from '../../images/image.ts'
 import { isObject } from '../../images/rules.ts'
@@ -70,7 +70,6 @@ export function fromDocument(document: Document, folder: Folder): { image: Image
 const isText = (value: unknown) => typeof value === 'string'
 const isFlag = (value: unknown) => typeof value === 'boolean'
 const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText)
-const isUuidText = (value: unknown) => isText(value) && UUID.test(value as string)
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
 const isTime = (value: unknown) => isText(value) && TIME.test(value as string)
 const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
@@ -91,7 +90,7 @@ function readBookkeeping(value: unknown): Bookkeeping | undefined {
   const { files, icon, replaces } = value
   for (const file of files) checkStored(file)
   if (icon !== undefined) checkIcon(icon)
-  if (!isAbsentOr(replaces, isUuidText)) throw new Error(`its "${KEY}" is not valid`)
+  if (!isAbsentOr(replaces, isUuid)) throw new Error(`its "${KEY}" is not valid`)
   return value as unknown as Bookkeeping
 }
 
@@ -115,7 +114,7 @@ const isAbsentOr = (value: unknown, fits: (value: unknown) => boolean) => value 
 /** Returns whether the fields that lists and rules rely on have the expected types. */
 const isWellFormed = (document: Document) =>
   isSize(document.v) &&
-  isUuidText(document.owner) &&
+  isUuid(document.owner) &&
   isText(document.name) &&
   isText(document.version) &&
   isText(document.type) &&
@@ -124,7 +123,7 @@ const isWellFormed = (document: Document) =>
   isFlag(document.disabled) &&
   isFlag(document.public) &&
   isAbsentOr(document.published_at, isTime) &&
-  isAbsentOr(document.origin, isUuidText) &&
+  isAbsentOr(document.origin, isUuid) &&
   isAbsentOr(document.acl, isTexts) &&
   isAbsentOr(document.channels, isTexts) &&
   isAbsentOr(document.billing_tags, isTexts) &&
@@ -263,5 +262,3 @@ export function damageOf({ uuid, files }: Image, folder: Folder): string | undef
   }
   return undefined
 }
-
-export const isUuid = (name: string) => UUID.test(name)
