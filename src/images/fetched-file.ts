@@ -1,7 +1,6 @@
-import { EXTENSION } from './compression.ts'
 import { ImgapiError } from './errors.ts'
 import { FIELDS } from './fields.ts'
-import { commitFile, fileTooBig, withFile } from './files.ts'
+import { attachImageFile, fileTooBig, orDiscard } from './files.ts'
 import type { Image, ImageFile } from './image.ts'
 import type { Images } from './images.ts'
 import type { ReceivedFile } from './ports.ts'
@@ -32,13 +31,8 @@ export function storeFetchedFile(
   images: Images,
   uuid: string,
   index: number,
-  { compression, dataset_guid }: Omit<RemoteFile, 'sha1' | 'size'>,
+  details: Omit<RemoteFile, 'sha1' | 'size'>,
   received: ReceivedFile,
 ): Promise<Image> {
-  return commitFile(images, uuid, received, async () => {
-    const kind = index === 0 ? 'image' : 'image1'
-    const stored = await received.attach(uuid, kind, `.zfs${EXTENSION[compression]}`)
-    const file: ImageFile = { ...stored, compression, ...(dataset_guid && { dataset_guid }) }
-    return image => withFile(image, index, file)
-  })
+  return orDiscard([{ received }], () => attachImageFile(images, uuid, received, index, details))
 }

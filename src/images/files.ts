@@ -4,7 +4,7 @@ import { ImgapiError, imageNotFound, invalidParameter, upload } from './errors.t
 import { type Image, type ImageFile, isActivated, type StoredFile } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 import { requireMutableFiles } from './lifecycle.ts'
-import type { ReceivedFile, Release } from './ports.ts'
+import type { FileKind, ReceivedFile, Release } from './ports.ts'
 import type { Viewer } from './visibility.ts'
 
 /** The files of images: AddImageFile and GetImageFile (reference contract, 8.8 and 8.9). */
@@ -48,13 +48,10 @@ export async function addImageFile(
   const release = await lockUpload(images, uuid)
   try {
     const { received, compression } = await receiveImageFile(images, claimed, incoming)
-    return await commitFile(images, uuid, received, async () => {
+    return await orDiscard([{ received }], async () => {
       checkDigests(received, options.sha1, incoming.md5)
-      const extension = `.zfs${EXTENSION[compression]}`
-      const stored = await received.attach(uuid, index === 0 ? 'image' : 'image1', extension)
       const { dataset_guid } = options
-      const file: ImageFile = { ...stored, compression, ...(dataset_guid && { dataset_guid }) }
-      return latest => withFile(latest, index, file)
+      return attachImageFile(images, uuid, received, index, { compression, dataset_guid })
     })
   } finally {
     release()
@@ -100,22 +97,42 @@ export async function receiveImageFile(
   return { received, compression: compression ?? 'none' }
 }
 
-/**
- * Commits a received file. `prepare` verifies and attaches it and returns the change of the image. Discards the file on
- * any error. Removes the replaced files last.
- */
-export async function commitFile(
+/** Runs `work`, and discards the received files if it fails. `work` may add files to the list. */
+export async function orDiscard<T>(
+  files: readonly { received: ReceivedFile }[],
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    await Promise.all(files.map(({ received }) => received.discard()))
+    throw error
+  }
+}
+
+type FileDetails = Pick<ImageFile, 'compression' | 'dataset_guid'>
+type Store = (kind: FileKind, extension: string) => Promise<StoredFile>
+
+/** Stores a received file under the name for its index and compression. Returns its entry in the manifest. */
+export async function storeImageFile(
+  index: number,
+  { compression, dataset_guid }: FileDetails,
+  store: Store,
+): Promise<ImageFile> {
+  const stored = await store(index === 0 ? 'image' : 'image1', `.zfs${EXTENSION[compression]}`)
+  return { ...stored, compression, ...(dataset_guid && { dataset_guid }) }
+}
+
+/** Adds a received file to an unactivated image at an index, and removes the one that it replaces. */
+export async function attachImageFile(
   images: Images,
   uuid: string,
   received: ReceivedFile,
-  prepare: () => Promise<(image: Image) => Image>,
+  index: number,
+  details: FileDetails,
 ): Promise<Image> {
-  try {
-    return await changeStored(images, uuid, await prepare())
-  } catch (error) {
-    await received.discard()
-    throw error
-  }
+  const file = await storeImageFile(index, details, (...name) => received.attach(uuid, ...name))
+  return changeStored(images, uuid, image => withFile(image, index, file))
 }
 
 /** Changes an image, and then removes the stored files that it no longer names. */
@@ -138,7 +155,7 @@ export async function removeSuperseded(images: Images, before: Image | undefined
 }
 
 /** Returns the image with a file at an index. Throws ImageAlreadyActivated. */
-export function withFile(image: Image, index: number, file: ImageFile): Image {
+function withFile(image: Image, index: number, file: ImageFile): Image {
   if (isActivated(image)) {
     throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
   }

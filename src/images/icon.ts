@@ -1,5 +1,5 @@
 import { ImgapiError, upload } from './errors.ts'
-import { changeStored, checkDigests, checkStorage, commitFile, type IncomingFile } from './files.ts'
+import { changeStored, checkDigests, checkStorage, type IncomingFile, orDiscard } from './files.ts'
 import type { Icon, Image } from './image.ts'
 import type { Images } from './images.ts'
 import type { Viewer } from './visibility.ts'
@@ -38,10 +38,10 @@ export async function addImageIcon(
   const limit = { size: MAX_SIZE, message: 'icon size exceeds the maximum allowed size, 128 KiB' }
   const options = { expectedSize: size, limit, stallTimeout, md5: true }
   const received = await images.files.receive(incoming.open(), options)
-  return commitFile(images, uuid, received, async () => {
+  return orDiscard([{ received }], async () => {
     checkDigests(received, sha1, incoming.md5, 'icon file')
     const icon: Icon = { ...(await received.attach(uuid, 'icon', extension)), contentType }
-    return image => ({ ...image, icon })
+    return changeStored(images, uuid, image => ({ ...image, icon }))
   })
 }
 

@@ -1,6 +1,5 @@
-import { EXTENSION } from './compression.ts'
 import { importedImage } from './create.ts'
-import { changeStored } from './files.ts'
+import { changeStored, orDiscard, storeImageFile } from './files.ts'
 import type { Image, ImageFile, StoredFile } from './image.ts'
 import type { Images } from './images.ts'
 import { activated } from './lifecycle.ts'
@@ -50,21 +49,10 @@ type Store = (received: ReceivedFile, kind: FileKind, extension: string) => Prom
 
 async function storeAll(arrived: readonly ArrivedFile[], store: Store): Promise<ImageFile[]> {
   const files: ImageFile[] = []
-  for (const { received, compression, dataset_guid } of arrived) {
-    const kind = files.length === 0 ? 'image' : 'image1'
-    const stored = await store(received, kind, `.zfs${EXTENSION[compression]}`)
-    files.push({ ...stored, compression, ...(dataset_guid && { dataset_guid }) })
+  for (const { received, ...details } of arrived) {
+    files.push(await storeImageFile(files.length, details, (...name) => store(received, ...name)))
   }
   return files
-}
-
-async function orDiscard(arrived: readonly ArrivedFile[], work: () => Promise<Image>): Promise<Image> {
-  try {
-    return await work()
-  } catch (error) {
-    await Promise.all(arrived.map(({ received }) => received.discard()))
-    throw error
-  }
 }
 
 /**
