@@ -132,7 +132,7 @@ class UploadWriter {
         }
       }
       const onEnd = () => finish()
-      const onGone = () => finish(upload(`the client went away after ${this.#size} bytes`))
+      const onGone = () => finish(upload(`the connection closed after ${this.#size} bytes`))
       const finish = (error?: unknown) => {
         clearTimeout(stalled)
         source.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
