@@ -91,8 +91,9 @@ const IMGAPI: Record<string, Operation[]> = {
   '/ping': [{ path: '/ping', sees: nothing, isPublic: true }],
   '/': [{ path: '/', sees: nothing, isPublic: true }],
   '/docs': [{ path: '/docs', sees: nothing, isPublic: true }],
+  '/openapi.json': [{ path: '/openapi.json', sees: nothing, isPublic: true }],
   '/favicon.ico': [{ path: '/favicon.ico', sees: nothing, isPublic: true }],
-  '/state': [{ path: '/state', sees: nothing, needsUser: true }],
+  '/state': [{ path: '/state', sees: nothing, needsUser: true, operatorOnly: true }],
   '/mirrors': [
     { path: '/mirrors', sees: nothing, needsUser: true, operatorOnly: true },
     { path: '/mirrors?actions=true', sees: nothing, needsUser: true, operatorOnly: true },
@@ -130,7 +131,7 @@ const IMGAPI: Record<string, Operation[]> = {
   '/images/:uuid/icon': [{ path: '/images/{uuid}/icon', sees: mayRead }],
   '/images/:uuid/jobs': [{ path: '/images/{uuid}/jobs', sees: mayKnow }],
   '/datasets': [{ path: '/datasets', sees: active }],
-  '/datasets/:uuid': [
+  '/datasets/:arg': [
     { path: '/datasets/{uuid}', sees: mayRead },
     { path: '/datasets/mark', sees: active },
     { path: '/datasets/sdc:sdc:mark:1.0.0', sees: active },
