@@ -179,26 +179,100 @@ describe('filters', () => {
     expect(matches(tagged, { ...ALL, tags: [[key, value]] })).toBe(expected)
   })
 
-  test('no image is found without every filter that is asked for', () => {
-    const choice = fc.record(
-      {
-        name: fc.record({ value: fc.constantFrom('n', 'x', ''), contains: fc.boolean() }),
-        os: fc.constantFrom('other', 'linux'),
-        type: fc.record({ value: fc.constantFrom('other', 'zvol'), not: fc.boolean() }),
-        owner: fc.constantFrom('o', 'p'),
-        public: fc.boolean(),
-        account: fc.constantFrom('o', 'p', 'stranger'),
-      },
-      { requiredKeys: [] },
-    )
-    const one = image({ acl: ['p'] })
+  const one = image({
+    ...{ name: 'base-64', version: '1.2.3', os: 'linux', type: 'zvol', owner: 'alice', acl: ['bob'] },
+    ...{ tags: { role: 'db' }, billing_tags: ['gold', 'blue'], channels: ['dev'] },
+  })
+
+  type Choices = { [Key in keyof ListQuery]?: [value: ListQuery[Key], isFound: boolean][] }
+
+  /** Values of each filter, and whether that image has what they ask for. */
+  const CHOICES: Choices = {
+    state: [
+      ['all', true],
+      ['active', true],
+      ['disabled', false],
+      ['unactivated', false],
+      ['creating', false],
+      ['failed', false],
+    ],
+    name: [
+      [{ value: 'base-64', contains: false }, true],
+      [{ value: 'base', contains: false }, false],
+      [{ value: 'se-6', contains: true }, true],
+      [{ value: 'BASE', contains: true }, false],
+      [{ value: '', contains: true }, true],
+      [{ value: '', contains: false }, false],
+    ],
+    version: [
+      [{ value: '1.2.3', contains: false }, true],
+      [{ value: '1.2', contains: false }, false],
+      [{ value: '.2.', contains: true }, true],
+      [{ value: '2.1', contains: true }, false],
+    ],
+    os: [
+      ['linux', true],
+      ['other', false],
+    ],
+    type: [
+      [{ value: 'zvol', not: false }, true],
+      [{ value: 'other', not: false }, false],
+      [{ value: 'zvol', not: true }, false],
+      [{ value: 'other', not: true }, true],
+    ],
+    owner: [
+      ['alice', true],
+      ['bob', false],
+    ],
+    public: [
+      [false, true],
+      [true, false],
+    ],
+    account: [
+      ['alice', true],
+      ['bob', true],
+      ['carol', false],
+    ],
+    channel: [
+      [{ name: 'dev', isDefault: false }, true],
+      [{ name: 'release', isDefault: true }, false],
+    ],
+    tags: [
+      [[['role', 'db']], true],
+      [[['role', 'web']], false],
+      [
+        [
+          ['role', 'db'],
+          ['size', ''],
+        ],
+        false,
+      ],
+    ],
+    billingTags: [
+      [['gold'], true],
+      [['blue', 'gold'], true],
+      [['gold', 'red'], false],
+    ],
+  }
+
+  const alone = Object.entries(CHOICES).flatMap(([key, choices]) =>
+    choices.map(([value, isFound]) => [key, JSON.stringify(value), value, isFound] as const),
+  )
+
+  test.for(alone)('%s: %s', ([key, , value, isFound]) => {
+    expect(matches(one, { ...ALL, [key]: value })).toBe(isFound)
+  })
+
+  test('an image is found if it has what every filter asks for', () => {
+    const arbitraries = Object.entries(CHOICES).map(([key, choices]) => [key, fc.constantFrom(...choices)])
+    const some = fc.record(Object.fromEntries(arbitraries), { requiredKeys: [] })
     fc.assert(
-      fc.property(choice, choice, (a, b) => {
-        const both = matches(one, { ...ALL, ...a, ...b })
-        // Of two filters with one name the latter counts.
-        const ofA = Object.fromEntries(Object.entries(a).filter(([key]) => !(key in b)))
-        expect(both).toBe(matches(one, { ...ALL, ...ofA }) && matches(one, { ...ALL, ...b }))
+      fc.property(some, chosen => {
+        const choices = Object.entries(chosen as Record<string, [unknown, boolean]>)
+        const query = Object.fromEntries(choices.map(([key, [value]]) => [key, value]))
+        expect(matches(one, { ...ALL, ...query })).toBe(choices.every(([, [, isFound]]) => isFound))
       }),
+      { numRuns: 1000 },
     )
   })
 })
