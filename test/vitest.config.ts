@@ -18,25 +18,17 @@ const UNIT = [
   'test/storage/local.test.ts',
 ]
 
-/** Files that measure how much memory something takes: nothing else runs meanwhile. */
-const ALONE = ['test/acceptance/memory.test.ts', 'test/layers/bombs.test.ts']
+/** Files that measure how much memory a busy server takes: nothing else runs meanwhile. */
+const ALONE = ['test/acceptance/memory.test.ts']
 
 /** Files that take longest, longest first. They begin first, so that none is left when all others are done. */
-const LONGEST = [
-  ...[
-    'readme',
-    'power-cut',
-    'sweep',
-    'bench',
-    'crash',
-    'half-images',
-    'interrupted-imports',
-    'bundle',
-    'client',
-    'publish',
-    'mirror',
-  ],
-].map(name => `${name}.test.ts`)
+const LONGEST = `
+  power-cut sweep pulls broken-pulls bombs pasted bench mirror crash half-images fetches publish bundle
+  client interrupted-imports restart build drop-folder read-access logins hostile-folders crashes accel
+`
+  .trim()
+  .split(/\s+/)
+  .map(name => `${name}.test.ts`)
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]) {
