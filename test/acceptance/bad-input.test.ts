@@ -1,31 +1,22 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { FIELD_NAMES } from '../../src/images/fields.ts'
 import { call, create, manifest, publish } from '../support/api.ts'
 import { rawRequest, sendRaw } from '../support/raw-http.ts'
 import { expectRawRefusal, expectRefusal } from '../support/refusal.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import type { TestServer } from '../support/server.ts'
+import { shareUnshakenServer } from '../support/shared-server.ts'
 
 /** Whatever a client sends, it is told what is wrong, in JSON, and the server goes on. */
 
 let server: TestServer
 let image: string
 
-beforeAll(async () => {
-  server = await startServer({ keep: true })
+shareUnshakenServer(async started => {
+  server = started
   image = (await publish(server)).uuid
-})
-
-afterEach(async () => {
-  expect((await call(server, 'GET', '/ping')).body.ping).toBe('pong')
-  expect(server.log().filter(entry => entry.level >= 50)).toEqual([])
-})
-
-afterAll(async () => {
-  await server.kill()
-  rmSync(server.folder, { recursive: true, force: true })
 })
 
 /** Everything in the datadir, so that nothing can have been made beside it. */

@@ -1,29 +1,19 @@
-import { rmSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { call, create, publish } from '../support/api.ts'
 import { fc } from '../support/properties.ts'
 import { rawRequest, sendRaw } from '../support/raw-http.ts'
 import { expectRawRefusal } from '../support/refusal.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import type { TestServer } from '../support/server.ts'
+import { shareUnshakenServer } from '../support/shared-server.ts'
 
 /** What is not quite HTTP, and random requests that are. */
 
 let server: TestServer
 let image: string
 
-beforeAll(async () => {
-  server = await startServer({ keep: true })
+shareUnshakenServer(async started => {
+  server = started
   image = (await publish(server)).uuid
-})
-
-afterEach(async () => {
-  expect((await call(server, 'GET', '/ping')).body.ping).toBe('pong')
-  expect(server.log().filter(entry => entry.level >= 50)).toEqual([])
-})
-
-afterAll(async () => {
-  await server.kill()
-  rmSync(server.folder, { recursive: true, force: true })
 })
 
 describe('not quite HTTP', () => {

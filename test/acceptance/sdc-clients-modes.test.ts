@@ -1,11 +1,12 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { bytes, call, manifest, uuid } from '../support/api.ts'
 import { cliSigner, KEY_KINDS, makeKey } from '../support/keys.ts'
 import { allNeedOldClients } from '../support/old-clients.ts'
 import { failureOf, type SdcClient, sdcClient } from '../support/sdc-client.ts'
-import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
+import { type TestServer, temporaryFolder } from '../support/server.ts'
+import { shareServer } from '../support/shared-server.ts'
 
 /**
  * All that the real client library offers and a standalone server has, in every mode, with and without channels,
@@ -29,15 +30,13 @@ describe.each(MODES)('mode %s', mode => {
   describe.each([false, true])('with channels: %s', hasChannels => {
     let server: TestServer
 
-    beforeAll(async () => {
-      const channels = hasChannels ? CHANNELS : []
-      server = await startServer({ config: { mode, channels, authKeys }, keep: true })
-    })
-
-    afterAll(async () => {
-      await server.kill()
-      rmSync(server.folder, { recursive: true, force: true })
-    })
+    const channels = hasChannels ? CHANNELS : []
+    shareServer(
+      started => {
+        server = started
+      },
+      { config: { mode, channels, authKeys } },
+    )
 
     test.each(['basic', ...KEY_KINDS])('everything works with credentials of kind %s', async kind => {
       const options = credentials(kind)

@@ -1,12 +1,13 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sshpk from 'sshpk'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { call } from '../support/api.ts'
 import { json, type Reply, send } from '../support/http.ts'
 import { KEY_KINDS, type KeyPair, makeKey, type Signed, signedHeaders } from '../support/keys.ts'
 import { allNeedOldClients } from '../support/old-clients.ts'
 import { AUTH, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
+import { shareServer } from '../support/shared-server.ts'
 import { until } from '../support/until.ts'
 
 /** HTTP signatures (reference contract, section 3), made by the ecosystem's own library. */
@@ -34,17 +35,12 @@ function writeKeys(folder: string, name: string, lines: string) {
 describe('a server that knows keys', () => {
   let server: TestServer
 
-  beforeAll(async () => {
-    server = await startServer({
-      config: { authKeys: { ...authKeys, two: [RSA.line, ED25519.line] } },
-      keep: true,
-    })
-  })
-
-  afterAll(async () => {
-    await server.kill()
-    rmSync(server.folder, { recursive: true, force: true })
-  })
+  shareServer(
+    started => {
+      server = started
+    },
+    { config: { authKeys: { ...authKeys, two: [RSA.line, ED25519.line] } } },
+  )
 
   test.each(KEY_KINDS)('a signature with the %s key of a user is that user’s', async kind => {
     expect(user(await signedPing(server, { user: kind, key: KEYS[kind]! }))).toBe(kind)

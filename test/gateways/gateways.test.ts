@@ -1,14 +1,14 @@
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseConfig } from '../../src/config/config.ts'
 import { bytes, call } from '../support/api.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { send } from '../support/http.ts'
 import { portOf, startMistify, upload } from '../support/mistify.ts'
 import { needsAll } from '../support/programs.ts'
 import { rawRequest, sendRaw } from '../support/raw-http.ts'
 import { run } from '../support/run.ts'
-import { startServer, temporaryFolder } from '../support/server.ts'
+import { startServer } from '../support/server.ts'
 
 /** Where gateways are reached, shown by one of them. */
 
@@ -93,11 +93,7 @@ test('on a server with channels it has the images of the default one', async () 
 needsAll({ openssl: 'openssl', curl: 'curl' })(
   'it speaks HTTPS at its own port where it says so',
   async () => {
-    const folder = temporaryFolder()
-    const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
-    const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-    const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', tls.key]
-    await run('openssl', ['req', '-x509', ...key, '-out', tls.cert, ...names])
+    const tls = selfSigned()
     const server = await startServer({ config: { tls, gateways: { mistify: { port: 0, tls: true } } } })
     const url = `https://127.0.0.1:${await portOf(server)}/images`
     const { code, stdout } = await run('curl', ['-sf', '--cacert', tls.cert, url])

@@ -2,26 +2,16 @@ import { copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { expect } from 'vitest'
+import { selfSigned } from '../support/certificate.ts'
 import { needsAll } from '../support/programs.ts'
 import { eventually, imgapi, run } from '../support/run.ts'
 import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 
 const test = needsAll({ openssl: 'openssl', curl: 'curl' })
 
-/** A self-signed certificate for 127.0.0.1 and its key, as NAME.pem and NAME.key. */
-async function makeCertificate(folder: string, name: string) {
-  const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)]
-  const names = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1']
-  const keyOptions = ['-newkey', 'rsa:2048', '-nodes', '-keyout', key]
-  const { code, stderr } = await run('openssl', ['req', '-x509', ...keyOptions, '-out', cert, ...names])
-  if (code !== 0) throw new Error(stderr)
-  return { cert, key }
-}
-
 async function startTlsServer() {
-  const folder = temporaryFolder()
-  const tls = await makeCertificate(folder, 'first')
-  return { folder, tls, server: await startServer({ config: { tls } }) }
+  const tls = selfSigned('first')
+  return { tls, server: await startServer({ config: { tls } }) }
 }
 
 const curl = (server: TestServer, ...args: string[]) =>
@@ -73,8 +63,8 @@ test('TLS 1.1 is refused, by the server', async () => {
 })
 
 test('SIGHUP takes over a new certificate', async () => {
-  const { server, folder, tls } = await startTlsServer()
-  const renewed = await makeCertificate(folder, 'second')
+  const { server, tls } = await startTlsServer()
+  const renewed = selfSigned('second')
   copyFileSync(renewed.cert, tls.cert)
   copyFileSync(renewed.key, tls.key)
   expect(await nameShown(server)).toBe('first')
@@ -85,8 +75,8 @@ test('SIGHUP takes over a new certificate', async () => {
 })
 
 test('a certificate that is broken or does not fit on SIGHUP leaves the old one, and is logged as an error', async () => {
-  const { server, folder, tls } = await startTlsServer()
-  const other = await makeCertificate(folder, 'second')
+  const { server, tls } = await startTlsServer()
+  const other = selfSigned('second')
   copyFileSync(other.key, tls.key)
   server.signal('SIGHUP')
   expect(await logLine(server, 'do not belong together')).toMatchObject({ level: 50 })
@@ -108,16 +98,15 @@ async function startWith(tls: { cert: string; key: string }) {
 
 test('a file that is missing is named at the start, exit code 1', async () => {
   const folder = temporaryFolder()
-  const { cert } = await makeCertificate(folder, 'first')
+  const { cert } = selfSigned('first')
   const { code, stdout, stderr } = await startWith({ cert, key: join(folder, 'nowhere.key') })
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toMatch(/^imgapi: tls\.key: cannot read the file: ENOENT.*nowhere\.key'\n$/)
 })
 
 test('a key of another certificate is told at the start, exit code 1', async () => {
-  const folder = temporaryFolder()
-  const { cert } = await makeCertificate(folder, 'first')
-  const { key } = await makeCertificate(folder, 'second')
+  const { cert } = selfSigned('first')
+  const { key } = selfSigned('second')
   const { code, stderr } = await startWith({ cert, key })
   expect(code).toBe(1)
   expect(stderr).toBe(
@@ -126,8 +115,7 @@ test('a key of another certificate is told at the start, exit code 1', async () 
 })
 
 test('a file that is no certificate is told at the start, exit code 1', async () => {
-  const folder = temporaryFolder()
-  const { cert, key } = await makeCertificate(folder, 'first')
+  const { cert, key } = selfSigned('first')
   writeFileSync(cert, 'this is not PEM\n')
   const { code, stderr } = await startWith({ cert, key })
   expect(code).toBe(1)

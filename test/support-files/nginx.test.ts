@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
 import { bytes, call, create, sha1 } from '../support/api.ts'
+import { makeSelfSigned } from '../support/certificate.ts'
 import { needsAll } from '../support/programs.ts'
 import { eventually, run } from '../support/run.ts'
 import { startServer, temporaryFolder } from '../support/server.ts'
@@ -25,19 +26,7 @@ async function startProxy(upstream: number) {
   const folder = temporaryFolder()
   const [http, https] = [await freePort(), await freePort()]
   const [cert, key] = [join(folder, 'fullchain.pem'), join(folder, 'privkey.pem')]
-  const names = ['-subj', '/CN=test', '-addext', 'subjectAltName=IP:127.0.0.1']
-  await run('openssl', [
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    key,
-    '-out',
-    cert,
-    ...names,
-  ])
+  makeSelfSigned({ cert, key })
   const site = EXAMPLE.replace('listen 80;', `listen 127.0.0.1:${http};`)
     .replace('listen 443 ssl;', `listen 127.0.0.1:${https} ssl;`)
     .replaceAll('/etc/ssl/images.example.com', folder)

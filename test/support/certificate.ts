@@ -2,12 +2,23 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { temporaryFolder } from './server.ts'
 
-/** Files with a certificate for this machine that nobody vouches for, and its key; made by openssl. */
-export function selfSigned(): { cert: string; key: string } {
+export interface Certificate {
+  /** Paths of PEM files. */
+  cert: string
+  key: string
+}
+
+/** Makes a self-signed certificate for 127.0.0.1 with that common name, and its key, with openssl. */
+export function selfSigned(name = '127.0.0.1'): Certificate {
   const folder = temporaryFolder()
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const made = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
+  makeSelfSigned(made, name)
+  return made
+}
+
+/** The same in files whose names the test gives. */
+export function makeSelfSigned({ cert, key }: Certificate, name = '127.0.0.1') {
+  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1']
   const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject]
   execFileSync('openssl', made, { stdio: 'ignore' })
-  return { cert, key }
 }

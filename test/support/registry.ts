@@ -1,10 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createSign, randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { selfSigned } from './certificate.ts'
 import { digestOf } from './layers.ts'
 import { temporaryFolder } from './server.ts'
 
@@ -40,8 +41,8 @@ export async function startRegistry(auth: 'none' | 'basic' | 'token' = 'none'): 
     headersFor = () => ({ authorization: basic(LOGIN) })
   }
   if (auth === 'token') {
-    const { realm, tokenFor } = await startTokenServer(folder, service)
-    section = `auth: {token: {realm: "${realm}", service: ${service}, issuer: test, rootcertbundle: ${folder}/cert.pem}}`
+    const { realm, cert, tokenFor } = await startTokenServer(service)
+    section = `auth: {token: {realm: "${realm}", service: ${service}, issuer: test, rootcertbundle: ${cert}}}`
     headersFor = repository => ({ authorization: `Bearer ${tokenFor(repository, ['pull', 'push'])}` })
   }
   const config = join(folder, 'config.yml')
@@ -73,16 +74,8 @@ ${section}
   return { host, url: `http://${host}`, headersFor }
 }
 
-async function startTokenServer(folder: string, service: string) {
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  const subject = ['-subj', '/CN=test', '-days', '2']
-  execFileSync(
-    'openssl',
-    ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject],
-    {
-      stdio: 'ignore',
-    },
-  )
+async function startTokenServer(service: string) {
+  const { cert, key } = selfSigned()
   const chain = readFileSync(cert, 'latin1').replace(/-----[A-Z ]+-----|\s/g, '')
   const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const tokenFor = (name: string, actions: string[]) => {
@@ -110,7 +103,7 @@ async function startTokenServer(folder: string, service: string) {
   onTestFinished(() => {
     server.close()
   })
-  return { realm: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`, tokenFor }
+  return { realm: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`, cert, tokenFor }
 }
 
 const TYPES = {

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { namesIn } from './folders.ts'
 import { json, send } from './http.ts'
 import { run } from './run.ts'
 import { type ServerOptions, startServer, type TestServer, temporaryFolder } from './server.ts'
@@ -163,6 +164,16 @@ export async function importFile(
     return queue.every(isOver)
   })
   return (await lookup(gateway, tag, { as, type })).body
+}
+
+/** Waits until the folder has the two files of each image and nothing else, and nothing half-made is left. */
+export async function expectOnly({ server }: ShifterServer, imageDir: string, ids: string[]) {
+  const wanted = ids.flatMap(id => [`${id}.meta`, `${id}.squashfs`]).sort()
+  const expand = join(server.datadir, '.shifter/expand')
+  await until(
+    'nothing else is left',
+    () => namesIn(imageDir).join() === wanted.join() && namesIn(expand).length === 0,
+  )
 }
 
 /** A file that is an image of squashfs, with one file in it. */

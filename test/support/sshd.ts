@@ -61,6 +61,13 @@ export async function startSshd(): Promise<Sshd> {
   return { port, username: userInfo().username, key: file('user'), options, log: () => log }
 }
 
+/** A system of the Shifter gateway whose images are in that folder behind sshd. */
+export function remotePlatform({ username, key, options }: Sshd, imageDir: string) {
+  mkdirSync(imageDir)
+  const ssh = { username, key, imageDir, sshCmdOptions: options, scpCmdOptions: options }
+  return { accesstype: 'remote', admins: ['root'], host: ['127.0.0.1'], ssh }
+}
+
 /** A port that nobody listens on. */
 export const freePort = () =>
   new Promise<number>(resolve => {

@@ -1,4 +1,3 @@
-import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { namesIn } from '../../support/folders.ts'
@@ -10,6 +9,7 @@ import {
   ALICE,
   ask,
   BOB,
+  expectOnly,
   lookup,
   postPull,
   pull,
@@ -20,7 +20,7 @@ import {
   startShifter,
   type User,
 } from '../../support/shifter.ts'
-import { startSshd } from '../../support/sshd.ts'
+import { remotePlatform, startSshd } from '../../support/sshd.ts'
 import { until } from '../../support/until.ts'
 
 /** Registries that die and servers that are killed in the middle of a pull. */
@@ -44,15 +44,6 @@ const statusOf = async (gateway: ShifterServer, tag: string) => {
 
 const isReady = (gateway: ShifterServer, tag: string, as: User = ALICE) =>
   until(`${tag} is ready`, async () => (await lookup(gateway, tag, { as })).status === 200)
-
-/** The two files of an image, and nothing half-made anywhere. */
-async function expectOnly(gateway: ShifterServer, imageDir: string, ids: string[]) {
-  const wanted = ids.flatMap(id => [`${id}.meta`, `${id}.squashfs`]).sort()
-  const expand = join(gateway.server.datadir, '.shifter/expand')
-  await until('nothing else is left', () => {
-    return readdirSync(imageDir).sort().join() === wanted.join() && namesIn(expand).length === 0
-  })
-}
 
 /** Half of every layer, and then nothing more. */
 function dyingInLayers(registry: ScriptedRegistry, times: number) {
@@ -89,10 +80,7 @@ async function fragileGateway(login?: string) {
   const { id } = await registry.put('team/demo:1', { files: { noise: NOISE }, ...(login && { login }) })
   const sshd = await startSshd()
   const [folder, imageDir] = [temporaryFolder(), join(temporaryFolder(), 'images')]
-  mkdirSync(imageDir)
-  const options = { sshCmdOptions: sshd.options, scpCmdOptions: sshd.options }
-  const ssh = { username: sshd.username, key: sshd.key, imageDir, ...options }
-  const platform = { accesstype: 'remote', admins: ['root'], host: ['127.0.0.1'], ssh }
+  const platform = remotePlatform(sshd, imageDir)
   const imagemanager = { ...registry.locations, Platforms: { [SYSTEM]: platform }, PullUpdateTimeout: 2 }
   const start = (env: Record<string, string> = {}, examiner?: string) =>
     startShifter({ imagemanager: { ...imagemanager, ...(examiner && { examiner }) }, folder, env })

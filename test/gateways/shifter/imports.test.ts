@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { cpSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { namesIn } from '../../support/folders.ts'
@@ -16,7 +16,7 @@ import {
   startShifter,
   type User,
 } from '../../support/shifter.ts'
-import { startSshd } from '../../support/sshd.ts'
+import { remotePlatform, startSshd } from '../../support/sshd.ts'
 import { until } from '../../support/until.ts'
 
 /** `doimport` is asked for again and again until it is done, as a pull is. */
@@ -59,10 +59,7 @@ async function startLocal() {
 async function startRemote() {
   const sshd = await startSshd()
   const imageDir = join(temporaryFolder(), 'images')
-  mkdirSync(imageDir)
-  const options = { sshCmdOptions: sshd.options, scpCmdOptions: sshd.options }
-  const ssh = { username: sshd.username, key: sshd.key, imageDir, ...options }
-  const platform = { accesstype: 'remote', admins: ['root'], host: ['127.0.0.1'], ssh }
+  const platform = remotePlatform(sshd, imageDir)
   return { gateway: await startShifter({ imagemanager: { Platforms: { [SYSTEM]: platform } } }), imageDir }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { selfSigned } from '../../support/certificate.ts'
 import { namesIn } from '../../support/folders.ts'
 import { Gate } from '../../support/program-gate.ts'
 import { needsAll } from '../../support/programs.ts'
@@ -416,20 +417,7 @@ test('lists stay out of what the runtime reads where the operator wants that', a
 needsAll({ openssl: 'openssl', sqfstar: 'squashfs-tools' })(
   'a registry whose certificate is in its Location is trusted, and no other',
   async () => {
-    const [cert, key] = [join(temporaryFolder(), 'cert.pem'), join(temporaryFolder(), 'key.pem')]
-    const names = ['-subj', '/CN=registry', '-addext', 'subjectAltName=IP:127.0.0.1']
-    await run('openssl', [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      ...names,
-    ])
+    const { cert, key } = selfSigned()
     const tls = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
     const registry = await new ScriptedRegistry().start(tls)
     await registry.put('team/demo:1')

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { needsAll } from '../../support/programs.ts'
@@ -13,7 +13,7 @@ import {
   squashfs,
   startShifter,
 } from '../../support/shifter.ts'
-import { type Sshd, startSshd } from '../../support/sshd.ts'
+import { remotePlatform, type Sshd, startSshd } from '../../support/sshd.ts'
 import { until } from '../../support/until.ts'
 
 /** A system behind a real sshd: ssh and scp do the work. */
@@ -24,22 +24,11 @@ const test = needsAll({
   mksquashfs: 'squashfs-tools',
 })
 
-/** A folder whose name a shell must not take apart. */
-function remotePlatform(sshd: Sshd) {
-  const imageDir = join(temporaryFolder(), "it's an $(image) dir")
-  mkdirSync(imageDir)
-  const ssh = {
-    username: sshd.username,
-    key: sshd.key,
-    imageDir,
-    sshCmdOptions: sshd.options,
-    scpCmdOptions: sshd.options,
-  }
-  return { accesstype: 'remote', admins: ['root'], host: ['127.0.0.1'], ssh }
-}
+/** A system in a folder whose name a shell must not take apart. */
+const strangePlatform = (sshd: Sshd) => remotePlatform(sshd, join(temporaryFolder(), "it's an $(image) dir"))
 
 test('a file of another system becomes an image there, and goes again', async () => {
-  const platform = remotePlatform(await startSshd())
+  const platform = strangePlatform(await startSshd())
   const gateway = await startShifter({ imagemanager: { Platforms: { [SYSTEM]: platform } } })
   const { imageDir } = platform.ssh
   const path = await squashfs()
@@ -56,7 +45,7 @@ test('a file of another system becomes an image there, and goes again', async ()
 
 test('a system that cannot be reached is the reason of the failure', async () => {
   const sshd = await startSshd()
-  const platform = remotePlatform(sshd)
+  const platform = strangePlatform(sshd)
   platform.ssh.key = join(temporaryFolder(), 'no key')
   const gateway = await startShifter({
     imagemanager: { Platforms: { [SYSTEM]: platform } },

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { namesIn } from '../../support/folders.ts'
@@ -9,6 +9,7 @@ import {
   ALICE,
   ask,
   BOB,
+  expectOnly,
   importFile,
   lookup,
   pathOf,
@@ -19,7 +20,7 @@ import {
   squashfs,
   startShifter,
 } from '../../support/shifter.ts'
-import { startSshd } from '../../support/sshd.ts'
+import { remotePlatform, startSshd } from '../../support/sshd.ts'
 import { until } from '../../support/until.ts'
 
 /** The server is killed in the middle of its work: the next one finishes or undoes it. */
@@ -30,10 +31,7 @@ const test = needsAll({ sshd: 'openssh-server', ssh: 'openssh-client', mksquashf
 async function remoteSystem() {
   const sshd = await startSshd()
   const [folder, imageDir] = [temporaryFolder(), join(temporaryFolder(), 'images')]
-  mkdirSync(imageDir)
-  const options = { sshCmdOptions: sshd.options, scpCmdOptions: sshd.options }
-  const ssh = { username: sshd.username, key: sshd.key, imageDir, ...options }
-  const platform = { accesstype: 'remote', admins: ['root'], host: ['127.0.0.1'], ssh }
+  const platform = remotePlatform(sshd, imageDir)
   const start = (env: Record<string, string> = {}) =>
     startShifter({ imagemanager: { Platforms: { [SYSTEM]: platform } }, folder, env })
   return { imageDir, start }
@@ -46,15 +44,6 @@ async function isLookedUp(gateway: ShifterServer, tag: string, as = ALICE) {
   const find = () => lookup(gateway, tag, { as, type: 'custom' })
   await until(`${tag} is there`, async () => (await find()).status === 200)
   return (await find()).body
-}
-
-/** What there is of an image, and nothing else. */
-async function expectOnly(imageDir: string, gateway: ShifterServer, id: string) {
-  const wanted = [`${id}.meta`, `${id}.squashfs`]
-  const expand = join(gateway.server.datadir, '.shifter/expand')
-  await until('nothing else is left', () => {
-    return namesIn(imageDir).join() === wanted.join() && namesIn(expand).length === 0
-  })
 }
 
 const startImport = (gateway: ShifterServer, tag: string, filepath: string, extra = {}) =>
@@ -84,7 +73,7 @@ for (const [state, program, pattern] of MOMENTS) {
     expect(image.userACL).toEqual([5001])
     expect((await lookup(second, 'tool:1', { as: BOB, type: 'custom' })).status).toBe(404)
     await until('all is quiet', async () => (await queueOf(second)).length === 0)
-    await expectOnly(imageDir, second, image.id)
+    await expectOnly(second, imageDir, [image.id])
     expect(readMeta(join(imageDir, `${image.id}.meta`))).toMatchObject({ USERACL: '5001' })
   })
 }
@@ -118,7 +107,7 @@ test('a stop is no failure: what runs goes on at the next start', async () => {
 
   const second = await start()
   const image = await isLookedUp(second, 'tool:1')
-  await expectOnly(imageDir, second, image.id)
+  await expectOnly(second, imageDir, [image.id])
 })
 
 test('images, their lists and the time they were used survive a kill', async () => {
