@@ -25,7 +25,7 @@ export const DOCUMENTS = [
   'README.md',
   ...['.github', 'src', 'support-files', 'test'].flatMap(folder =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-      .filter(path => path.endsWith('.md'))
+      .filter(path => path.endsWith('.md') && !path.includes('node_modules'))
       .map(path => `${folder}/${path}`),
   ),
 ]
