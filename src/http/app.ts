@@ -51,7 +51,7 @@ async function admit(operation: AnyOperation, request: ApiRequest) {
   const hasUuid = operation.path.includes('/:uuid')
   if (hasUuid && isRead(operation)) request.uuid()
   await request.identify(operation.access)
-  if (hasUuid) request.uuid()
+  if (hasUuid && !isRead(operation)) request.uuid()
 }
 
 /** Returns the image of the path. Throws ResourceNotFound, NotImageOwner, or StorageIsDown for a damaged file. */

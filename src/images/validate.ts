@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { type FieldError, validationFailed } from './errors.ts'
-import { FIELD_NAMES, FIELDS, type FieldName, isFieldName, type ManifestFields, policyOf } from './fields.ts'
+import { FIELD_NAMES, FIELDS, type FieldName, type ManifestFields, policyOf } from './fields.ts'
 import { json } from './rules.ts'
 
 export type Mode = 'standalone' | 'public' | 'private' | 'dc'
@@ -80,7 +80,3 @@ export function validateManifest(candidate: Record<string, unknown>, rules: Mani
   if (errors.length > 0) throw validationFailed(errors)
   return manifest as ManifestFields
 }
-
-/** Returns the top-level keys of a manifest that are not known fields. */
-export const unknownFields = (body: Record<string, unknown>) =>
-  Object.keys(body).filter(key => !isFieldName(key))

@@ -30,7 +30,7 @@ interface Change {
   headers?: Record<string, string>
   /** Parameters that it reads: each is refused when it is empty. */
   parameters: string[]
-  /** Bodies that are fine, or looked at by nobody. */
+  /** Bodies that are valid, or are not read. */
   takes: Body[] | 'every body'
 }
 

@@ -60,7 +60,7 @@ describe('while others guess', () => {
   const many = <T>(count: number, make: (index: number) => T) =>
     Array.from({ length: count }, (_, index) => make(index))
 
-  test('twenty wrong logins shut nobody out: the right one from the same address is let in at once', async () => {
+  test('twenty wrong logins do not shut out other users: the right one from the same address is let in at once', async () => {
     const server = await startServer({ config: { userdb: CLEAR } })
     const wrong = await Promise.all(many(20, index => list(server, basic(USER, `wrong ${index}`))))
     expect(wrong).toEqual(Array(20).fill(401))
@@ -103,7 +103,7 @@ describe('while others guess', () => {
     expect(statuses).toContain(429)
   })
 
-  test('a client that repeats one wrong password is answered each time, and keeps nobody else out', async () => {
+  test('a client that repeats one wrong password is answered each time, and does not keep other clients out', async () => {
     const server = await startServer({ config: { userdb: CLEAR } })
     const statuses = await Promise.all(many(200, () => list(server, basic(USER, 'the old password'))))
     expect(statuses).toEqual(Array(200).fill(401))

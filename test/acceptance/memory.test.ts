@@ -67,6 +67,6 @@ test.runIf(isLinux)('memory does not grow with the changes that lists were made 
   await rounds(60)
   const before = residentMemory(server.pid)
   await rounds(200)
-  // Each round makes 800 KB anew.
+  // Each round renders 800 KB again.
   expect(residentMemory(server.pid) - before).toBeLessThan(MOST_GROWTH)
 })

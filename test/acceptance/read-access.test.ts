@@ -65,7 +65,7 @@ const mayRead = (
 const mayKnow = (setting: Setting, caller: Caller, image: Sample) =>
   mayRead({ ...setting, mode: 'private' }, caller, image)
 
-/** Without an account there is none that it could be somebody's business for: accounts have no part in mistify. */
+/** The mistify gateway has no accounts. */
 const mayFind = (setting: Setting, { isAuthenticated }: Caller, image: Sample) =>
   mayRead(setting, { name: '', isAuthenticated }, image)
 

@@ -109,7 +109,7 @@ test('the command line keeps version=1.0, and a number in a manifest file, as th
 
 const content = gzipSync(bytes(1000))
 
-/** A manifest as somebody writes it, with a number for its version. */
+/** A manifest as a person writes it, with a number for its version. */
 const written = (id: string) =>
   JSON.stringify({
     ...{ v: 2, uuid: id, ...manifest({ version: 'VERSION' }) },

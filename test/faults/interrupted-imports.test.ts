@@ -113,7 +113,7 @@ test(
   LONG_TEST_TIMEOUT,
 )
 
-test('an image that somebody creates while an import of it is under way is theirs, and stays', async () => {
+test('an image that a client creates while an import of it is under way belongs to the client, and stays', async () => {
   const content = bytes(1000)
   const manifest = remoteManifest(content)
   let go = () => {}

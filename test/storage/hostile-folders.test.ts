@@ -359,7 +359,7 @@ test('a file that is exchanged for a link or a pipe while the server runs is not
   expect(readFileSync(secret, 'utf8')).toBe(SECRET)
 })
 
-test('what the predecessor, or somebody else, left is adopted without following links', async () => {
+test('what the predecessor, or another program, left is adopted without following links', async () => {
   const folder = temporaryFolder()
   const datadir = join(folder, 'data')
   const secret = join(folder, 'secret')

@@ -21,7 +21,7 @@ async function openStorage(folder: string): Promise<TestStorage> {
       return Object.assign(storage, datadir, { close: () => datadir.close() })
     },
     leftovers: async () => {
-      // Nobody waits for what is only being closed; what stays open is listed below.
+      // A close is not waited for; what stays open is listed below.
       await until('files are closed', () => openFilesBelow(folder).length === 0, 5000).catch(() => {})
       const { problems } = await inspectDatadir(folder, { mode: 'standalone', channels: false })
       return [

@@ -17,9 +17,6 @@ export interface LintResult {
   manifest?: Record<string, unknown>
 }
 
-/** Returns whether a server would refuse the manifest, or hosts could not install the image. */
-export const hasErrors = ({ findings }: LintResult) => findings.some(({ level }) => level === 'error')
-
 /** Returns the findings for the text of a manifest. */
 export function lint(text: string): LintResult {
   const findings: Finding[] = []

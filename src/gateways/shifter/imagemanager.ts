@@ -93,7 +93,6 @@ export const ImageManager = z.object(
 )
 
 export type ImageManager = z.output<typeof ImageManager>
-export type LocationSettings = z.output<typeof Location>
 export type PlatformSettings = z.output<typeof Platform>
 export type LocalSettings = z.output<typeof LocalPlatform>
 export type RemoteSettings = z.output<typeof RemotePlatform>

@@ -72,7 +72,7 @@ for (const order of [
   ['open/demo:1', 'a/demo:1'],
   ['a/demo:1', 'open/demo:1'],
 ]) {
-  test(`a private name of a public image takes nothing from anybody and is shown to nobody else: ${order.join(', ')}`, async () => {
+  test(`a private name of a public image takes nothing from other users and is not shown to them: ${order.join(', ')}`, async () => {
     const { gateway, id } = await start()
     for (const name of order) {
       const as = withLogin(ALICE)

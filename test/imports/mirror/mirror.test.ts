@@ -102,7 +102,7 @@ test(
       gate.open(45)
       await until(`kill ${kill}`, () => gate.waiting() > 0)
       await server.kill()
-      await until('nobody waits any more', () => gate.waiting() === 0)
+      await until('no request waits any more', () => gate.waiting() === 0)
       server = await startServer({ folder: mirrorFolder, config })
     }
     const onTheWay = (await listOf(server)).filter(({ state }) => state === 'active').length
