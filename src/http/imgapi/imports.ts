@@ -186,7 +186,7 @@ export const changeImageStor = operation({
   when: { action: 'change-stor' },
   access: 'operator',
   image: 'visible',
-  summary: 'Accepts `stor=local`, where every file is already.',
+  summary: 'Accepts stor=local, where every file is already.',
   parameters: { stor: needed('local') },
   body: z.unknown(),
   answers: AN_IMAGE,

@@ -30,7 +30,7 @@ export const updateState = operation({
   method: 'POST',
   path: '/state',
   access: 'operator',
-  summary: 'Accepts `action=dropcaches`, and does nothing.',
+  summary: 'Accepts action=dropcaches, and does nothing.',
   parameters: { action: needed('dropcaches') },
   answers: { 202: { description: 'done' } },
   async handle({ request, parameters: { action } }) {
