@@ -51,8 +51,8 @@ test('the domain knows nothing of HTTP, files and databases', () => {
 const MAY_IMPORT: Record<string, string[]> = {
   'imgapi.ts': ['commands', 'config', 'layers', 'version.ts'],
   commands: [
-    ...['config', 'gateways', 'http', 'auth', 'storage', 'imports', 'client', 'sources', 'images'],
-    ...['log.ts', 'version.ts'],
+    ...['config', 'gateways', 'http', 'auth', 'storage', 'client', 'imports', 'sources', 'manifests'],
+    ...['images', 'log.ts', 'version.ts'],
   ],
   // The settings of a part are described beside the part.
   config: ['gateways', 'imports', 'config/rules.ts', 'images'],
@@ -61,10 +61,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   auth: ['images', 'util'],
   // Of jobs and mirrors it knows the records that it keeps.
   storage: ['type imports', 'images', 'util'],
-  // The drop folder pairs and checks manifests as `publish` does.
-  imports: ['client', 'sources', 'config/rules.ts', 'images', 'util'],
-  client: ['sources', 'images'],
+  client: ['sources', 'manifests', 'images'],
+  imports: ['sources', 'manifests', 'config/rules.ts', 'images', 'util'],
   sources: ['images', 'util'],
+  manifests: ['images'],
   layers: [],
   // How a setting is checked and what it says when it is wrong.
   'config/rules.ts': [],

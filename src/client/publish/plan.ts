@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { isObject } from '../../images/rules.ts'
+import { inWords } from '../../manifests/finding.ts'
+import { lint } from '../../manifests/lint.ts'
+import { chooseFile, findFilesFor } from '../../manifests/pairs.ts'
 import type { Progress } from '../hash-file.ts'
 import { describeFile, inspectFile, type LocalFile } from '../send-file.ts'
-import { inWords } from './finding.ts'
-import { lint } from './lint.ts'
-import { chooseFile, findFilesFor } from './pairs.ts'
 
 /** Checks a manifest and its file completely before the first request to a server. */
 

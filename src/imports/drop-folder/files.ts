@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isImageFileName, isManifestName, stemOf } from '../../client/publish/pairs.ts'
+import { isImageFileName, isManifestName, stemOf } from '../../manifests/pairs.ts'
 import { openRegular } from '../../util/regular-file.ts'
 
 /** The files of a drop folder: how they are paired, compared, read and moved. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { chooseFile, pairNames, stemOf } from '../../../src/client/publish/pairs.ts'
+import { chooseFile, pairNames, stemOf } from '../../src/manifests/pairs.ts'
 
 describe('what imgadm and the builders write belongs together', () => {
   test.each([
