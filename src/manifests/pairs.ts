@@ -19,9 +19,9 @@ const endingOf = (name: string, endings: string[]) =>
   endings.find(ending => name.endsWith(ending) && name.length > ending.length)
 
 /** Returns whether the name ends as those of manifests do. */
-export const isManifestName = (name: string) => endingOf(name, MANIFEST_ENDINGS) !== undefined
+const isManifestName = (name: string) => endingOf(name, MANIFEST_ENDINGS) !== undefined
 /** Returns whether the name ends as those of image files do. */
-export const isImageFileName = (name: string) => endingOf(name, FILE_ENDINGS) !== undefined
+const isImageFileName = (name: string) => endingOf(name, FILE_ENDINGS) !== undefined
 
 /** Returns `my-image-1.0.0` for `my-image-1.0.0.zfs.gz`, undefined for a name without a known ending. */
 export function stemOf(name: string): string | undefined {
@@ -31,33 +31,38 @@ export function stemOf(name: string): string | undefined {
 
 export interface NamedPair {
   manifest: string
-  /** Usually one; chooseFile selects among several. */
+  /** Candidates for the image file, usually one; if there are several, the size in the manifest decides. */
   files: string[]
+}
+
+/** Returns every manifest among the names of a folder with the files of the same name, in the order of names. */
+export function candidatePairs(names: readonly string[]): NamedPair[] {
+  const files = new Map<string | undefined, string[]>()
+  for (const name of names.filter(isImageFileName).sort()) {
+    const others = files.get(stemOf(name))
+    if (others) others.push(name)
+    else files.set(stemOf(name), [name])
+  }
+  return names
+    .filter(isManifestName)
+    .sort()
+    .map(manifest => ({ manifest, files: files.get(stemOf(manifest)) ?? [] }))
 }
 
 export interface Pairing {
   pairs: NamedPair[]
   /** Manifests without a file; not those that end in `.json`, which may be other JSON files. */
   unpairedManifests: string[]
-  unpairedFiles: string[]
 }
 
-/** Sorts the names of a folder into pairs and the rest. */
+/** Sorts the manifests of a folder into those with and without a file. */
 export function pairNames(names: readonly string[]): Pairing {
-  const files = new Map<string, string[]>()
-  for (const name of names.filter(isImageFileName)) {
-    const stem = stemOf(name)!
-    files.set(stem, [...(files.get(stem) ?? []), name].sort())
-  }
-  const manifests = names.filter(isManifestName).sort()
-  const pairs = manifests.map(manifest => ({ manifest, files: files.get(stemOf(manifest)!) ?? [] }))
-  const matched = new Set(manifests.map(stemOf))
+  const all = candidatePairs(names)
   return {
-    pairs: pairs.filter(pair => pair.files.length > 0),
-    unpairedManifests: pairs
-      .filter(pair => pair.files.length === 0 && !pair.manifest.endsWith('.json'))
-      .map(pair => pair.manifest),
-    unpairedFiles: [...files].filter(([stem]) => !matched.has(stem)).flatMap(([, found]) => found),
+    pairs: all.filter(({ files }) => files.length > 0),
+    unpairedManifests: all
+      .filter(({ manifest, files }) => files.length === 0 && !manifest.endsWith('.json'))
+      .map(({ manifest }) => manifest),
   }
 }
 

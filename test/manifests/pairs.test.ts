@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { chooseFile, pairNames, stemOf } from '../../src/manifests/pairs.ts'
+import { candidatePairs, chooseFile, pairNames, stemOf } from '../../src/manifests/pairs.ts'
 
 describe('what imgadm and the builders write belongs together', () => {
   test.each([
@@ -17,19 +17,26 @@ describe('what imgadm and the builders write belongs together', () => {
     expect(pairNames([file, 'README.md', manifest])).toEqual({
       pairs: [{ manifest, files: [file] }],
       unpairedManifests: [],
-      unpairedFiles: [],
     })
   })
 })
 
-test('what has no partner is named; other JSON, partial files and hidden endings are none of ours', () => {
+test('a manifest without a file is named; other JSON, partial files and hidden endings are none of ours', () => {
   const names = ['a.imgmanifest', 'b.zfs.gz', 'package.json', 'c.zfs.gz.partial', '.zfs', '.json', 'notes']
   expect(pairNames(names)).toEqual({
     pairs: [],
     unpairedManifests: ['a.imgmanifest'],
-    unpairedFiles: ['b.zfs.gz'],
   })
   expect(stemOf('notes')).toBeUndefined()
+})
+
+test('every manifest comes with all its candidates, in the order of names', () => {
+  const names = ['b.json', 'a.zfs.gz', 'c.zfs', 'a.manifest', 'a.tar', 'a.json', 'notes']
+  expect(candidatePairs(names)).toEqual([
+    { manifest: 'a.json', files: ['a.tar', 'a.zfs.gz'] },
+    { manifest: 'a.manifest', files: ['a.tar', 'a.zfs.gz'] },
+    { manifest: 'b.json', files: [] },
+  ])
 })
 
 test('of several files the one of the right size is meant, or none', () => {

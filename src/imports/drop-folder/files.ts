@@ -1,27 +1,15 @@
 import type { Stats } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isImageFileName, isManifestName, stemOf } from '../../manifests/pairs.ts'
-import { openRegular } from '../../util/regular-file.ts'
+import { LARGEST_DOCUMENT } from '../../images/json.ts'
+import { candidatePairs, type NamedPair } from '../../manifests/pairs.ts'
+import { openRegular, readRegular } from '../../util/regular-file.ts'
 
 /** The files of a drop folder: how they are paired, compared, read and moved. */
 
-export interface Pair {
-  manifest: string
-  /** Candidates for the image file; if there are several, the size in the manifest decides. */
-  files: string[]
-}
-
-/**
- * Returns every manifest with its candidate files. Skips names that begin with a dot: these are unfinished copies.
- */
-export function pairUp(names: readonly string[]): Pair[] {
-  const visible = names.filter(name => !name.startsWith('.')).sort()
-  const files = visible.filter(isImageFileName)
-  return visible
-    .filter(isManifestName)
-    .map(manifest => ({ manifest, files: files.filter(name => stemOf(name) === stemOf(manifest)) }))
-}
+/** Returns every manifest with its candidate files. Skips names that begin with a dot: these are unfinished copies. */
+export const pairUp = (names: readonly string[]): NamedPair[] =>
+  candidatePairs(names.filter(name => !name.startsWith('.')))
 
 /** Moves all the files or, after an error, none: a half of a pair would wait for the other one forever. */
 export async function moveTogether(from: string, to: string, names: readonly string[]) {
@@ -35,6 +23,11 @@ export async function moveTogether(from: string, to: string, names: readonly str
     for (const name of moved) await rename(join(to, name), join(from, name)).catch(() => {})
     throw error
   }
+}
+
+/** Returns the text of a manifest. Throws JsonError if it is too long, and errors of the system. */
+export async function readManifestText(folder: string, name: string): Promise<string> {
+  return (await readRegular(join(folder, name), LARGEST_DOCUMENT)).toString()
 }
 
 /** Returns a string that differs if the file was changed or replaced. */
