@@ -65,7 +65,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   imports: ['sources', 'manifests', 'config/rules.ts', 'images', 'util'],
   sources: ['images', 'util'],
   manifests: ['images'],
-  layers: [],
+  layers: ['tar'],
+  tar: [],
   // How a setting is checked and what it says when it is wrong.
   'config/rules.ts': [],
   images: [],

@@ -1,15 +1,9 @@
-import { TarError } from './tar-error.ts'
+import { TarError } from '../tar/tar-error.ts'
+import { shownName } from '../tar/tar-header.ts'
 
 /** Names in layers, split at their slashes. */
 
 export const LONGEST_PART = 255
-
-/** Returns a name for messages: decoded as UTF-8, in one line, truncated. */
-export const shownName = (name: string) =>
-  Buffer.from(name, 'latin1')
-    .toString()
-    .replace(/\p{Cc}/gu, '?')
-    .slice(0, 200)
 
 /** Returns the parts of a name; `..` removes the part before it. Throws TarError for a name outside of the image. */
 export function partsOf(name: string): string[] {

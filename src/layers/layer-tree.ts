@@ -1,7 +1,7 @@
-import { LONGEST_PART, partsOf, shownName, stepsOf, targetPartsOf, tooLong } from './layer-path.ts'
-import { Limits } from './limits.ts'
-import { TarError } from './tar-error.ts'
-import type { EntryType, TarHeader } from './tar-header.ts'
+import { TarError } from '../tar/tar-error.ts'
+import { type EntryType, shownName, type TarHeader } from '../tar/tar-header.ts'
+import { LONGEST_PART, partsOf, stepsOf, targetPartsOf, tooLong } from './layer-path.ts'
+import { LayerLimits } from './limits.ts'
 
 /**
  * The file tree of an image: its layers applied from the lowest up (OCI image specification, "Image Layer Filesystem
@@ -52,9 +52,9 @@ export class LayerTree {
   }
   /** Inodes that have, or had, more than one name. */
   readonly #linked = new Set<Inode>()
-  readonly #limits: Limits
+  readonly #limits: LayerLimits
 
-  constructor(limits = new Limits()) {
+  constructor(limits = new LayerLimits()) {
     this.#limits = limits
   }
 

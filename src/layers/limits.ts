@@ -1,4 +1,4 @@
-import { TarError } from './tar-error.ts'
+import { Limits } from '../tar/limits.ts'
 
 const MiB = 1024 ** 2
 const GiB = 1024 ** 3
@@ -22,15 +22,9 @@ const LIMITS = {
   steps: { most: 50_000_000, what: 'steps between its names' },
 } as const
 
-/** Counts the resources that an image takes. */
-export class Limits {
-  readonly #totals = new Map<keyof typeof LIMITS, number>()
-
-  /** Adds an amount. Throws TarError if the total exceeds the limit. */
-  add(kind: keyof typeof LIMITS, amount: number) {
-    const total = (this.#totals.get(kind) ?? 0) + amount
-    this.#totals.set(kind, total)
-    const { most, what } = LIMITS[kind]
-    if (total > most) throw new TarError(`the image has more than ${most} ${what}`)
+/** Counts the resources that the layers of an image take. Throws TarError if one exceeds its limit. */
+export class LayerLimits extends Limits<keyof typeof LIMITS> {
+  constructor() {
+    super('the image', LIMITS)
   }
 }

@@ -1,11 +1,10 @@
 import { Readable } from 'node:stream'
+import { shownName, type TarHeader } from '../tar/tar-header.ts'
+import { readTar } from '../tar/tar-reader.ts'
+import { END_OF_ARCHIVE, tarHeader, tarPadding } from '../tar/tar-writer.ts'
 import { readLayer } from './decompress.ts'
-import { shownName } from './layer-path.ts'
 import { type Inode, LayerTree, type Node, pathOf } from './layer-tree.ts'
-import { Limits } from './limits.ts'
-import type { TarHeader } from './tar-header.ts'
-import { readTar } from './tar-reader.ts'
-import { END_OF_ARCHIVE, tarHeader, tarPadding } from './tar-writer.ts'
+import { LayerLimits } from './limits.ts'
 
 /** Devices and fifos, which are left out of the merged archive. */
 export interface LeftOut {
@@ -52,7 +51,7 @@ export async function mergeLayers(paths: readonly string[], signal: AbortSignal)
 }
 
 async function readTree(paths: readonly string[], signal: AbortSignal): Promise<LayerTree> {
-  const limits = new Limits()
+  const limits = new LayerLimits()
   const tree = new LayerTree(limits)
   for (const [layer, path] of paths.entries()) {
     let entry = 0
@@ -99,7 +98,7 @@ async function* contentsOf(path: string, files: readonly Node[], others: Others,
   let entry = 0
   let next = 0
   if (files.length === 0) return
-  for await (const { header, content } of readTar(readLayer(path, signal))) {
+  for await (const { header, content } of readTar(readLayer(path, signal), new LayerLimits())) {
     if (entry++ !== files[next]!.inode.entry) continue
     const { inode } = files[next]!
     const first = { ...header, name: pathOf(files[next]!) }

@@ -1,5 +1,5 @@
 import { ByteReader } from './byte-reader.ts'
-import { Limits } from './limits.ts'
+import type { TarLimits } from './limits.ts'
 import { type PaxFields, readPax } from './pax.ts'
 import { checkSparse, expand, readMap, readOldSparse, type Sparse } from './sparse.ts'
 import { TarError } from './tar-error.ts'
@@ -15,8 +15,8 @@ import {
 } from './tar-header.ts'
 
 /**
- * Reads the tar archives of layers: POSIX ustar and pax, GNU's long names and sparse files. The package `tar-stream`
- * decodes names as UTF-8, which some names in layers are not.
+ * Reads tar archives: POSIX ustar and pax, GNU's long names and sparse files. No package is used: `tar-stream`
+ * and `tar` decode names as UTF-8, which some names in layers are not.
  */
 
 /** The longest pax header, in bytes; it may contain extended attributes. */
@@ -35,10 +35,7 @@ export interface TarEntry {
  * Yields the entries of an archive in order. The content of an entry must be read before the next entry is requested.
  * `limits` may be shared by several archives. Throws TarError.
  */
-export async function* readTar(
-  source: AsyncIterable<Buffer>,
-  limits = new Limits(),
-): AsyncGenerator<TarEntry> {
+export async function* readTar(source: AsyncIterable<Buffer>, limits: TarLimits): AsyncGenerator<TarEntry> {
   const reader = new ByteReader(source)
   try {
     let extension: PaxFields = {}
@@ -112,7 +109,12 @@ class Body {
   }
 }
 
-async function readEntry(block: Buffer, { sparse: pax, ...fields }: PaxFields, body: Body, limits: Limits) {
+async function readEntry(
+  block: Buffer,
+  { sparse: pax, ...fields }: PaxFields,
+  body: Body,
+  limits: TarLimits,
+) {
   const header: TarHeader = { ...readHeader(block), ...fields }
   if (HEADER_ONLY.has(header.type)) header.size = 0
   if (pax?.name !== undefined) header.name = pax.name
@@ -134,7 +136,7 @@ async function readEntry(block: Buffer, { sparse: pax, ...fields }: PaxFields, b
   return { header, sparse }
 }
 
-async function readExtension(reader: ByteReader, block: Buffer, limits: Limits): Promise<Buffer> {
+async function readExtension(reader: ByteReader, block: Buffer, limits: TarLimits): Promise<Buffer> {
   const size = readNumber(block, 124, 12)
   limits.add('extensions', BLOCK + size)
   if (size > LONGEST_EXTENSION) throw new TarError('the archive has a name that is too long')

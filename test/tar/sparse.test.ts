@@ -4,8 +4,9 @@ import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync, writeS
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { expect } from 'vitest'
+import { LayerLimits } from '../../src/layers/limits.ts'
 import { mergeLayers } from '../../src/layers/merge-layers.ts'
-import { readTar } from '../../src/layers/tar-reader.ts'
+import { readTar } from '../../src/tar/tar-reader.ts'
 import { header, tarOf } from '../support/layers.ts'
 import { needs } from '../support/programs.ts'
 import { fc } from '../support/properties.ts'
@@ -45,7 +46,7 @@ async function* pieces(tar: Buffer) {
 
 async function filesOf(tar: Buffer): Promise<Record<string, string>> {
   const files: Record<string, string> = {}
-  for await (const { header: found, content } of readTar(pieces(tar))) {
+  for await (const { header: found, content } of readTar(pieces(tar), new LayerLimits())) {
     const bytes: Buffer[] = []
     for await (const piece of content()) bytes.push(piece)
     files[found.name] = sha1(Buffer.concat(bytes))
@@ -57,7 +58,7 @@ async function filesOf(tar: Buffer): Promise<Record<string, string>> {
 /** Skips all that is in the files. */
 async function sizesOf(tar: Buffer): Promise<number[]> {
   const sizes: number[] = []
-  for await (const { header: found } of readTar(pieces(tar))) sizes.push(found.size)
+  for await (const { header: found } of readTar(pieces(tar), new LayerLimits())) sizes.push(found.size)
   return sizes
 }
 

@@ -5,7 +5,7 @@ import { TarError } from './tar-error.ts'
 /** The type of an entry; `device` includes fifos. */
 export type EntryType = 'file' | 'link' | 'symlink' | 'directory' | 'device'
 
-/** Names are decoded as Latin-1, byte by byte, because layers have names that are not UTF-8. */
+/** Names are decoded as Latin-1, byte by byte, because some archives have names that are not UTF-8. */
 export interface TarHeader {
   name: string
   type: EntryType
@@ -57,6 +57,13 @@ export function readHeader(block: Buffer): TarHeader {
   }
 }
 
+/** Returns a name for messages: decoded as UTF-8, in one line, truncated. */
+export const shownName = (name: string) =>
+  Buffer.from(name, 'latin1')
+    .toString()
+    .replace(/\p{Cc}/gu, '?')
+    .slice(0, 200)
+
 /** Reads text up to the first zero byte. The string does not retain `bytes`. */
 export function readText(bytes: Buffer, start: number, length: number): string {
   const zero = bytes.indexOf(0, start)
@@ -89,6 +96,6 @@ export function checkSum(block: Buffer) {
   for (let i = 0; i < 148; i++) sum += block[i]!
   for (let i = 156; i < BLOCK; i++) sum += block[i]!
   if (sum !== Number.parseInt(readText(block, 148, 8).trim(), 8)) {
-    throw new TarError('not a tar archive, or a damaged one')
+    throw new TarError('not a tar archive, or a damaged or compressed one')
   }
 }

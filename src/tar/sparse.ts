@@ -1,5 +1,5 @@
 import type { ByteReader } from './byte-reader.ts'
-import type { Limits } from './limits.ts'
+import type { TarLimits } from './limits.ts'
 import { wholeNumber } from './pax.ts'
 import { TarError } from './tar-error.ts'
 import { BLOCK, readNumber } from './tar-header.ts'
@@ -21,7 +21,7 @@ const FIRST = { start: 386, pairs: 4, more: 482 }
 const OTHERS = { start: 0, pairs: 21, more: 504 }
 
 /** Reads the map of an entry of type `S`, which continues in blocks after the header. Throws TarError. */
-export async function readOldSparse(block: Buffer, reader: ByteReader, limits: Limits): Promise<Sparse> {
+export async function readOldSparse(block: Buffer, reader: ByteReader, limits: TarLimits): Promise<Sparse> {
   const map: number[] = []
   const size = readNumber(block, 483, 12)
   for (let [from, place] = [block, FIRST]; ; place = OTHERS) {
@@ -42,7 +42,7 @@ export async function readOldSparse(block: Buffer, reader: ByteReader, limits: L
  * Reads the map at the start of a content: lines of decimal numbers, the first of which is the number of pairs, padded
  * to whole blocks. `nextBlock` reads from the content. Throws TarError.
  */
-export async function readMap(nextBlock: () => Promise<Buffer>, limits: Limits): Promise<number[]> {
+export async function readMap(nextBlock: () => Promise<Buffer>, limits: TarLimits): Promise<number[]> {
   const numbers: number[] = []
   let digits = ''
   for (let expected = 1; numbers.length < expected; ) {

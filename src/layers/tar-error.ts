@@ -1,4 +1,0 @@
-/** An archive or a layer that cannot be read or exceeds a limit; the message is for the user. */
-export class TarError extends Error {
-  override readonly name = 'TarError'
-}
