@@ -61,7 +61,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   auth: ['images', 'util'],
   // Of jobs and mirrors it knows the records that it keeps.
   storage: ['type imports', 'images', 'util'],
-  client: ['sources', 'manifests', 'images'],
+  client: ['sources', 'tar', 'manifests', 'images'],
   imports: ['sources', 'manifests', 'config/rules.ts', 'images', 'util'],
   sources: ['images', 'util'],
   manifests: ['images'],

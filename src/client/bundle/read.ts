@@ -1,10 +1,12 @@
-import { Readable } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
-import { type Entry, extract as newExtract } from 'tar-stream'
 import { UUID } from '../../images/fields.ts'
 import { isObject } from '../../images/rules.ts'
 import { parseManifest } from '../../images/written-text.ts'
+import { Limits } from '../../tar/limits.ts'
+import { TarError } from '../../tar/tar-error.ts'
+import { shownName } from '../../tar/tar-header.ts'
+import { readTar, type TarEntry } from '../../tar/tar-reader.ts'
 import type { ImgapiClient } from '../client.ts'
 import type { RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
@@ -13,6 +15,9 @@ import { ImageImport, type ImportHooks, type ImportOutcome } from './image-impor
 
 /** Bytes; a manifest has a few kilobytes. */
 const LARGEST_TEXT = 10 * 1024 * 1024
+
+/** The maps of sparse files are held in memory. */
+const LIMITS = { parts: { most: 1_000_000, what: 'parts in sparse files' } }
 
 export interface ReadHooks extends ImportHooks {
   onImage(image: RemoteImage, result: ImportOutcome): void
@@ -23,38 +28,37 @@ export interface ReadHooks extends ImportHooks {
  * interrupted import resumes when it is run again. Throws BundleError and ClientError.
  */
 export async function importBundle(client: ImgapiClient, bundle: Readable, hooks: ReadHooks) {
-  const extract = newExtract()
-  // tar-stream does not end the current entry when the tar breaks off; this signal does.
-  const broken = new AbortController()
-  const feeding = pipeline(bundle, extract)
-  feeding.catch(error => broken.abort(error))
-  const signal = AbortSignal.any([hooks.signal, broken.signal])
+  addAbortSignal(hooks.signal, bundle)
+  const limits = new Limits('the bundle', LIMITS)
   const expected = new Expected()
   let current: ImageImport | undefined
   let last = 'its beginning'
+  // An upload whose content breaks off fails as well, with an error of its own: this one is the reason.
+  let reason: unknown
+  bundle.once('error', error => {
+    if (error.name !== 'AbortError') reason ??= error
+  })
+  const streamOf = (entry: TarEntry) =>
+    Readable.from(entry.content(), { objectMode: false }).once('error', error => {
+      if (error instanceof TarError) reason ??= error
+    })
   try {
-    for await (const entry of extract as AsyncIterable<Entry>) {
-      const { name } = entry.header
+    for await (const entry of readTar(bundle, limits)) {
+      const { name, size } = entry.header
       const file = expected.claim(name)
       if (name.endsWith(MANIFEST_ENDING)) expected.add(name, await readText(entry))
       else if (file) {
-        if (file.index === 0)
-          current = await ImageImport.start(client, expected.imageOf(file), { ...hooks, signal })
-        await current!.addFile(file, entry, entry.header.size)
+        if (file.index === 0) current = await ImageImport.start(client, expected.imageOf(file), hooks)
+        await current!.addFile(file, streamOf(entry), size)
         if (current!.isComplete) hooks.onImage(current!.image, await current!.finish())
-      } else await ignore(entry)
-      last = name
+      } else refuseUnknown(entry)
+      last = shownName(name)
     }
-    await feeding
   } catch (error) {
     bundle.destroy()
-    const cause = broken.signal.aborted ? broken.signal.reason : error
-    const { message } = cause as Error
-    // tar-stream has no error codes, only these messages.
-    if (!/^(Unexpected end of data|Invalid tar header)/.test(message)) throw cause
-    throw new BundleError(
-      `the bundle is truncated or not a tar file: ${message.toLowerCase()}, after ${last}`,
-    )
+    const cause = reason ?? error
+    if (!(cause instanceof TarError)) throw cause
+    throw new BundleError(`the bundle is truncated or not a tar file: ${cause.message}, after ${last}`)
   }
   expected.requireComplete()
 }
@@ -67,8 +71,9 @@ class Expected {
 
   /** Adds the files of a manifest. Throws BundleError. */
   add(name: string, json: string) {
-    if (this.#claimed > 0) throw new BundleError(`the bundle is damaged: ${name} comes after the first file`)
-    const manifest = readManifest(name, json)
+    const shown = shownName(name)
+    if (this.#claimed > 0) throw new BundleError(`the bundle is damaged: ${shown} comes after the first file`)
+    const manifest = readManifest(shown, json)
     const { uuid } = manifest
     const base = name.slice(0, -MANIFEST_ENDING.length)
     this.#images.set(uuid, manifest)
@@ -86,7 +91,7 @@ class Expected {
     if (!file) return undefined
     this.#files.delete(key)
     this.#claimed++
-    return { ...file, name }
+    return { ...file, name: shownName(name) }
   }
 
   imageOf({ uuid }: BundledFile): RemoteImage {
@@ -97,23 +102,23 @@ class Expected {
   requireComplete() {
     if (this.#images.size === 0) throw new BundleError('not a bundle: it contains no image')
     const [missing] = this.#files.values()
-    if (missing) throw new BundleError(`the bundle is truncated: the file of ${missing.name} is missing`)
+    if (missing)
+      throw new BundleError(`the bundle is truncated: the file of ${shownName(missing.name)} is missing`)
   }
 }
 
-async function readText(entry: Entry): Promise<string> {
-  const { name, size = 0 } = entry.header
-  if (size > LARGEST_TEXT) throw new BundleError(`${name} is too large for a manifest`)
-  return text(Readable.from(entry))
+async function readText({ header, content }: TarEntry): Promise<string> {
+  if (header.size > LARGEST_TEXT) {
+    throw new BundleError(`${shownName(header.name)} is too large for a manifest`)
+  }
+  return text(content())
 }
 
-/** Skips README and sums. Throws BundleError for any other file: the tar is not a bundle, or was altered. */
-async function ignore(entry: Entry) {
-  const { name, type } = entry.header
+/** Throws BundleError for a file other than README and sums: the tar is not a bundle, or was altered. */
+function refuseUnknown({ header: { name, type } }: TarEntry) {
   const isText = name === README || name === SUMS
   if (!isText && type === 'file')
-    throw new BundleError(`the bundle is damaged: no manifest in it is for ${name}`)
-  for await (const _ of entry);
+    throw new BundleError(`the bundle is damaged: no manifest in it is for ${shownName(name)}`)
 }
 
 /** Parses a manifest and checks its UUID. Throws BundleError. */

@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { download, type RetryPolicy } from '../../sources/resumable.ts'
+import { END_OF_ARCHIVE, tarHeader, tarPadding } from '../../tar/tar-writer.ts'
 import type { ImgapiClient } from '../client.ts'
 import { renameDurably } from '../fetch-file.ts'
 import type { RemoteImage } from '../types.ts'
@@ -16,7 +17,6 @@ import {
   SUMS,
   sumsOf,
 } from './contents.ts'
-import { END, entriesOf, headerOf, paddingOf } from './tar.ts'
 
 export interface WriteOptions {
   path: string
@@ -40,7 +40,7 @@ export async function writeBundle(
 ): Promise<BundledImage[]> {
   const { path } = options
   const images = nameContents(manifests)
-  const head = await headOf(images, client.url.href, basename(path))
+  const head = headOf(images, client.url.href, basename(path))
   const partial = `${path}.partial`
   const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o644)
   try {
@@ -49,8 +49,8 @@ export async function writeBundle(
       const mtime = dateOf(manifest)
       for (const file of files) position = await writeEntry(client, handle, position, file, mtime, options)
     }
-    await writeAll(handle, END, position)
-    await handle.truncate(position + END.length)
+    await writeAll(handle, END_OF_ARCHIVE, position)
+    await handle.truncate(position + END_OF_ARCHIVE.length)
     await handle.sync()
   } finally {
     await handle.close()
@@ -60,19 +60,30 @@ export async function writeBundle(
 }
 
 /** Returns the start of the bundle: the texts, and the manifests that an import needs before the first file. */
-const headOf = (images: readonly BundledImage[], source: string, file: string) =>
-  entriesOf([
+function headOf(images: readonly BundledImage[], source: string, file: string): Buffer {
+  const texts = [
     { name: README, text: readmeOf(images, source, file) },
     { name: SUMS, text: sumsOf(images) },
     ...images.map(({ manifest, manifestName }) => ({
       name: manifestName,
       text: `${JSON.stringify(manifest, null, 2)}\n`,
     })),
-  ])
+  ]
+  return Buffer.concat(
+    texts.flatMap(({ name, text }) => {
+      const content = Buffer.from(text)
+      return [headerOf(name, content.length, 0), content, tarPadding(content.length)]
+    }),
+  )
+}
 
-function dateOf({ published_at }: RemoteImage): Date {
+const headerOf = (name: string, size: number, mtime: number) =>
+  tarHeader({ name, type: 'file', linkname: '', mode: 0o644, size, mtime })
+
+/** Returns seconds since 1970. */
+function dateOf({ published_at }: RemoteImage): number {
   const time = Date.parse(published_at ?? '') || 0
-  return new Date(Math.max(time, 0))
+  return Math.floor(Math.max(time, 0) / 1000)
 }
 
 /** Writes the start of the file, and truncates a file that starts otherwise. Resolves to the end of the head. */
@@ -92,12 +103,12 @@ async function writeEntry(
   handle: FileHandle,
   position: number,
   file: BundledFile,
-  mtime: Date,
+  mtime: number,
   options: WriteOptions,
 ): Promise<number> {
   const { name, size, sha1, uuid } = file
   const { size: length } = await handle.stat()
-  const header = await headerOf({ name, size, mtime })
+  const header = headerOf(name, size, mtime)
   const start = position + header.length
   const kept = Math.min(size, Math.max(0, length - start))
   await writeAll(handle, header, position)
@@ -110,7 +121,7 @@ async function writeEntry(
       `the server sent a file of image ${uuid} with SHA-1 ${found}; the manifest says ${sha1}`,
     )
   }
-  const padding = paddingOf(size)
+  const padding = tarPadding(size)
   await writeAll(handle, padding, start + size)
   options.onDone(file)
   return start + size + padding.length
