@@ -17,6 +17,7 @@ const UNIT = [
   'test/**/registry/blob-cache.test.ts',
   'test/sources/**/{address-guard,resumable}.test.ts',
   'test/storage/local.test.ts',
+  'test/util/*.test.ts',
 ]
 
 /** Files that measure how much memory a busy server takes: nothing else runs meanwhile. */

@@ -1,38 +1,13 @@
 import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { CoalescedRuns } from '../../util/coalesced-runs.ts'
 import { UncertainChange } from '../uncertain-change.ts'
 
 /** Writes that survive a power cut: first the bytes are synced, then the name, and only then is success reported. */
 
-interface Sync {
-  running: Promise<void>
-  /** Shared by all callers that arrived during `running`, which may not include their change. */
-  next: Promise<void> | undefined
-}
-
 /** By device and inode, because a path may point to another folder a moment later. */
-const syncs = new Map<string, Sync>()
-
-/** Makes the names in an open folder durable. Concurrent callers share one fsync. */
-function syncNames(folder: FileHandle, key: string): Promise<void> {
-  const sync = syncs.get(key)
-  if (sync) {
-    sync.next ??= sync.running.catch(() => {}).then(() => startSync(folder, key))
-    return sync.next
-  }
-  return startSync(folder, key)
-}
-
-function startSync(folder: FileHandle, key: string): Promise<void> {
-  const sync: Sync = { running: folder.sync(), next: undefined }
-  syncs.set(key, sync)
-  const done = () => {
-    if (syncs.get(key) === sync && !sync.next) syncs.delete(key)
-  }
-  sync.running.then(done, done)
-  return sync.running
-}
+const syncs = new CoalescedRuns()
 
 function keyOf({ fd }: FileHandle): string {
   const { dev, ino } = fstatSync(fd)
@@ -54,10 +29,11 @@ export async function commit(
   try {
     if (prepared.status === 'rejected') throw prepared.reason
     if (opened.status === 'rejected') throw opened.reason
-    const key = keyOf(opened.value)
+    const folder = opened.value
+    const key = keyOf(folder)
     try {
       await change()
-      await syncNames(opened.value, key)
+      await syncs.run(key, () => folder.sync())
     } catch (error) {
       throw new UncertainChange(error)
     }

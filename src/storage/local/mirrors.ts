@@ -3,6 +3,7 @@ import { lstatSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { isObject } from '../../images/rules.ts'
 import type { MirrorRecord, MirrorStore } from '../../imports/mirror/record.ts'
+import { CoalescedRuns } from '../../util/coalesced-runs.ts'
 import { type Document, readDocument, writeDocument } from './document.ts'
 import { commit } from './durable.ts'
 import { type Layout, mirrorPath, temporaryPath } from './layout.ts'
@@ -13,9 +14,8 @@ const LARGEST_RECORD = 256 * 1024 * 1024
 /** Stores the records of mirrors, one document per source. */
 export class LocalMirrors implements MirrorStore {
   readonly #layout: Layout
-  /** For each source, the write under way and the next one, if one was requested meanwhile. */
-  readonly #writes = new Map<string, { running: Promise<void>; next?: Promise<void> }>()
-
+  /** By source. */
+  readonly #writes = new CoalescedRuns()
   /** Whether the folder of the records has been created durably. */
   #hasFolder = false
 
@@ -44,27 +44,10 @@ export class LocalMirrors implements MirrorStore {
   }
 
   async save(record: MirrorRecord) {
-    const { source } = record
-    const current = this.#writes.get(source)
-    if (current) {
-      current.next ??= current.running.catch(() => {}).then(() => this.#write(record))
-      return current.next
-    }
-    return this.#write(record)
+    await this.#writes.run(record.source, () => this.#write(record))
   }
 
-  #write(record: MirrorRecord): Promise<void> {
-    const { source } = record
-    const entry: { running: Promise<void>; next?: Promise<void> } = { running: this.#writeNow(record) }
-    this.#writes.set(source, entry)
-    const done = () => {
-      if (this.#writes.get(source) === entry && !entry.next) this.#writes.delete(source)
-    }
-    entry.running.then(done, done)
-    return entry.running
-  }
-
-  async #writeNow(record: MirrorRecord) {
+  async #write(record: MirrorRecord) {
     const { mirrors, root } = this.#layout
     if (!this.#hasFolder) {
       await commit(root, async () => void (await mkdir(mirrors, { recursive: true })))
