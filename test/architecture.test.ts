@@ -55,20 +55,18 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['images', 'log.ts', 'version.ts'],
   ],
   // The settings of a part are described beside the part.
-  config: ['gateways', 'imports', 'config/rules.ts', 'images'],
-  gateways: ['http', 'storage', 'imports', 'sources', 'layers', 'config/rules.ts', 'images', 'util'],
+  config: ['gateways', 'imports', 'images', 'util'],
+  gateways: ['http', 'storage', 'imports', 'sources', 'layers', 'images', 'util'],
   http: ['type auth', 'imports', 'sources', 'images', 'log.ts', 'version.ts'],
   auth: ['images', 'util'],
   // Of jobs and mirrors it knows the records that it keeps.
   storage: ['type imports', 'images', 'util'],
   client: ['sources', 'tar', 'manifests', 'images'],
-  imports: ['sources', 'manifests', 'config/rules.ts', 'images', 'util'],
+  imports: ['sources', 'manifests', 'images', 'util'],
   sources: ['images', 'util'],
   manifests: ['images'],
   layers: ['tar'],
   tar: [],
-  // How a setting is checked and what it says when it is wrong.
-  'config/rules.ts': [],
   images: [],
   util: [],
   'log.ts': ['log-output.ts'],

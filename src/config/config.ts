@@ -8,7 +8,7 @@ import * as GATEWAYS from '../gateways/registry.ts'
 import { UUID } from '../images/fields.ts'
 import { LxdRegistries } from '../imports/lxd/settings.ts'
 import { MirrorList } from '../imports/mirror/settings.ts'
-import { choice, flag, minimumRate, pathPrefix, text, url, whole } from './rules.ts'
+import { choice, flag, minimumRate, pathPrefix, text, url, whole } from '../util/config-rules.ts'
 
 /**
  * The config file: every key with its default and its meaning. The keys of the predecessor (`datadir`, `port`,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { choice, flag, pathPrefix, text, whole } from '../../config/rules.ts'
+import { choice, flag, pathPrefix, text, whole } from '../../util/config-rules.ts'
 
 /** The settings of the gateway: `gateways.mistify` in the config file. */
 export const MistifyConfig = z

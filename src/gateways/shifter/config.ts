@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, minimumRate, text, whole } from '../../config/rules.ts'
+import { flag, minimumRate, text, whole } from '../../util/config-rules.ts'
 
 /** The settings of the gateway: `gateways.shifter` in the config file. */
 export const ShifterConfig = z

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { choice, url } from '../../config/rules.ts'
+import { choice, url } from '../../util/config-rules.ts'
 
 /** The part of the config file that names the image servers for LXD imports. */
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { choice, text, url, whole } from '../../config/rules.ts'
 import { OSES, TYPES } from '../../images/fields.ts'
+import { choice, text, url, whole } from '../../util/config-rules.ts'
 
 /** The part of the config file that says which images are mirrored, and what happens to deleted ones. */
 
