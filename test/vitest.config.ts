@@ -9,7 +9,6 @@ const UNIT = [
   'test/{,config/}config.test.ts',
   'test/{auth,images}/*.test.ts',
   'test/**/lxd/*.test.ts',
-  'test/manifests/*.test.ts',
   'test/client/**/target.test.ts',
   'test/commands/format.test.ts',
   'test/http/{reading,renderings}.test.ts',

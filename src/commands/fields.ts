@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { isFieldName, TEXT_FIELDS } from '../images/fields.ts'
+import { similarField } from '../images/lint/fixes.ts'
 import { isObject } from '../images/rules.ts'
 import { parseManifest } from '../images/written-text.ts'
-import { similarField } from '../manifests/fixes.ts'
 import { FailedError, UsageError } from './command.ts'
 
 /** Parses fields of a manifest from words: `name=base os=smartos tags.role=os requirements.min_ram=512`. */

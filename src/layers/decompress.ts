@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import * as zlib from 'node:zlib'
 import { Decompress } from 'fzstd'
-import { TarError } from '../tar/tar-error.ts'
+import { TarError } from '../util/tar/tar-error.ts'
 import { ZstdFrames } from './zstd-frames.ts'
 
 /**

@@ -1,5 +1,5 @@
-import { TarError } from '../tar/tar-error.ts'
-import { shownName } from '../tar/tar-header.ts'
+import { TarError } from '../util/tar/tar-error.ts'
+import { shownName } from '../util/tar/tar-header.ts'
 
 /** Names in layers, split at their slashes. */
 

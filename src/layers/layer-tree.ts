@@ -1,5 +1,5 @@
-import { TarError } from '../tar/tar-error.ts'
-import { type EntryType, shownName, type TarHeader } from '../tar/tar-header.ts'
+import { TarError } from '../util/tar/tar-error.ts'
+import { type EntryType, shownName, type TarHeader } from '../util/tar/tar-header.ts'
 import { LONGEST_PART, partsOf, stepsOf, targetPartsOf, tooLong } from './layer-path.ts'
 import { LayerLimits } from './limits.ts'
 

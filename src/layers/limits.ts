@@ -1,4 +1,4 @@
-import { Limits } from '../tar/limits.ts'
+import { Limits } from '../util/tar/limits.ts'
 
 const MiB = 1024 ** 2
 const GiB = 1024 ** 3

@@ -1,4 +1,4 @@
-import { TarError } from '../tar/tar-error.ts'
+import { TarError } from '../util/tar/tar-error.ts'
 
 /** The largest window that the zstd program itself accepts by default. */
 const WIDEST_WINDOW = 128 * 1024 ** 2

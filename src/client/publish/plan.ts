@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
+import { inWords } from '../../images/lint/finding.ts'
+import { lint } from '../../images/lint/lint.ts'
 import { isObject } from '../../images/rules.ts'
-import { inWords } from '../../manifests/finding.ts'
-import { lint } from '../../manifests/lint.ts'
-import { chooseFile, findFilesFor } from '../../manifests/pairs.ts'
+import { chooseFile, findFilesFor } from '../../util/manifest-pairs.ts'
 import type { Progress } from '../hash-file.ts'
 import { describeFile, inspectFile, type LocalFile } from '../send-file.ts'
 

@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LARGEST_DOCUMENT } from '../../images/json.ts'
-import { candidatePairs, type NamedPair } from '../../manifests/pairs.ts'
+import { candidatePairs, type NamedPair } from '../../util/manifest-pairs.ts'
 import { openRegular, readRegular } from '../../util/regular-file.ts'
 
 /** The files of a drop folder: how they are paired, compared, read and moved. */

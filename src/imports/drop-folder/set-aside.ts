@@ -1,8 +1,8 @@
 import { lstat, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fullMessage } from '../../images/errors.ts'
-import { inWords } from '../../manifests/finding.ts'
-import { lint } from '../../manifests/lint.ts'
+import { inWords } from '../../images/lint/finding.ts'
+import { lint } from '../../images/lint/lint.ts'
 import { moveTogether, readManifestText } from './files.ts'
 
 const FAILED = 'failed'

@@ -3,12 +3,12 @@ import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync, writeS
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { LayerLimits } from '../../src/layers/limits.ts'
-import type { TarHeader } from '../../src/tar/tar-header.ts'
-import { readTar } from '../../src/tar/tar-reader.ts'
-import { END_OF_ARCHIVE, tarHeader, tarPadding } from '../../src/tar/tar-writer.ts'
-import { needs } from '../support/programs.ts'
-import { temporaryFolder } from '../support/server.ts'
+import { LayerLimits } from '../../../src/layers/limits.ts'
+import type { TarHeader } from '../../../src/util/tar/tar-header.ts'
+import { readTar } from '../../../src/util/tar/tar-reader.ts'
+import { END_OF_ARCHIVE, tarHeader, tarPadding } from '../../../src/util/tar/tar-writer.ts'
+import { needs } from '../../support/programs.ts'
+import { temporaryFolder } from '../../support/server.ts'
 
 /** Archives that are exchanged with other programs, and with earlier versions of this one. */
 

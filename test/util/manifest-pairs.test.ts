@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { candidatePairs, chooseFile, pairNames, stemOf } from '../../src/manifests/pairs.ts'
+import { candidatePairs, chooseFile, pairNames, stemOf } from '../../src/util/manifest-pairs.ts'
 
 describe('what imgadm and the builders write belongs together', () => {
   test.each([

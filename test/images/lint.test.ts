@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { lint } from '../../src/manifests/lint.ts'
+import { lint } from '../../src/images/lint/lint.ts'
 
 /** Manifests as they are in the wild, broken and odd: what the linter says of each, and what to do. */
 

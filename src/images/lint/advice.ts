@@ -1,6 +1,6 @@
-import { COMPRESSIONS, isFieldName, STATES, TEXT_FIELDS } from '../images/fields.ts'
-import { isObject } from '../images/rules.ts'
-import { isVersionOne } from '../images/upgrade.ts'
+import { COMPRESSIONS, isFieldName, STATES, TEXT_FIELDS } from '../fields.ts'
+import { isObject } from '../rules.ts'
+import { isVersionOne } from '../upgrade.ts'
 import { error, type Finding, warning } from './finding.ts'
 import { similarField } from './fixes.ts'
 

@@ -1,5 +1,5 @@
-import type { FieldError } from '../images/errors.ts'
-import { FIELD_NAMES, OSES, TYPES } from '../images/fields.ts'
+import type { FieldError } from '../errors.ts'
+import { FIELD_NAMES, OSES, TYPES } from '../fields.ts'
 
 /** Says how to correct a field that a server would refuse. */
 

@@ -4,13 +4,13 @@ import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync, writeS
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { expect } from 'vitest'
-import { LayerLimits } from '../../src/layers/limits.ts'
-import { mergeLayers } from '../../src/layers/merge-layers.ts'
-import { readTar } from '../../src/tar/tar-reader.ts'
-import { header, tarOf } from '../support/layers.ts'
-import { needs } from '../support/programs.ts'
-import { fc } from '../support/properties.ts'
-import { temporaryFolder } from '../support/server.ts'
+import { LayerLimits } from '../../../src/layers/limits.ts'
+import { mergeLayers } from '../../../src/layers/merge-layers.ts'
+import { readTar } from '../../../src/util/tar/tar-reader.ts'
+import { header, tarOf } from '../../support/layers.ts'
+import { needs } from '../../support/programs.ts'
+import { fc } from '../../support/properties.ts'
+import { temporaryFolder } from '../../support/server.ts'
 
 /** Files with holes, in every format that GNU tar writes. */
 
