@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import basicAuth from 'basic-auth'
-import { ImgapiError } from '../images/errors.ts'
+import { type ImgapiError, unauthorized } from '../images/errors.ts'
 import { clientAddress } from './client-address.ts'
 import { LoginFailures } from './failures.ts'
 import type { KeyRing } from './key-ring.ts'
@@ -85,9 +85,7 @@ export class Authenticator {
    */
   unauthorized(message = 'Unauthorized'): ImgapiError {
     const scheme = this.#options.type === 'signature' ? 'Signature' : 'Basic'
-    return new ImgapiError('UnauthorizedError', message, {
-      headers: { 'WWW-Authenticate': `${scheme} realm="imgapi"` },
-    })
+    return unauthorized(message, `${scheme} realm="imgapi"`)
   }
 
   /**

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { ImgapiError } from '../images/errors.ts'
+import { type ImgapiError, tooManyRequests } from '../images/errors.ts'
 import { BoundedMap } from './bounded-map.ts'
 import { Buckets, type Rate } from './buckets.ts'
 
@@ -124,5 +124,5 @@ export class LoginFailures {
 export function tooManyLogins(what: string, wait: number): ImgapiError {
   const seconds = Math.max(1, Math.ceil(wait))
   const message = `${what}; try again in ${seconds} second${seconds === 1 ? '' : 's'}`
-  return new ImgapiError('TooManyRequests', message, { headers: { 'Retry-After': String(seconds) } })
+  return tooManyRequests(message, seconds)
 }

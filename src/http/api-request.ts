@@ -1,5 +1,5 @@
 import type { Caller } from '../auth/authenticator.ts'
-import { ImgapiError } from '../images/errors.ts'
+import { notFound } from '../images/errors.ts'
 import { UUID } from '../images/fields.ts'
 import type { Image, View } from '../images/image.ts'
 import { defaultChannels, resolveChannel, type Viewer } from '../images/visibility.ts'
@@ -58,7 +58,7 @@ export class ApiRequest extends HttpRequest {
   uuid(): string {
     const uuid = this.param('uuid')
     if (UUID.test(uuid)) return uuid
-    throw new ImgapiError('ResourceNotFound', `${this.exchange.incoming.url} does not exist`)
+    throw notFound(`${this.exchange.incoming.url} does not exist`)
   }
 
   /**

@@ -1,5 +1,5 @@
 import semver from 'semver'
-import { ImgapiError } from '../images/errors.ts'
+import { invalidVersion } from '../images/errors.ts'
 
 /**
  * Returns whether a client with that `Accept-Version` expects `channels` in manifests (reference contract, 2.4). This
@@ -11,7 +11,7 @@ export function acceptsChannels(accepted: string | undefined, method: string, pa
   if (accepted === '*' || accepted === '~2') return true
   const admits = (version: string) => semver.satisfies(version, accepted)
   if (semver.validRange(accepted) === null || !(admits('1.0.0') || admits('2.0.0'))) {
-    throw new ImgapiError('InvalidVersion', `${accepted} is not supported by ${method} ${path}`)
+    throw invalidVersion(`${accepted} is not supported by ${method} ${path}`)
   }
   return admits('2.0.0')
 }

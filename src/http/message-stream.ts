@@ -1,5 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { ImgapiError } from '../images/errors.ts'
+import { ImgapiError, notFound, remoteSourceError } from '../images/errors.ts'
 import { SourceError } from '../sources/http-client.ts'
 import type { ApiRequest } from './api-request.ts'
 import { commonHeaders } from './respond.ts'
@@ -42,13 +42,14 @@ export async function streamMessages(
   return RESPONSE_ALREADY_SENT
 }
 
+/** Returns ResourceNotFound for what the source does not have, and RemoteSourceError for its other errors. */
+export const sourceError = (error: SourceError): ImgapiError =>
+  (error.status === 404 ? notFound : remoteSourceError)(error.message, error)
+
 /** Returns the error to send. An unexpected one is also logged with the exchange. */
 function asImgapiError(error: unknown, { exchange }: ApiRequest): ImgapiError {
   if (error instanceof ImgapiError) return error
-  if (error instanceof SourceError) {
-    const code = error.status === 404 ? 'ResourceNotFound' : 'RemoteSourceError'
-    return new ImgapiError(code, error.message, { cause: error })
-  }
+  if (error instanceof SourceError) return sourceError(error)
   exchange.error = error
-  return new ImgapiError('RemoteSourceError', (error as Error).message, { cause: error })
+  return remoteSourceError((error as Error).message, error)
 }

@@ -1,4 +1,4 @@
-import { ImgapiError, invalidParameter } from '../images/errors.ts'
+import { badRequest, invalidParameter } from '../images/errors.ts'
 
 /**
  * The parameters of a request, separated by `&` or `;` (which the predecessor's README uses). A parameter that is given
@@ -76,6 +76,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw new ImgapiError('BadRequestError', 'URI malformed')
+    throw badRequest('URI malformed')
   }
 }

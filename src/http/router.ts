@@ -1,6 +1,6 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
-import { ImgapiError } from '../images/errors.ts'
+import { badRequest, ImgapiError, internalError, methodNotAllowed, notFound } from '../images/errors.ts'
 import { type Exchange, targetPath } from './exchange.ts'
 import { Query } from './query.ts'
 import type { Handler } from './server.ts'
@@ -109,7 +109,7 @@ function createFallback<R extends Route>(
     app.all(`${prefix}${path}`, ({ env }) => wrongMethod(protocol, offered, env))
   }
   app.notFound(({ env, req }) => {
-    const error = new ImgapiError('ResourceNotFound', `${req.path} does not exist`)
+    const error = notFound(`${req.path} does not exist`)
     return protocol.onUnknownPath?.(env, req.path) ?? protocol.renderError(env, error)
   })
   return app
@@ -121,10 +121,7 @@ const methodsOf = <R extends Route>(protocol: Protocol<R>, route: R): string[] =
 function wrongMethod<R extends Route>(protocol: Protocol<R>, methods: readonly string[], exchange: Exchange) {
   const answer = protocol.onWrongMethod?.(exchange, methods)
   if (answer) return answer
-  const error = new ImgapiError('MethodNotAllowedError', `${exchange.incoming.method} is not allowed`, {
-    headers: { Allow: methods.join(', ') },
-  })
-  return protocol.renderError(exchange, error)
+  return protocol.renderError(exchange, methodNotAllowed(exchange.incoming.method, methods))
 }
 
 /** Returns the path as sent, in which `..` is not resolved. */
@@ -147,7 +144,7 @@ async function run<R extends Route>(
   env.route = `${logPrefix}${group.at(-1)!.name}`
   try {
     if (!isDecodable(req.path)) {
-      const error = new ImgapiError('BadRequestError', 'URI malformed')
+      const error = badRequest('URI malformed')
       return protocol.onUnknownPath?.(env, req.path) ?? protocol.renderError(env, error)
     }
     const route = group.length === 1 ? group[0]! : select(group, env)
@@ -193,5 +190,5 @@ function failure<R extends Route>(protocol: Protocol<R>, exchange: Exchange, err
     return RESPONSE_ALREADY_SENT
   }
   const message = `internal error; the server's log has the details under request id ${exchange.id}`
-  return protocol.renderError(exchange, isKnown ? error : new ImgapiError('InternalError', message))
+  return protocol.renderError(exchange, isKnown ? error : internalError(message))
 }

@@ -1,4 +1,4 @@
-import { ImgapiError } from './errors.ts'
+import { type ImgapiError, imageUuidAlreadyExists } from './errors.ts'
 import type { Image } from './image.ts'
 
 /**
@@ -7,7 +7,7 @@ import type { Image } from './image.ts'
  */
 export function alreadyExists(uuid: string, image?: Image): ImgapiError {
   const message = `image uuid "${uuid}" already exists`
-  return new ImgapiError('ImageUuidAlreadyExists', image ? `${message}: ${advice(image)}` : message)
+  return imageUuidAlreadyExists(image ? `${message}: ${advice(image)}` : message)
 }
 
 function advice({ state, files, error }: Image): string {

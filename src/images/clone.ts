@@ -1,4 +1,4 @@
-import { ImgapiError, invalidParameter, validationFailed } from './errors.ts'
+import { imageNotShared, invalidData, invalidParameter, notImplemented, validationFailed } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
 import { duplicateStored } from './files.ts'
 import { type Image, isAvailable } from './image.ts'
@@ -27,16 +27,16 @@ function checkCloneable(image: Image, account: string | undefined): string {
     throw invalidParameter('account', `invalid "account": not a UUID: "${account}"`)
   }
   const refuse = (field: string, message: string) => {
-    throw new ImgapiError('ValidationFailed', message, { errors: [{ field, code: 'Invalid', message }] })
+    throw invalidData(message, [{ field, code: 'Invalid', message }])
   }
   if (!isAvailable(image)) refuse('active', 'image is not active')
   if (!image.acl?.includes(account)) {
     const message = `Image ${image.uuid} is not shared with account ${account}`
-    throw new ImgapiError('ImageNotShared', message)
+    throw imageNotShared(message)
   }
   if (image.type === 'docker') refuse('type', 'docker images cannot be cloned')
   if (image.files.length > 1) {
-    throw new ImgapiError('NotImplemented', 'cannot clone an image with multiple files')
+    throw notImplemented('cannot clone an image with multiple files')
   }
   if (image.files.length === 0) throw validationFailed([{ field: 'files', code: 'MissingParameter' }])
   return account

@@ -1,5 +1,5 @@
 import { alreadyExists } from './already-exists.ts'
-import { ImgapiError, invalidParameter } from './errors.ts'
+import { invalidData, invalidParameter, originDoesNotExist } from './errors.ts'
 import { NO_OWNER, UUID } from './fields.ts'
 import { removeSuperseded } from './files.ts'
 import type { Image } from './image.ts'
@@ -13,7 +13,7 @@ import { checkAccount, requireOperator, type Viewer } from './visibility.ts'
 async function checkOrigin(images: Images, origin: unknown) {
   if (origin === undefined) return
   if (typeof origin === 'string' && UUID.test(origin) && (await images.manifests.find(origin))) return
-  throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
+  throw originDoesNotExist(origin)
 }
 
 /** Makes a validated image without files, in the channel of the request. Stores nothing. Throws ValidationFailed. */
@@ -42,9 +42,9 @@ export async function createImage(images: Images, body: unknown, viewer: Viewer)
     throw invalidParameter('owner', message)
   }
   if ('state' in manifest) {
-    throw new ImgapiError('ValidationFailed', 'invalid image data: "state"', {
-      errors: [{ field: 'state', code: 'NotAllowed', message: 'Parameter cannot be set' }],
-    })
+    throw invalidData('invalid image data: "state"', [
+      { field: 'state', code: 'NotAllowed', message: 'Parameter cannot be set' },
+    ])
   }
   await checkOrigin(images, manifest.origin)
   const { fields } = sortFields(manifest, 'create')

@@ -97,34 +97,108 @@ export function fullMessage(error: { message: string; errors?: readonly FieldErr
   return [message, ...more.map(({ field, problem }) => `${field}: ${problem}`)].join('; ')
 }
 
-export const imageNotFound = (uuid: string) => new ImgapiError('ResourceNotFound', `image ${uuid} not found`)
+/*
+ * The factories: at least one for each code that this server sends, so that every error of a code is made here.
+ * `errors`: the entries of `errors[]`. `cause`: the error behind it, for the log.
+ */
 
-export const invalidParameter = (field: string, message: string, code: FieldError['code'] = 'Invalid') =>
-  new ImgapiError('InvalidParameter', message, { errors: [{ field, code }] })
+type Factory = (message: string, cause?: unknown) => ImgapiError
 
-/** Makes the error for keys of a body that the operation does not know, such as a typing error. */
-export const extraParameters = (names: readonly string[]) =>
-  new ImgapiError(
-    'InvalidParameter',
-    `invalid extra parameters: ${names.map(name => `"${name}"`).join(', ')}`,
-    { errors: names.map(field => ({ field, code: 'Invalid' })) },
-  )
+const factory =
+  (code: ErrorCode): Factory =>
+  (message, cause) =>
+    new ImgapiError(code, message, { cause })
 
-/** Makes the error for invalid fields: `invalid image data: name, os`. `subject`: the text before the colon. */
-export const validationFailed = (errors: FieldError[], subject = 'invalid image data') =>
-  new ImgapiError('ValidationFailed', `${subject}: ${errors.map(error => error.field).join(', ')}`, {
-    errors,
-  })
+export const badRequest = factory('BadRequestError')
+export const download = factory('Download')
+export const imageFilesImmutable = factory('ImageFilesImmutable')
+export const imageHasDependentImages = factory('ImageHasDependentImages')
+export const imageNotShared = factory('ImageNotShared')
+export const imageUuidAlreadyExists = factory('ImageUuidAlreadyExists')
+export const internalError = factory('InternalError')
+export const invalidArgument = factory('InvalidArgument')
+export const invalidContent = factory('InvalidContent')
+export const invalidVersion = factory('InvalidVersion')
+export const missingParameter = factory('MissingParameter')
+export const noActivationNoFile = factory('NoActivationNoFile')
+export const notAvailable = factory('NotAvailable')
+export const notFound = factory('ResourceNotFound')
+export const notImageOwner = factory('NotImageOwner')
+export const notImplemented = factory('NotImplemented')
+export const payloadTooLarge = factory('PayloadTooLarge')
+export const preconditionFailed = factory('PreconditionFailed')
+export const remoteSourceError = factory('RemoteSourceError')
+export const serviceUnavailable = factory('ServiceUnavailableError')
+export const storageIsDown = factory('StorageIsDown')
 
-export const missingBody = () =>
-  new ImgapiError('ValidationFailed', 'missing request body', {
-    errors: [{ field: 'body', code: 'MissingParameter' }],
-  })
+/** `md5`: the value of `Content-MD5`. `actual`: that of the received bytes. */
+export const badDigest = (md5: string, actual: string | undefined) =>
+  new ImgapiError('BadDigest', `Content-MD5 '${md5}' didn't match '${actual}'`)
+
+export const imageAlreadyActivated = (uuid: string) =>
+  new ImgapiError('ImageAlreadyActivated', `image "${uuid}" is already activated`)
+
+export const imageNotFound = (uuid: string) => notFound(`image ${uuid} not found`)
+
+export const operatorOnly = () =>
+  new ImgapiError('OperatorOnly', 'this endpoint may only be called by an operator')
+
+export const originDoesNotExist = (origin: unknown) =>
+  new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
+
+export const originIsNotActive = (origin: string) =>
+  new ImgapiError('OriginIsNotActive', `origin image "${origin}" is not active`)
 
 export const upload = (message: string, status = 400) => new ImgapiError('Upload', message, { status })
 
-export const storageIsDown = (message: string, cause?: unknown) =>
-  new ImgapiError('StorageIsDown', message, { cause })
+export const invalidParameters = (message: string, errors?: FieldError[]) =>
+  new ImgapiError('InvalidParameter', message, { ...(errors && { errors }) })
+
+export const invalidParameter = (field: string, message: string, code: FieldError['code'] = 'Invalid') =>
+  invalidParameters(message, [{ field, code }])
+
+/** Makes the error for keys of a body that the operation does not know, such as a typing error. */
+export const extraParameters = (names: readonly string[]) =>
+  invalidParameters(
+    `invalid extra parameters: ${names.map(name => `"${name}"`).join(', ')}`,
+    names.map(field => ({ field, code: 'Invalid' })),
+  )
+
+/** Makes the error for an invalid body or invalid parameters, with a message of its own. */
+export const invalidData = (message: string, errors?: FieldError[]) =>
+  new ImgapiError('ValidationFailed', message, { ...(errors && { errors }) })
+
+/** Makes the error for invalid fields: `invalid image data: name, os`. `subject`: the text before the colon. */
+export const validationFailed = (errors: FieldError[], subject = 'invalid image data') =>
+  invalidData(`${subject}: ${errors.map(error => error.field).join(', ')}`, errors)
+
+export const missingBody = () =>
+  invalidData('missing request body', [{ field: 'body', code: 'MissingParameter' }])
+
+/** `allowed`: the methods that the path has. */
+export const methodNotAllowed = (method: string | undefined, allowed: readonly string[]) =>
+  new ImgapiError('MethodNotAllowedError', `${method} is not allowed`, {
+    headers: { Allow: allowed.join(', ') },
+  })
+
+export const notAcceptable = (message: string) =>
+  new ImgapiError('NotAcceptable', message, { headers: { Vary: 'Accept' } })
+
+/** `range`: the header as sent. `size`: bytes of the file. */
+export const rangeNotSatisfiable = (range: string | undefined, size: number) =>
+  new ImgapiError('RangeNotSatisfiable', `the range "${range}" is outside of the file's ${size} bytes`, {
+    headers: { 'Content-Range': `bytes */${size}` },
+  })
+
+/** `seconds`: when to try again. */
+export const tooManyRequests = (message: string, seconds: number) =>
+  new ImgapiError('TooManyRequests', message, { headers: { 'Retry-After': String(seconds) } })
+
+/** `challenge`: what the client may authenticate with, if it may at all. */
+export const unauthorized = (message: string, challenge?: string) =>
+  new ImgapiError('UnauthorizedError', message, {
+    ...(challenge !== undefined && { headers: { 'WWW-Authenticate': challenge } }),
+  })
 
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT'])
 

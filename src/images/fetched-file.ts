@@ -1,4 +1,4 @@
-import { ImgapiError } from './errors.ts'
+import { download, remoteSourceError } from './errors.ts'
 import { FIELDS } from './fields.ts'
 import { attachImageFile, fileTooBig, orDiscard } from './files.ts'
 import type { Image, ImageFile } from './image.ts'
@@ -14,15 +14,14 @@ export type RemoteFile = Pick<ImageFile, 'sha1' | 'size' | 'compression' | 'data
  */
 export function readRemoteFiles({ policy }: Images, manifest: Record<string, unknown>): RemoteFile[] {
   const { uuid, type, files } = manifest
-  const refuse = (problem: string) =>
-    new ImgapiError('RemoteSourceError', `image ${String(uuid)} ${problem} at the source`)
+  const refuse = (problem: string) => remoteSourceError(`image ${String(uuid)} ${problem} at the source`)
   const result = FIELDS.files.rule.safeParse(files)
   if (!result.success) throw refuse('has files that are not valid')
   if (result.data.length === 0) throw refuse('has no file')
   if (result.data.length > (type === 'lxd' ? 2 : 1)) throw refuse('has too many files')
   const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
   const large = result.data.find(({ size }) => size > limit)
-  if (large) throw new ImgapiError('Download', fileTooBig(`size ${large.size}`, limit))
+  if (large) throw download(fileTooBig(`size ${large.size}`, limit))
   return result.data
 }
 

@@ -1,6 +1,14 @@
 import type { Readable } from 'node:stream'
 import { checkCompression, EXTENSION, readCompression, sniffCompression } from './compression.ts'
-import { ImgapiError, imageNotFound, invalidParameter, upload } from './errors.ts'
+import {
+  badDigest,
+  imageAlreadyActivated,
+  imageNotFound,
+  invalidParameter,
+  invalidParameters,
+  notFound,
+  upload,
+} from './errors.ts'
 import { type Image, type ImageFile, isActivated, type StoredFile } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 import { requireMutableFiles } from './lifecycle.ts'
@@ -157,7 +165,7 @@ export async function removeSuperseded(images: Images, before: Image | undefined
 /** Returns the image with a file at an index. Throws ImageAlreadyActivated. */
 function withFile(image: Image, index: number, file: ImageFile): Image {
   if (isActivated(image)) {
-    throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
+    throw imageAlreadyActivated(image.uuid)
   }
   return { ...image, files: index === 0 ? [file, ...image.files.slice(1)] : [image.files[0]!, file] }
 }
@@ -175,15 +183,13 @@ function fileIndex(image: Image, index: number): number {
 export function checkStorage(storage: string | undefined, viewer: Viewer) {
   if (storage === undefined) return
   if (viewer.account !== undefined) {
-    throw new ImgapiError('InvalidParameter', `invalid storage "${storage}"`, {
-      errors: [
-        {
-          field: 'storage',
-          code: 'NotAllowed',
-          message: 'Parameter cannot be specified by non-operators',
-        },
-      ],
-    })
+    throw invalidParameters(`invalid storage "${storage}"`, [
+      {
+        field: 'storage',
+        code: 'NotAllowed',
+        message: 'Parameter cannot be specified by non-operators',
+      },
+    ])
   }
   if (storage !== 'local' && storage !== 'manta') {
     throw invalidParameter('storage', `invalid storage "${storage}" (must be one of local, manta)`)
@@ -212,7 +218,7 @@ export function checkDigests(
   }
   const actual = received.md5 && Buffer.from(received.md5, 'hex').toString('base64')
   if (md5 !== undefined && md5 !== actual) {
-    throw new ImgapiError('BadDigest', `Content-MD5 '${md5}' didn't match '${actual}'`)
+    throw badDigest(md5, actual)
   }
 }
 
@@ -241,5 +247,5 @@ export function fileAt(image: Image, index: number): ImageFile {
     image.files.length === 0
       ? `image "${image.uuid}" has no file`
       : `image "${image.uuid}" has no file at index ${index}`
-  throw new ImgapiError('ResourceNotFound', message)
+  throw notFound(message)
 }

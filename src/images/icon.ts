@@ -1,4 +1,4 @@
-import { ImgapiError, upload } from './errors.ts'
+import { notFound, upload } from './errors.ts'
 import { changeStored, checkDigests, checkStorage, type IncomingFile, orDiscard } from './files.ts'
 import type { Icon, Image } from './image.ts'
 import type { Images } from './images.ts'
@@ -57,5 +57,5 @@ export async function deleteImageIcon(images: Images, uuid: string): Promise<Ima
 /** Returns an image's icon. Throws ResourceNotFound. */
 export function iconOf({ uuid, icon }: Image): Icon {
   if (icon) return icon
-  throw new ImgapiError('ResourceNotFound', `image "${uuid}" has no icon`)
+  throw notFound(`image "${uuid}" has no icon`)
 }

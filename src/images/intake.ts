@@ -1,4 +1,4 @@
-import { extraParameters, ImgapiError, missingBody } from './errors.ts'
+import { extraParameters, invalidData, missingBody } from './errors.ts'
 import { isFieldName, policyOf } from './fields.ts'
 import { checkBounds, JsonError } from './json.ts'
 import { isObject } from './rules.ts'
@@ -35,7 +35,7 @@ function requireBounds(body: unknown) {
     checkBounds(body)
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    throw new ImgapiError('ValidationFailed', `the manifest ${error.message}`)
+    throw invalidData(`the manifest ${error.message}`)
   }
 }
 

@@ -1,4 +1,4 @@
-import { ImgapiError, validationFailed } from './errors.ts'
+import { imageAlreadyActivated, imageFilesImmutable, noActivationNoFile, validationFailed } from './errors.ts'
 import { type Image, isActivated, isAvailable } from './image.ts'
 import { changeImage, type Images } from './images.ts'
 
@@ -13,11 +13,11 @@ export const setDisabled = (images: Images, uuid: string, disabled: boolean): Pr
 /** Returns the activated image. Throws ImageAlreadyActivated, NoActivationNoFile or ValidationFailed. */
 export function activated(image: Image, now: Date): Image {
   if (isActivated(image)) {
-    throw new ImgapiError('ImageAlreadyActivated', `image "${image.uuid}" is already activated`)
+    throw imageAlreadyActivated(image.uuid)
   }
   if (image.files.length === 0) {
     const message = `image "${image.uuid}" cannot be activated: it has no file`
-    throw new ImgapiError('NoActivationNoFile', message)
+    throw noActivationNoFile(message)
   }
   requireDockerId(image)
   const { error: _, ...rest } = image
@@ -50,5 +50,5 @@ export function requireDockerId({ type, tags }: Image) {
 export function requireMutableFiles(image: Image) {
   if (!isActivated(image)) return
   const message = `cannot modify files on activated image ${image.uuid}`
-  throw new ImgapiError('ImageFilesImmutable', message)
+  throw imageFilesImmutable(message)
 }

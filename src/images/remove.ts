@@ -1,4 +1,4 @@
-import { ImgapiError } from './errors.ts'
+import { type ImgapiError, imageHasDependentImages } from './errors.ts'
 import type { Image } from './image.ts'
 import { changeImage, findImage, type Images } from './images.ts'
 import { channelsOf, type Viewer } from './visibility.ts'
@@ -11,7 +11,7 @@ export function hasDependents(uuid: string, children: readonly Image[]): ImgapiE
   const list =
     uuids.length < 10 ? uuids.join(', ') : `${uuids.slice(0, 5).join(', ')}, and ${uuids.length - 5} more...`
   const message = `image "${uuid}" has ${uuids.length} dependent incremental image(s): ${list}`
-  return new ImgapiError('ImageHasDependentImages', message)
+  return imageHasDependentImages(message)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type FieldError, ImgapiError, missingBody, validationFailed } from './errors.ts'
+import { type FieldError, invalidData, missingBody, validationFailed } from './errors.ts'
 import { isFieldName, policyOf } from './fields.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images } from './images.ts'
@@ -90,7 +90,7 @@ export function updated(
 ): Image {
   if (!isObject(body)) throw missingBody()
   if (Object.keys(body).length === 0) {
-    throw new ImgapiError('ValidationFailed', `${SUBJECT}: no parameters provided`, { errors: [] })
+    throw invalidData(`${SUBJECT}: no parameters provided`, [])
   }
   checkChanges(image, body, viewer, isMendable)
   const { files: _, ...changes } = body

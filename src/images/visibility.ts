@@ -1,4 +1,12 @@
-import { ImgapiError, imageNotFound, invalidParameter, storageIsDown } from './errors.ts'
+import {
+  imageNotFound,
+  invalidData,
+  invalidParameter,
+  notFound,
+  notImageOwner,
+  operatorOnly,
+  storageIsDown,
+} from './errors.ts'
 import { UUID } from './fields.ts'
 import { type Image, isActivated } from './image.ts'
 import { findImage, type Images, type Policy } from './images.ts'
@@ -35,10 +43,9 @@ export function resolveChannel(policy: Policy, given: string | undefined, everyC
     ? policy.channels.find(({ name }) => name === given)
     : policy.channels.find(candidate => candidate.default)
   if (channel) return channel.name
-  throw new ImgapiError(
-    'ValidationFailed',
+  throw invalidData(
     given ? `unknown channel: ${given}` : 'channel not specified and the server has no default channel',
-    { errors: [{ field: 'channel', code: given ? 'Invalid' : 'MissingParameter' }] },
+    [{ field: 'channel', code: given ? 'Invalid' : 'MissingParameter' }],
   )
 }
 
@@ -93,7 +100,7 @@ export async function visibleImage(images: Images, uuid: string, viewer: Viewer)
   const { channel, account } = viewer
   const isInChannel = !channel || channel === '*' || channelsOf(image, images.policy).includes(channel)
   if (!isInChannel || (account !== undefined && !isVisibleToAccount(image, account))) {
-    throw new ImgapiError('ResourceNotFound', 'image not found')
+    throw notFound('image not found')
   }
   return found
 }
@@ -129,7 +136,7 @@ export async function ownImage(images: Images, uuid: string, viewer: Viewer): Pr
   const { image } = await visibleImage(images, uuid, viewer)
   if (viewer.account !== undefined && image.owner !== viewer.account) {
     const message = `account ${viewer.account} is not the owner of image ${uuid}`
-    throw new ImgapiError('NotImageOwner', message)
+    throw notImageOwner(message)
   }
   return image
 }
@@ -137,5 +144,5 @@ export async function ownImage(images: Images, uuid: string, viewer: Viewer): Pr
 /** Throws OperatorOnly if the viewer is an account. */
 export function requireOperator({ account }: Viewer) {
   if (account === undefined) return
-  throw new ImgapiError('OperatorOnly', 'this endpoint may only be called by an operator')
+  throw operatorOnly()
 }

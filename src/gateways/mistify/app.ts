@@ -2,10 +2,11 @@ import type { Exchange } from '../../http/exchange.ts'
 import { bytesResponse } from '../../http/respond.ts'
 import { createRouter } from '../../http/router.ts'
 import type { Handler } from '../../http/server.ts'
+import { notFound } from '../../images/errors.ts'
 import type { GatewayContext } from '../gateway.ts'
 import type { MistifyConfig } from './config.ts'
 import { operations } from './operations.ts'
-import { MistifyRequest, notFound, renderError } from './request.ts'
+import { MistifyRequest, renderError } from './request.ts'
 
 /** Makes the HTTP side of the gateway. */
 export function createMistifyApp(settings: MistifyConfig, context: GatewayContext): Handler {

@@ -1,9 +1,10 @@
 import { accelHeaders } from '../../http/accel.ts'
 import { sendFile } from '../../http/send-file.ts'
+import { notFound } from '../../images/errors.ts'
 import { fileAt, openStored } from '../../images/files.ts'
 import { readableImage } from '../../images/visibility.ts'
 import { findImage } from './find.ts'
-import { type MistifyRequest, notFound } from './request.ts'
+import type { MistifyRequest } from './request.ts'
 
 /**
  * Handles GET and HEAD /images/{id}/download: answers with the stored bytes, or a range of them, and their digests.

@@ -1,10 +1,11 @@
+import { badRequest } from '../../images/errors.ts'
 import { isObject } from '../../images/rules.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { KeyedMutex } from '../../util/keyed-mutex.ts'
 import { findBySource, findImage } from './find.ts'
 import { newManifest } from './manifest.ts'
 import { isMistifyType, type MistifyType } from './record.ts'
-import { badRequest, type MistifyRequest } from './request.ts'
+import type { MistifyRequest } from './request.ts'
 
 /**
  * Handles POST /images: starts a fetch of an image. If the image or a fetch of the same source exists, answers with

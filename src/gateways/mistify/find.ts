@@ -1,4 +1,4 @@
-import { ImgapiError } from '../../images/errors.ts'
+import { ImgapiError, notFound } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
 import { type Image, isAvailable } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
@@ -7,7 +7,7 @@ import { provenanceOf } from '../../images/provenance.ts'
 import { listScope, seesPublicOnly, type Viewer, visibleImage } from '../../images/visibility.ts'
 import type { Job } from '../../imports/jobs/job.ts'
 import { fromImage, fromJob, IMAGE_TYPES, type MistifyImage, type MistifyType } from './record.ts'
-import { type MistifyRequest, notFound } from './request.ts'
+import type { MistifyRequest } from './request.ts'
 
 /** Finds what agents see as images: active images, and fetches that are under way or have failed. */
 

@@ -1,7 +1,7 @@
+import { badRequest } from '../../images/errors.ts'
 import { FIELDS } from '../../images/fields.ts'
 import type { Policy } from '../../images/images.ts'
 import { IMAGE_TYPES, type MistifyType } from './record.ts'
-import { badRequest } from './request.ts'
 
 /**
  * Makes the manifest of an image that comes without one. It is public if the mode of the server permits that,

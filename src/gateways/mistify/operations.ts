@@ -1,4 +1,5 @@
 import type { Route } from '../../http/router.ts'
+import { badRequest } from '../../images/errors.ts'
 import { deleteImage } from '../../images/remove.ts'
 import { isLive } from '../../imports/jobs/job.ts'
 import { KeyedMutex } from '../../util/keyed-mutex.ts'
@@ -6,7 +7,7 @@ import { downloadImage } from './download.ts'
 import { fetchImage } from './fetch.ts'
 import { findImage, listAll } from './find.ts'
 import { isMistifyType } from './record.ts'
-import { badRequest, type MistifyRequest } from './request.ts'
+import type { MistifyRequest } from './request.ts'
 import { uploadImage } from './upload.ts'
 
 /** An operation of the API of mistify-image-service. */

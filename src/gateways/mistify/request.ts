@@ -2,7 +2,7 @@ import type { Exchange } from '../../http/exchange.ts'
 import { HttpRequest } from '../../http/request.ts'
 import { jsonResponse } from '../../http/respond.ts'
 import type { Access } from '../../http/router.ts'
-import { ImgapiError } from '../../images/errors.ts'
+import type { ImgapiError } from '../../images/errors.ts'
 import { resolveChannel, type Viewer } from '../../images/visibility.ts'
 import type { GatewayContext } from '../gateway.ts'
 import type { MistifyConfig } from './config.ts'
@@ -70,6 +70,3 @@ export function renderError(exchange: Exchange, error: ImgapiError): Response {
   const body = status === 400 ? { message } : { message, code: status, stack }
   return jsonResponse(exchange, JSON.stringify(body), { status, headers })
 }
-
-export const badRequest = (message: string) => new ImgapiError('BadRequestError', message)
-export const notFound = (message: string) => new ImgapiError('ResourceNotFound', message)

@@ -1,8 +1,9 @@
+import { badRequest } from '../../images/errors.ts'
 import { checkDigests, receiveImageFile } from '../../images/files.ts'
 import { publishReceived } from '../../images/publish.ts'
 import { newManifest } from './manifest.ts'
 import { fromImage, isMistifyType } from './record.ts'
-import { badRequest, type MistifyRequest } from './request.ts'
+import type { MistifyRequest } from './request.ts'
 
 /** Handles PUT /images: stores the body as an image. Answers when all of it is stored. */
 export async function uploadImage(request: MistifyRequest): Promise<Response> {

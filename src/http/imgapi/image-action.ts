@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { addToChannel } from '../../images/channels.ts'
-import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import { invalidParameter } from '../../images/errors.ts'
 import { activateImage, setDisabled } from '../../images/lifecycle.ts'
 import { updateImage } from '../../images/update.ts'
 import { operation } from '../operation.ts'
@@ -74,9 +74,7 @@ const unknownAction: Parameter<never> = {
   read(query, name) {
     const given = query.nonEmpty(name)
     if (given !== undefined) throw invalidParameter(name, `"${given}" is not a valid action`)
-    throw new ImgapiError('InvalidParameter', 'no image "action" was specified', {
-      errors: [{ field: 'action', code: 'MissingParameter' }],
-    })
+    throw invalidParameter(name, 'no image "action" was specified', 'MissingParameter')
   },
 }
 

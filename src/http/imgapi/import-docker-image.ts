@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type FieldError, ImgapiError } from '../../images/errors.ts'
+import { badRequest, type FieldError, invalidData, notImplemented } from '../../images/errors.ts'
 import { isObject } from '../../images/rules.ts'
 import type { Viewer } from '../../images/visibility.ts'
 import { importDockerImage as importLayers } from '../../imports/docker/import-docker.ts'
@@ -39,8 +39,7 @@ export const importDockerImage = operation({
   handle: ({ request, viewer }) => importDocker(request, viewer),
 })
 
-const invalid = (message: string, ...errors: FieldError[]) =>
-  new ImgapiError('ValidationFailed', message, { errors })
+const invalid = (message: string, ...errors: FieldError[]) => invalidData(message, errors)
 
 /** Starts an import. Errors before the stream starts are ordinary answers; later ones are its last message. */
 async function importDocker(request: ApiRequest, viewer: Viewer): Promise<Response> {
@@ -91,7 +90,7 @@ function readCredentials(request: ApiRequest, { registry }: ImageName) {
   const given = single ?? names.map(name => several?.[name]).find(isObject)
   if (!given) return undefined
   if (given.identitytoken) {
-    throw new ImgapiError('NotImplemented', 'identity tokens are not supported: send username and password')
+    throw notImplemented('identity tokens are not supported: send username and password')
   }
   const { username, password } = given
   if (typeof username !== 'string' || username === '' || typeof password !== 'string') return undefined
@@ -107,5 +106,5 @@ function readHeader(request: ApiRequest, name: string): Record<string, unknown> 
   } catch {
     // Reported below.
   }
-  throw new ImgapiError('BadRequestError', `the header ${name} is not base64 of a JSON object`)
+  throw badRequest(`the header ${name} is not base64 of a JSON object`)
 }

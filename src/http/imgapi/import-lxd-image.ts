@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ImgapiError } from '../../images/errors.ts'
+import { invalidData, invalidParameter, invalidParameters } from '../../images/errors.ts'
 import type { ImageServer } from '../../imports/lxd/image-server.ts'
 import { importLxdImage } from '../../imports/lxd/import-lxd.ts'
 import { RestServer } from '../../imports/lxd/rest-server.ts'
@@ -40,25 +40,19 @@ export const importLxdImageOperation = operation({
 /** Splits `registry:image`. Throws ValidationFailed or InvalidParameter. */
 function readAlias(full: string | undefined) {
   if (full === undefined) {
-    const errors = [{ field: 'alias', code: 'MissingParameter' as const }]
-    throw new ImgapiError('ValidationFailed', 'missing parameters', { errors })
+    throw invalidData('missing parameters', [{ field: 'alias', code: 'MissingParameter' }])
   }
   const colon = full.indexOf(':')
   const [name, alias] = [full.slice(0, colon), full.slice(colon + 1)]
   if (colon > 0 && alias !== '') return { name, alias }
-  throw new ImgapiError('InvalidParameter', 'alias must be in the format "registry:image"', {
-    errors: [{ field: 'alias', code: 'InvalidParameter' }],
-  })
+  throw invalidParameter('alias', 'alias must be in the format "registry:image"', 'InvalidParameter')
 }
 
 /** Returns the server of a configured name. Throws InvalidParameter with the configured names. */
 function imageServer({ registries, client }: Service['lxd'], name: string, secret?: string): ImageServer {
   if (!Object.hasOwn(registries, name)) {
     const valid = Object.keys(registries).join(', ')
-    throw new ImgapiError(
-      'InvalidParameter',
-      `No registry found for "${name}" - valid registries are "${valid}"`,
-    )
+    throw invalidParameters(`No registry found for "${name}" - valid registries are "${valid}"`)
   }
   const { url, protocol } = registries[name]!
   if (protocol === 'lxd') return new RestServer(client, new URL(url), secret)

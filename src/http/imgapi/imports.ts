@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { alreadyExists } from '../../images/already-exists.ts'
 import { importImage } from '../../images/create.ts'
-import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import { invalidData, invalidParameter, notFound, notImplemented, unauthorized } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
 import { correctMinPlatform } from '../../images/old-imgadm.ts'
 import { isObject } from '../../images/rules.ts'
@@ -12,6 +12,7 @@ import { SourceError } from '../../sources/http-client.ts'
 import { ImgapiSource, type Manifest } from '../../sources/imgapi-source.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { ApiRequest } from '../api-request.ts'
+import { sourceError } from '../message-stream.ts'
 import { operation } from '../operation.ts'
 import { flag, needed, text } from '../parameters.ts'
 import type { Service } from '../service.ts'
@@ -20,7 +21,7 @@ import { A_JOB, AN_IMAGE, ImportedManifestSchema } from './schemas.ts'
 /** The operations that import images from other servers (reference contract, section 10). */
 
 const failed = (field: string, message: string, code: 'Invalid' | 'MissingParameter' = 'Invalid') =>
-  new ImgapiError('ValidationFailed', message, { errors: [{ field, code }] })
+  invalidData(message, [{ field, code }])
 
 /** Actions on an image that does not exist yet. */
 const shared = { method: 'POST', path: '/images/:uuid', image: 'new' } as const
@@ -120,7 +121,7 @@ export const importImageFromDatacenter = operation({
       throw failed('state', `Cannot import image ${uuid} - image is not active.`)
     }
     if (manifest.owner !== account) {
-      throw new ImgapiError('UnauthorizedError', `Cannot import image ${uuid} - you are not the owner.`)
+      throw unauthorized(`Cannot import image ${uuid} - you are not the owner.`)
     }
     if (await images.manifests.find(uuid)) {
       // The error must not reveal an image that the account may not see.
@@ -149,15 +150,14 @@ function datacenterUrl({ datacenters: { own, urls } }: Service, name: unknown): 
 const getOwn = (source: ImgapiSource, uuid: string, account: string) =>
   source.getManifest(uuid, { account }).catch(error => {
     if (!(error instanceof SourceError)) throw error
-    const code = error.status === 404 ? 'ResourceNotFound' : 'RemoteSourceError'
-    throw new ImgapiError(code, error.message, { cause: error })
+    throw sourceError(error)
   })
 
 /** Throws ResourceNotFound for an origin that neither exists here nor belongs to the account. */
 async function checkOrigins({ images }: Service, source: ImgapiSource, top: Manifest, account: string) {
   const foreign = (uuid: string) => {
     const message = `Unable to import - origin image ${uuid} must already exist in the datacenter (as this image is not owned by you).`
-    return new ImgapiError('ResourceNotFound', message)
+    return notFound(message)
   }
   const get = async (uuid: string): Promise<Manifest> => {
     if (uuid === top.uuid) return top
@@ -198,9 +198,9 @@ export const changeImageStor = operation({
     if (stor !== 'local') throw failed('stor', `unknown storage type "${stor}"`)
     if (image.files.length === 0) throw invalidParameter('stor', `image "${image.uuid}" has no file`)
     if (image.files.length > 1) {
-      throw new ImgapiError('NotImplemented', 'cannot change stor for images with multiple files')
+      throw notImplemented('cannot change stor for images with multiple files')
     }
-    if (image.icon) throw new ImgapiError('NotImplemented', 'cannot change stor for images with an icon')
+    if (image.icon) throw notImplemented('cannot change stor for images with an icon')
     const fields = { ...request.visibleFields(), adminFields: true, channels: channels.length > 0 }
     return request.rawJson(request.rendered(image, fields).body)
   },

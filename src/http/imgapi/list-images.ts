@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import { ImgapiError, imageNotFound, invalidParameter } from '../../images/errors.ts'
 import { TYPES, UUID } from '../../images/fields.ts'
 import type { Images } from '../../images/images.ts'
 import {
@@ -138,7 +138,7 @@ async function findMarker(images: Images, marker: string, viewer: Viewer): Promi
   if (UUID.test(marker)) {
     const { image } = await visibleImage(images, marker, viewer).catch(error => {
       if (!(error instanceof ImgapiError) || error.code !== 'ResourceNotFound') throw error
-      throw new ImgapiError('ResourceNotFound', `image ${marker} not found`)
+      throw imageNotFound(marker)
     })
     return positionOf(image)
   }

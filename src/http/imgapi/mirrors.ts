@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import { invalidParameter, missingParameter } from '../../images/errors.ts'
 import { operation } from '../operation.ts'
 import { flag, needed, text } from '../parameters.ts'
 import { MirrorSchema } from './schemas.ts'
@@ -34,7 +34,7 @@ export const runMirrors = operation({
   },
   answers,
   async handle({ request, service: { mirrors }, parameters: { action, source, dry_run } }) {
-    if (action === undefined) throw new ImgapiError('MissingParameter', '"action" is required')
+    if (action === undefined) throw missingParameter('"action" is required')
     if (action !== 'run') throw invalidParameter('action', `"${action}" is not a valid action`)
     if (dry_run) return request.json(await mirrors.plan(source))
     void mirrors.run(source)

@@ -1,23 +1,30 @@
 import { z } from 'zod'
-import { ImgapiError, invalidParameter } from '../../images/errors.ts'
+import {
+  type ErrorCode,
+  type FieldError,
+  ImgapiError,
+  internalError,
+  invalidParameter,
+  operatorOnly,
+} from '../../images/errors.ts'
 import { VERSION } from '../../version.ts'
 import { operation } from '../operation.ts'
 import type { Parameter } from '../parameters.ts'
 import { PingSchema } from './schemas.ts'
 
 /** Sample errors that a client may request to test its error handling (reference contract, 8.1). */
-const SAMPLES: Record<string, () => ImgapiError> = {
-  ValidationFailed: () => new ImgapiError('ValidationFailed', 'boom', { errors: [] }),
-  InvalidParameter: () => new ImgapiError('InvalidParameter', 'boom', { errors: [] }),
-  ImageFilesImmutable: () => new ImgapiError('ImageFilesImmutable', 'boom'),
-  ImageAlreadyActivated: () => new ImgapiError('ImageAlreadyActivated', 'boom'),
-  NoActivationNoFile: () => new ImgapiError('NoActivationNoFile', 'boom'),
-  OperatorOnly: () => new ImgapiError('OperatorOnly', 'this endpoint may only be called by an operator'),
-  ImageUuidAlreadyExists: () => new ImgapiError('ImageUuidAlreadyExists', 'boom'),
-  StorageIsDown: () => new ImgapiError('StorageIsDown', 'storage is down at the moment'),
-  StorageUnsupported: () => new ImgapiError('StorageUnsupported', 'storage type is unsupported'),
-  RemoteSource: () => new ImgapiError('RemoteSourceError', ''),
-  Internal: () => new ImgapiError('InternalError', 'boom'),
+const SAMPLES: Record<string, { code: ErrorCode; message?: string; errors?: FieldError[] }> = {
+  ValidationFailed: { code: 'ValidationFailed', errors: [] },
+  InvalidParameter: { code: 'InvalidParameter', errors: [] },
+  ImageFilesImmutable: { code: 'ImageFilesImmutable' },
+  ImageAlreadyActivated: { code: 'ImageAlreadyActivated' },
+  NoActivationNoFile: { code: 'NoActivationNoFile' },
+  OperatorOnly: { code: 'OperatorOnly', message: operatorOnly().message },
+  ImageUuidAlreadyExists: { code: 'ImageUuidAlreadyExists' },
+  StorageIsDown: { code: 'StorageIsDown', message: 'storage is down at the moment' },
+  StorageUnsupported: { code: 'StorageUnsupported', message: 'storage type is unsupported' },
+  RemoteSource: { code: 'RemoteSourceError', message: '' },
+  Internal: { code: 'InternalError' },
 }
 
 /** Error classes of the reference without a sample. */
@@ -52,8 +59,11 @@ const sample: Parameter<void> = {
 function sampleError(given: string): ImgapiError {
   const name = given.replace(/Error$/, '') || 'Internal'
   const sample = Object.hasOwn(SAMPLES, name) ? SAMPLES[name] : undefined
-  if (sample) return sample()
-  if (OTHERS.has(name)) return new ImgapiError('InternalError', `do not have a sample "${name}Error" error`)
+  if (sample) {
+    const { code, message = 'boom', errors } = sample
+    return new ImgapiError(code, message, { ...(errors && { errors }) })
+  }
+  if (OTHERS.has(name)) return internalError(`do not have a sample "${name}Error" error`)
   return invalidParameter('error', `unknown error: ${name}Error`, 'Missing')
 }
 

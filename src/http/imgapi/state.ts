@@ -1,4 +1,4 @@
-import { ImgapiError } from '../../images/errors.ts'
+import { invalidArgument, missingParameter } from '../../images/errors.ts'
 import { operation } from '../operation.ts'
 import { needed } from '../parameters.ts'
 import { StateSchema } from './schemas.ts'
@@ -36,7 +36,7 @@ export const updateState = operation({
   async handle({ request, parameters: { action } }) {
     if (action === 'dropcaches') return request.empty(202)
     throw action === undefined
-      ? new ImgapiError('MissingParameter', '"action" is required')
-      : new ImgapiError('InvalidArgument', `"${action}" is not a valid action`)
+      ? missingParameter('"action" is required')
+      : invalidArgument(`"${action}" is not a valid action`)
   },
 })

@@ -1,4 +1,4 @@
-import { ImgapiError } from '../../images/errors.ts'
+import { notAvailable } from '../../images/errors.ts'
 import { operation } from '../operation.ts'
 
 /** Operations that need a Triton datacenter; they are refused with the reason. */
@@ -6,7 +6,7 @@ import { operation } from '../operation.ts'
 /** Throws NotAvailable. */
 export function refuseTritonOnly(what: string): never {
   const message = `${what} is not currently available: it needs a Triton datacenter, and this is a standalone image server`
-  throw new ImgapiError('NotAvailable', message)
+  throw notAvailable(message)
 }
 
 const summary = 'Not available: it needs a Triton datacenter.'

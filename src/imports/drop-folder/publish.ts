@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { checkCompression, sniffCompression } from '../../images/compression.ts'
-import { ImgapiError } from '../../images/errors.ts'
+import { imageUuidAlreadyExists, invalidData } from '../../images/errors.ts'
 import type { RemoteFile } from '../../images/fetched-file.ts'
 import { UUID } from '../../images/fields.ts'
 import { checkDigests, lockUpload } from '../../images/files.ts'
@@ -34,7 +34,7 @@ export async function publishImage(images: Images, source: Source): Promise<Publ
   const manifest = readManifest(source.manifest)
   const { uuid } = manifest
   if (typeof uuid !== 'string' || !UUID.test(uuid)) {
-    throw new ImgapiError('ValidationFailed', 'the manifest has no "uuid"')
+    throw invalidData('the manifest has no "uuid"')
   }
   const release = await lockUpload(images, uuid)
   try {
@@ -61,8 +61,7 @@ async function publishLocked(
     const here = (await images.manifests.find(uuid))?.image
     if (here && isActivated(here)) {
       if (here.files[0]?.sha1 !== received.sha1) {
-        throw new ImgapiError(
-          'ImageUuidAlreadyExists',
+        throw imageUuidAlreadyExists(
           `image ${uuid} is here already and ${here.state}, with another file: publish this one under another UUID`,
         )
       }
@@ -71,8 +70,7 @@ async function publishLocked(
     }
     // A client may have created the image over HTTP; complete it only if it is the same image.
     if (here && !isSameImage(here, manifest)) {
-      throw new ImgapiError(
-        'ImageUuidAlreadyExists',
+      throw imageUuidAlreadyExists(
         `image ${uuid} is here already and ${here.state}, and it differs: delete it, and put this one here again`,
       )
     }

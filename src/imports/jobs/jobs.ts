@@ -1,6 +1,6 @@
 import PQueue from 'p-queue'
 import type { Logger } from 'pino'
-import { fullMessage, ImgapiError } from '../../images/errors.ts'
+import { download, fullMessage, ImgapiError, notFound, serviceUnavailable } from '../../images/errors.ts'
 import type { Images } from '../../images/images.ts'
 import { removeUnfinished } from './import-chain.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from './interruptions.ts'
@@ -33,10 +33,10 @@ interface Running {
   bytes: number
 }
 
-const CANCELED = new ImgapiError('Download', 'canceled')
+const CANCELED = download('canceled')
 const STOPPED = new Error('the server is being stopped')
 
-export const jobNotFound = (uuid: string) => new ImgapiError('ResourceNotFound', `job ${uuid} not found`)
+export const jobNotFound = (uuid: string) => notFound(`job ${uuid} not found`)
 
 /** Queues and runs the imports of a server, records them, and resumes them after a restart. */
 export class Jobs {
@@ -175,7 +175,7 @@ export class Jobs {
 
   /** Throws ServiceUnavailableError. */
   #requireOpen() {
-    if (this.#isClosing) throw new ImgapiError('ServiceUnavailableError', STOPPED.message)
+    if (this.#isClosing) throw serviceUnavailable(STOPPED.message)
   }
 
   #enqueue(job: Job) {

@@ -1,5 +1,5 @@
 import { alreadyExists } from '../../images/already-exists.ts'
-import { ImgapiError } from '../../images/errors.ts'
+import { originIsNotActive, remoteSourceError } from '../../images/errors.ts'
 import { UUID } from '../../images/fields.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
@@ -9,9 +9,6 @@ import { SourceError } from '../../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
 
 /** Lists what an import has to fetch: the image and its origins, up to the first that exists locally. */
-
-const remoteSourceError = (message: string, cause?: unknown) =>
-  new ImgapiError('RemoteSourceError', message, { cause })
 
 /** Fetches a manifest and normalizes it to the fields that this server knows. Throws RemoteSourceError. */
 export async function getManifest(
@@ -26,9 +23,6 @@ export async function getManifest(
   })
   return { ...readManifest(manifest), uuid }
 }
-
-const originIsNotActive = (uuid: string) =>
-  new ImgapiError('OriginIsNotActive', `origin image "${uuid}" is not active`)
 
 /**
  * Returns the manifests of the images to import, origins first.

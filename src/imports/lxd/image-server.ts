@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { z } from 'zod'
-import { ImgapiError } from '../../images/errors.ts'
+import { notFound } from '../../images/errors.ts'
 import { type HttpClient, readText, SourceError, withoutCredentials } from '../../sources/http-client.ts'
 import { QUICK_RETRY, type RetryPolicy, statusError, withRetries } from '../../sources/resumable.ts'
 
@@ -54,7 +54,7 @@ export interface OfferedFile {
 /** Throws ResourceNotFound. */
 export function imageNotFound(alias: string, server: URL): never {
   const message = `image "${alias}" was not found at ${withoutCredentials(server)}`
-  throw new ImgapiError('ResourceNotFound', message)
+  throw notFound(message)
 }
 
 /** Returns the URL with a slash at its end, so that paths are resolved below it. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { checkImport } from '../../images/create.ts'
-import { ImgapiError } from '../../images/errors.ts'
+import { download } from '../../images/errors.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import type { RetryPolicy } from '../../sources/resumable.ts'
@@ -86,5 +86,5 @@ const expectation = ({ path, size, isSizeLimit, sha256 }: OfferedFile) => ({
 function checkFingerprint(found: string, listed: string) {
   if (found === listed) return
   const message = `the files have the fingerprint ${found}, and the server lists them with ${listed}`
-  throw new ImgapiError('Download', message)
+  throw download(message)
 }

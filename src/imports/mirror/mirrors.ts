@@ -1,4 +1,4 @@
-import { ImgapiError } from '../../images/errors.ts'
+import { notFound, remoteSourceError } from '../../images/errors.ts'
 import { resolveChannel } from '../../images/visibility.ts'
 import { withoutCredentials } from '../../sources/http-client.ts'
 import { Mirror, type MirrorTools } from './mirror.ts'
@@ -46,7 +46,7 @@ export class Mirrors {
     return Promise.all(
       this.#chosen(source).map(async mirror => {
         const { actions } = await mirror.plan().catch(error => {
-          throw new ImgapiError('RemoteSourceError', (error as Error).message, { cause: error })
+          throw remoteSourceError((error as Error).message, error)
         })
         return { source: mirror.label, actions }
       }),
@@ -67,7 +67,7 @@ export class Mirrors {
     if (source === undefined) return this.#mirrors
     const label = URL.canParse(source) ? withoutCredentials(new URL(source)) : source
     const found = this.#mirrors.filter(mirror => mirror.label === label)
-    if (found.length === 0) throw new ImgapiError('ResourceNotFound', `no mirror of ${label} is configured`)
+    if (found.length === 0) throw notFound(`no mirror of ${label} is configured`)
     return found
   }
 }

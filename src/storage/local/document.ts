@@ -1,5 +1,5 @@
 import { type Adapter, Low, LowSync, type SyncAdapter } from 'lowdb'
-import { ImgapiError } from '../../images/errors.ts'
+import { invalidData } from '../../images/errors.ts'
 import { LARGEST_DOCUMENT, parseJson } from '../../images/json.ts'
 import { readRegularNow } from '../../util/regular-file.ts'
 import { replaceFile } from './durable.ts'
@@ -69,7 +69,7 @@ export function serialize(document: Document, largest = LARGEST_DOCUMENT): strin
   const size = Buffer.byteLength(text)
   if (size <= largest) return text
   const message = `too large: the stored document would have ${size} bytes, the limit is ${largest}`
-  throw new ImgapiError('ValidationFailed', message)
+  throw invalidData(message)
 }
 
 /**

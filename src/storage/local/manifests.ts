@@ -1,5 +1,5 @@
 import { alreadyExists } from '../../images/already-exists.ts'
-import { ImgapiError, storageIsDown } from '../../images/errors.ts'
+import { originDoesNotExist, storageIsDown } from '../../images/errors.ts'
 import type { Image } from '../../images/image.ts'
 import type { ListQuery, ListSlice } from '../../images/listing.ts'
 import { ownAncestor } from '../../images/origins.ts'
@@ -153,7 +153,7 @@ export class LocalManifests implements Manifests {
   async #withOrigin(image: Image, write: () => Promise<void>) {
     const { origin } = image
     if (origin !== undefined && (!this.#catalogue.get(origin) || this.#changing.has(origin))) {
-      throw new ImgapiError('OriginDoesNotExist', `origin image "${origin}" does not exist`)
+      throw originDoesNotExist(origin)
     }
     if (origin !== undefined && this.#doubts.get(origin)?.isRead === false) throw inDoubt(origin)
     if (origin !== undefined && this.#catalogue.isBelow(origin, image.uuid)) throw ownAncestor()
