@@ -1,4 +1,5 @@
-import { ImgapiError } from '../images/errors.ts'
+import fresh from 'fresh'
+import { preconditionFailed } from '../images/errors.ts'
 
 /** Conditional requests (RFC 9110, section 13; reference contract, 2.7). */
 
@@ -15,19 +16,14 @@ const headerOf = (headers: Headers, name: string) => {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** Splits a list of ETags. Quotes are optional, because clients of the reference send ETags without them. */
-const splitETags = (list: string) =>
-  list.split(',').map(item =>
-    item
-      .trim()
-      .replace(/^W\//, '')
-      .replace(/^"(.*)"$/, '$1'),
-  )
-
-const matchesAny = (list: string, etags: readonly string[]) =>
-  splitETags(list).some(etag => etag === '*' || etags.includes(etag))
-
-const failed = (message: string) => new ImgapiError('PreconditionFailed', message)
+/**
+ * Returns whether a list of ETags names the resource. Quotes are optional, because clients of the reference send ETags
+ * without them. The comparison is weak for `If-Match` too, as in the reference: a proxy that compresses makes ETags weak.
+ */
+const matchesAny = (list: string, etags: readonly string[]) => {
+  const sent = { 'if-none-match': list }
+  return etags.some(etag => fresh(sent, { etag: `"${etag}"` }) || fresh(sent, { etag }))
+}
 
 /** Truncates a time to whole seconds, as HTTP dates have them. */
 const seconds = (date: Date) => Math.floor(date.getTime() / 1000) * 1000
@@ -43,12 +39,15 @@ const dateOf = (headers: Headers, name: string) => {
 export function checkPreconditions(headers: Headers, { etags, modified }: Resource) {
   const ifMatch = headerOf(headers, 'if-match')
   if (ifMatch !== undefined) {
-    if (!matchesAny(ifMatch, etags)) throw failed(`if-match '${ifMatch}' didn't match etag '${etags[0]}'`)
+    if (!matchesAny(ifMatch, etags))
+      throw preconditionFailed(`if-match '${ifMatch}' didn't match etag '${etags[0]}'`)
     return
   }
   const unmodifiedSince = dateOf(headers, 'if-unmodified-since')
   if (unmodifiedSince !== undefined && modified && seconds(modified) > unmodifiedSince) {
-    throw failed(`object was modified at '${modified.toUTCString()}'; if-unmodified-since does not hold`)
+    throw preconditionFailed(
+      `object was modified at '${modified.toUTCString()}'; if-unmodified-since does not hold`,
+    )
   }
 }
 
@@ -65,7 +64,7 @@ export function checkChangeConditions(headers: Headers, resource: Resource) {
   checkPreconditions(headers, resource)
   const ifNoneMatch = headerOf(headers, 'if-none-match')
   if (ifNoneMatch !== undefined && matchesAny(ifNoneMatch, resource.etags)) {
-    throw failed(`if-none-match '${ifNoneMatch}' matched etag '${resource.etags[0]}'`)
+    throw preconditionFailed(`if-none-match '${ifNoneMatch}' matched etag '${resource.etags[0]}'`)
   }
 }
 

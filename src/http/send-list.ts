@@ -1,11 +1,13 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import Negotiator from 'negotiator'
 import type { View } from '../images/image.ts'
 import type { ListSlice } from '../images/listing.ts'
 import type { ApiRequest } from './api-request.ts'
 import { isNotModified } from './conditions.ts'
 import { commonHeaders, type Headers, VARY } from './respond.ts'
 
-/** Sends a list of images from cached renderings, compressed if the client accepts gzip; 304 if it is unchanged. */
+/** Sends a list of images from cached renderings, compressed if the client prefers gzip; 304 if it is unchanged. */
 export async function sendList(
   request: ApiRequest,
   slices: readonly ListSlice[],
@@ -15,7 +17,7 @@ export async function sendList(
   const { headers: sent, method } = exchange.incoming
   const list = renderings.list(slices, view)
   const compressedTag = `${list.tag}-gzip`
-  const isGzip = slices.length > 0 && acceptsGzip(sent['accept-encoding'])
+  const isGzip = slices.length > 0 && prefersGzip(sent)
   const validators: Headers = {
     ETag: isGzip ? `"${compressedTag}"` : `"${list.tag}"`,
     Vary: `Accept-Encoding, ${VARY}`,
@@ -47,6 +49,7 @@ export async function sendList(
   return RESPONSE_ALREADY_SENT
 }
 
-/** Returns whether an Accept-Encoding header has `gzip` with a weight other than zero. */
-const acceptsGzip = (header: string | string[] | undefined) =>
-  typeof header === 'string' && /(^|,)\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*(,|$))|,|$)/.test(header)
+/** Returns whether the client accepts gzip, and does not prefer bytes that are not compressed. */
+const prefersGzip = ({ 'accept-encoding': accepted }: IncomingHttpHeaders) =>
+  accepted !== undefined &&
+  new Negotiator({ headers: { 'accept-encoding': accepted } }).encoding(['gzip', 'identity']) === 'gzip'

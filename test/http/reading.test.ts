@@ -99,9 +99,9 @@ describe('Accept-Version', () => {
 describe('conditions', () => {
   const modified = new Date('2020-01-01T00:00:00.500Z')
   const resource = { etags: ['abc', 'def'], modified }
-  const tag = fc.constantFrom('"abc"', 'abc', 'W/"def"', '"x"', 'x', '*')
+  const tag = fc.constantFrom('"abc"', 'abc', 'W/"def"', 'W/def', '"x"', 'x')
   const tags = fc.array(tag, { minLength: 1, maxLength: 4 })
-  const matchesOne = (list: string[]) => list.some(one => one === '*' || /abc|def/.test(one))
+  const matchesOne = (list: string[]) => list.some(one => /abc|def/.test(one))
 
   test('If-Match holds exactly if one of the list is the resource’s', () => {
     fc.assert(
@@ -121,6 +121,17 @@ describe('conditions', () => {
         expect(failed).toBe(matchesOne(list) ? 'PreconditionFailed' : undefined)
       }),
     )
+  })
+
+  test('a star stands for any ETag, alone and not in a list', () => {
+    for (const [value, expected] of [
+      ['*', true],
+      ['"x", *', false],
+    ] as const) {
+      expect(isNotModified({ 'if-none-match': value }, resource)).toBe(expected)
+      const failed = code(() => checkPreconditions({ 'if-match': value }, resource))
+      expect(failed).toBe(expected ? undefined : 'PreconditionFailed')
+    }
   })
 
   test('dates have whole seconds, and ETags go before them', () => {

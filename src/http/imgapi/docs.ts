@@ -1,5 +1,6 @@
+import Negotiator from 'negotiator'
 import { z } from 'zod'
-import { ImgapiError } from '../../images/errors.ts'
+import { notAcceptable } from '../../images/errors.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { openApiDocument, requestLine } from '../openapi.ts'
 import { type AnyOperation, operation } from '../operation.ts'
@@ -15,11 +16,9 @@ const offered = (table: Table, service: Service) =>
   table().filter(operation => operation.isOffered?.(service) ?? true)
 
 /** Throws NotAcceptable if the client does not accept HTML. */
-function requireHtml(request: ApiRequest) {
-  const accept = request.header('accept') ?? '*/*'
-  if (/text\/html|text\/\*|\*\/\*/.test(accept)) return
-  const message = `${request.exchange.incoming.url} is a page: ask for text/html`
-  throw new ImgapiError('NotAcceptable', message, { headers: { Vary: 'Accept' } })
+function requireHtml({ exchange: { incoming } }: ApiRequest) {
+  if (new Negotiator(incoming).mediaType(['text/html'])) return
+  throw notAcceptable(`${incoming.url} is a page: ask for text/html`)
 }
 
 /** Creates the operation that shows the table of operations at `path`. */

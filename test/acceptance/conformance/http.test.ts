@@ -51,6 +51,7 @@ const VARY: Case[] = [
   vary('GET /datasets', BOTH),
   vary('GET /docs', 'Accept'),
   vary('GET /docs', 'Accept', { headers: { accept: 'image/png' }, expect: { status: 406 } }),
+  vary('GET /docs', 'Accept', { headers: { accept: 'text/html;q=0, */*' }, expect: { status: 406 } }),
 ]
 
 const ROUTING: Case[] = [
@@ -207,6 +208,23 @@ const HEADERS: Case[] = [
     headers: { 'accept-encoding': 'gzip' },
     expect: { headers: { etag: /^"[0-9a-f]{40}-gzip"$/, 'content-encoding': 'gzip' } },
   },
+  ...(
+    [
+      ['GZIP', true],
+      ['*', true],
+      ['br, gzip;q=0.5', true],
+      ['gzip;q=0', false],
+      ['gzip;q=0.5, identity', false],
+      ['x-gzipped', false],
+      ['', false],
+    ] as const
+  ).map(([accepted, isGzip]) => ({
+    name: `design: a list for Accept-Encoding "${accepted}" is ${isGzip ? '' : 'not '}compressed`,
+    given: 'active' as const,
+    request: 'GET /images',
+    headers: { 'accept-encoding': accepted },
+    expect: { headers: { 'content-encoding': isGzip ? 'gzip' : undefined } },
+  })),
   {
     name: '204 has neither body nor type',
     given: 'active',
