@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { call, create } from '../support/api.ts'
+import { sendRaw } from '../support/raw-http.ts'
 import { AUTH, startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
@@ -75,4 +76,13 @@ test('what is no request at all is still called that', async () => {
   expect(answerOf(await sendHalf(server, 'GET /images HTTP/1.1\r\nHo')).message).toContain(
     'not an HTTP request',
   )
+})
+
+test('a manifest that does not arrive in time is refused with that reason', async () => {
+  const server = await startServer({ config: { stallTimeout: 1 } })
+  const { status, body } = await sendRaw(server.port, `${head('POST /images', LENGTH)}{`)
+  expect([status, JSON.parse(body)]).toEqual([
+    400,
+    { code: 'BadRequestError', message: 'the body did not arrive within 1 seconds' },
+  ])
 })
