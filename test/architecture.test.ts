@@ -148,3 +148,14 @@ test('no imports go round in circles', () => {
   }
   for (const file of FILES) expect(findCircle(file, [])).toBeUndefined()
 })
+
+test('an error of the API is made by the factory of its code', () => {
+  // The samples of `ping` may have any code.
+  const places = ['images/errors.ts', 'http/imgapi/ping.ts']
+  // These word what the storage and the sources report.
+  const isAllowed = (file: string) => places.includes(file) || file.startsWith('imports/jobs/fetch-')
+  const others = FILES.filter(file => !isAllowed(file))
+  expect(others.filter(file => readFileSync(join(SRC, file), 'utf8').includes('new ImgapiError('))).toEqual(
+    [],
+  )
+})
