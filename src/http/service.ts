@@ -5,7 +5,7 @@ import type { Jobs } from '../imports/jobs/jobs.ts'
 import type { LxdRegistry } from '../imports/lxd/settings.ts'
 import type { Mirrors } from '../imports/mirror/mirrors.ts'
 import type { HttpClient } from '../sources/http-client.ts'
-import type { RetryPolicy } from '../sources/resumable.ts'
+import type { RetryPolicy } from '../sources/retry.ts'
 import type { Accel } from './accel.ts'
 
 /** What the operations of the Image API work with. */

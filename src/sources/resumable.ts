@@ -1,8 +1,7 @@
 import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
-import pRetry from 'p-retry'
 import { type HttpClient, readText, requestError, SourceError, withoutCredentials } from './http-client.ts'
+import { type RetryPolicy, withRetries } from './retry.ts'
 
 /** Downloads that resume after interruptions, as long as they make progress. */
 
@@ -37,51 +36,6 @@ export interface SourceFileInfo {
   validator?: string | undefined
 }
 
-export interface RetryPolicy {
-  /** Maximum number of failures in a row without a byte between them. */
-  retries: number
-  /** Milliseconds before the first retry; doubled each time. */
-  firstDelay: number
-  longestDelay: number
-  /** Milliseconds after the start of the first attempt after which there is no retry. */
-  longestTime?: number | undefined
-}
-
-/** For requests on which a client waits: reports within seconds that a server cannot be reached. */
-export const QUICK_RETRY: RetryPolicy = { retries: 2, firstDelay: 500, longestDelay: 1000, longestTime: 4000 }
-
-interface RetryOptions extends Pick<DownloadOptions, 'retry' | 'signal' | 'onRetry'> {
-  canRetry?(): boolean
-}
-
-/** Retries temporary failures with exponential backoff. Rejects with the last error or the signal's reason. */
-export function withRetries<T>(
-  run: () => Promise<T>,
-  { retry, signal, onRetry, canRetry = () => true }: RetryOptions,
-): Promise<T> {
-  return pRetry(run, {
-    retries: retry.retries,
-    minTimeout: retry.firstDelay,
-    maxTimeout: retry.longestDelay,
-    ...(retry.longestTime !== undefined && { maxRetryTime: retry.longestTime }),
-    signal,
-    shouldRetry: ({ error }) => {
-      const isRetried = !signal.aborted && isTemporary(error) && canRetry()
-      if (isRetried) onRetry?.(error)
-      return isRetried
-    },
-  })
-}
-
-/** Returns whether the error, or its cause, is a temporary SourceError. */
-const isTemporary = (error: unknown) => {
-  const root = error instanceof SourceError ? error : (error as Error).cause
-  return root instanceof SourceError && root.isTemporary
-}
-
-/** Maximum number of failures in all, even with progress between them: such a source needs attention. */
-const MOST_FAILURES = 200
-
 /**
  * Returns the bytes at a URL from `offset` on as one stream, and resumes after interruptions. The stream fails with a
  * SourceError when no retry is left.
@@ -108,18 +62,7 @@ async function fill(client: Getter, url: URL, sink: PassThrough, options: Downlo
   let offset = options.offset
   let { validator } = options
   if (offset === expectedSize) return
-  for (let failures = 0; ; failures++) {
-    const before = offset
-    try {
-      // Progress resets the count of failures in a row.
-      return await withRetries(attempt, { retry, signal, onRetry, canRetry: () => offset === before })
-    } catch (error) {
-      const isResumed = !signal.aborted && isTemporary(error) && offset > before
-      if (!isResumed || failures === MOST_FAILURES) throw error
-      onRetry?.(error as Error)
-      await sleep(retry.firstDelay, undefined, { signal })
-    }
-  }
+  return withRetries(attempt, { retry, signal, onRetry, progress: () => offset })
 
   async function attempt() {
     try {

@@ -12,7 +12,7 @@ import {
   registryUrl,
 } from '../../sources/registry/image-name.ts'
 import { RegistryClient } from '../../sources/registry/registry-client.ts'
-import { QUICK_RETRY } from '../../sources/resumable.ts'
+import { QUICK_RETRY } from '../../sources/retry.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { streamMessages } from '../message-stream.ts'
 import { operation } from '../operation.ts'

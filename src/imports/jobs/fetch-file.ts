@@ -4,12 +4,8 @@ import { fileTooBig } from '../../images/files.ts'
 import type { Images } from '../../images/images.ts'
 import type { ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
 import { type HttpClient, SourceError } from '../../sources/http-client.ts'
-import {
-  type DownloadOptions,
-  download,
-  type RetryPolicy,
-  type SourceFileInfo,
-} from '../../sources/resumable.ts'
+import { type DownloadOptions, download, type SourceFileInfo } from '../../sources/resumable.ts'
+import type { RetryPolicy } from '../../sources/retry.ts'
 
 /** Fetches the bytes at a URL into the file store and verifies their size and digest. */
 

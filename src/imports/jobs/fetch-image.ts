@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { uptime } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { alreadyExists } from '../../images/already-exists.ts'
 import { sniffCompression } from '../../images/compression.ts'
 import { ImgapiError } from '../../images/errors.ts'
@@ -8,7 +7,7 @@ import { type Compression, isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import type { ReceivedFile } from '../../images/ports.ts'
 import { publishReceived } from '../../images/publish.ts'
-import { SourceError } from '../../sources/http-client.ts'
+import { isStale, withRetries } from '../../sources/retry.ts'
 import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 import type { ImportContext } from './import-image.ts'
 import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
@@ -87,18 +86,15 @@ async function receive(
   if (!job.partials.includes(name)) job.partials.push(name)
   // Save the name before the first byte: at startup, partial files without a record are removed.
   await progress.note()
-  for (let attempts = 1; ; attempts++) {
-    try {
-      return await receiveOnce(context, job, name, signal, progress)
-    } catch (error) {
-      signal.throwIfAborted()
-      const { cause } = error as Error
-      if (!(cause instanceof SourceError && cause.isStale) || attempts > retry.retries) throw error
-      progress.retried(error as Error)
+  return withRetries(() => receiveOnce(context, job, name, signal, progress), {
+    retry,
+    signal,
+    isRetried: isStale,
+    onRetry: async error => {
+      progress.retried(error)
       await restart(images, job, name)
-      await sleep(Math.min(retry.firstDelay * 2 ** (attempts - 1), retry.longestDelay), undefined, { signal })
-    }
-  }
+    },
+  })
 }
 
 async function receiveOnce(

@@ -6,7 +6,8 @@ import type { Release } from '../../images/ports.ts'
 import { type ArrivedFile, completeImage, importWithFiles } from '../../images/publish.ts'
 import type { HttpClient } from '../../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
-import type { DownloadOptions, RetryPolicy } from '../../sources/resumable.ts'
+import type { DownloadOptions } from '../../sources/resumable.ts'
+import type { RetryPolicy } from '../../sources/retry.ts'
 import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 
 /** Imports one image: fetches and verifies its files first, so that the image appears complete. */

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { type HttpClient, readText, type SourceAnswer, SourceError } from '../http-client.ts'
-import { download, type RetryPolicy, withRetries } from '../resumable.ts'
+import { download } from '../resumable.ts'
+import { type RetryPolicy, withRetries } from '../retry.ts'
 import { parseChallenge } from './challenge.ts'
 import { DIGEST } from './image-name.ts'
 import {
