@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { upload } from '../../images/errors.ts'
 import type { ReceiveOptions } from '../../images/ports.ts'
-import { writeFully } from './durable.ts'
+import { writeFully } from '../../util/write-fully.ts'
 import type { Algorithm, Follower, Hasher } from './hasher.ts'
 import type { TransferMemory } from './memory.ts'
 
