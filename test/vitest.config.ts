@@ -14,7 +14,7 @@ const UNIT = [
   'test/http/{reading,renderings}.test.ts',
   'test/**/mirror/plan.test.ts',
   'test/**/registry/blob-cache.test.ts',
-  'test/sources/**/{address-guard,resumable,retry}.test.ts',
+  'test/sources/**/{address-guard,resumable,retry,verified-fetch}.test.ts',
   'test/storage/local.test.ts',
   'test/util/*.test.ts',
 ]

@@ -1,12 +1,13 @@
-import { createHash, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { download } from '../../sources/resumable.ts'
 import type { RetryPolicy } from '../../sources/retry.ts'
+import { fetchVerified, type VerifiedFetch } from '../../sources/verified-fetch.ts'
 import { END_OF_ARCHIVE, tarHeader, tarPadding } from '../../util/tar/tar-writer.ts'
+import { writeFully } from '../../util/write-fully.ts'
 import type { ImgapiClient } from '../client.ts'
-import { renameDurably } from '../fetch-file.ts'
+import { renameDurably } from '../rename-durably.ts'
 import type { RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
 import {
@@ -50,7 +51,7 @@ export async function writeBundle(
       const mtime = dateOf(manifest)
       for (const file of files) position = await writeEntry(client, handle, position, file, mtime, options)
     }
-    await writeAll(handle, END_OF_ARCHIVE, position)
+    await writeFully(handle, [END_OF_ARCHIVE], position)
     await handle.truncate(position + END_OF_ARCHIVE.length)
     await handle.sync()
   } finally {
@@ -93,7 +94,7 @@ async function writeHead(handle: FileHandle, head: Buffer): Promise<number> {
   await handle.read(found, 0, head.length, 0)
   if (!found.equals(head)) {
     await handle.truncate(0)
-    await writeAll(handle, head, 0)
+    await writeFully(handle, [head], 0)
   }
   return head.length
 }
@@ -107,87 +108,34 @@ async function writeEntry(
   mtime: number,
   options: WriteOptions,
 ): Promise<number> {
-  const { name, size, sha1, uuid } = file
-  const { size: length } = await handle.stat()
+  const { name, size } = file
   const header = headerOf(name, size, mtime)
   const start = position + header.length
-  const kept = Math.min(size, Math.max(0, length - start))
-  await writeAll(handle, header, position)
-  let found = await writeContent(client, handle, start, file, kept, options)
-  // After a power loss the kept bytes may be wrong: fetch the file again, once.
-  if (found !== sha1 && kept > 0) found = await writeContent(client, handle, start, file, 0, options)
-  if (found !== sha1) {
-    await handle.truncate(position)
-    throw new BundleError(
-      `the server sent a file of image ${uuid} with SHA-1 ${found}; the manifest says ${sha1}`,
-    )
-  }
+  await writeFully(handle, [header], position)
+  await fetchVerified({ handle, start }, fetchOf(client, file, options))
   const padding = tarPadding(size)
-  await writeAll(handle, padding, start + size)
+  await writeFully(handle, [padding], start + size)
   options.onDone(file)
   return start + size + padding.length
 }
 
-/** Fetches the bytes after the first `kept` ones. Resolves to the SHA-1 of the whole file. */
-async function writeContent(
-  client: ImgapiClient,
-  handle: FileHandle,
-  start: number,
-  file: BundledFile,
-  kept: number,
-  { signal, retry, onProgress, onRetry }: WriteOptions,
-): Promise<string> {
-  const { uuid, index, size } = file
-  const hash = createHash('sha1')
-  await hashPrefix(hash, handle, start, kept, signal)
-  onProgress(file, kept)
+/** Describes the fetch of a file of an image. */
+function fetchOf(client: ImgapiClient, file: BundledFile, options: WriteOptions): VerifiedFetch {
+  const { uuid, index, size, sha1 } = file
+  const { signal, retry, onProgress, onRetry } = options
   const url = client.fileUrl(uuid, index)
-  let at = kept
-  const stream = download(client, url, {
-    offset: kept,
-    expectedSize: size,
-    isVerified: true,
+  return {
+    algorithm: 'sha1',
+    expected: { size, digest: sha1 },
+    open: offset =>
+      download(client, url, { offset, expectedSize: size, isVerified: true, signal, retry, onRetry }),
+    mismatch: found =>
+      new BundleError(
+        found.size > size
+          ? `the server sent more than the ${size} bytes that the manifest of image ${uuid} states`
+          : `the server sent a file of image ${uuid} with SHA-1 ${found.digest}; the manifest says ${sha1}`,
+      ),
+    onProgress: bytes => onProgress(file, bytes),
     signal,
-    retry,
-    onRetry,
-  })
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    if (at + chunk.length > size) {
-      throw new BundleError(
-        `the server sent more than the ${size} bytes that the manifest of image ${uuid} states`,
-      )
-    }
-    await writeAll(handle, chunk, start + at)
-    hash.update(chunk)
-    at += chunk.length
-    onProgress(file, at)
-  }
-  return hash.digest('hex')
-}
-
-const PIECE = 1024 * 1024
-
-async function hashPrefix(
-  hash: Hash,
-  handle: FileHandle,
-  start: number,
-  length: number,
-  signal: AbortSignal,
-) {
-  const piece = Buffer.alloc(Math.min(PIECE, length))
-  for (let at = 0; at < length; ) {
-    signal.throwIfAborted()
-    const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, length - at), start + at)
-    if (bytesRead === 0) return
-    hash.update(piece.subarray(0, bytesRead))
-    at += bytesRead
-  }
-}
-
-/** Repeats short writes until all bytes are written. */
-async function writeAll(handle: FileHandle, bytes: Buffer, position: number) {
-  for (let written = 0; written < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, written, bytes.length - written, position + written)
-    written += bytesWritten
   }
 }

@@ -6,6 +6,7 @@ import type { ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
 import { type HttpClient, SourceError } from '../../sources/http-client.ts'
 import { type DownloadOptions, download, type SourceFileInfo } from '../../sources/resumable.ts'
 import type { RetryPolicy } from '../../sources/retry.ts'
+import { startOverOnce } from '../../sources/verified-fetch.ts'
 
 /** Fetches the bytes at a URL into the file store and verifies their size and digest. */
 
@@ -29,18 +30,15 @@ type Receive = (open: (offset: number) => Readable) => Promise<ReceivedFile>
 const downloadError = (message: string, cause?: unknown) => new ImgapiError('Download', message, { cause })
 
 /** Fetches and verifies a file. Throws Download; a file that does not verify is discarded. */
-export async function fetchFile(fetch: Fetch, receive: Receive): Promise<ReceivedFile> {
-  for (;;) {
-    const { received, start } = await receiveOnce(fetch, receive)
-    const problem = mismatch(received, fetch.size, fetch.sha1)
-    if (!problem) return received
-    await received.discard()
-    const error = downloadError(problem)
-    // The partial file of an earlier attempt may be damaged, for instance by a power failure: restart without it.
-    if (start === 0) throw error
-    fetch.onRetry?.(error)
-  }
-}
+export const fetchFile = (fetch: Fetch, receive: Receive): Promise<ReceivedFile> =>
+  startOverOnce({
+    attempt: async () => {
+      const { received, start } = await receiveOnce(fetch, receive)
+      return { fetched: received, kept: start, problem: mismatch(received, fetch) }
+    },
+    discard: received => received.discard(),
+    onRetry: error => fetch.onRetry?.(error),
+  })
 
 async function receiveOnce(fetch: Fetch, receive: Receive) {
   const { client, url, size, sha1, validator, signal, retry, throttle } = fetch
@@ -87,13 +85,18 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
   }
 }
 
-function mismatch(received: ReceivedFile, size: number | undefined, sha1: string | undefined) {
-  if (received.size === 0) return 'image file size is 0 bytes, empty files are not allowed'
+/** Returns the error for a file that is not the expected one. */
+function mismatch(received: ReceivedFile, { size, sha1 }: Fetch): Error | undefined {
+  if (received.size === 0) return downloadError('image file size is 0 bytes, empty files are not allowed')
   if (size !== undefined && received.size !== size) {
-    return `"size" file field, ${size}, does not match the downloaded file size, ${received.size}`
+    return downloadError(
+      `"size" file field, ${size}, does not match the downloaded file size, ${received.size}`,
+    )
   }
   if (sha1 !== undefined && sha1 !== received.sha1) {
-    return `"sha1" file field, ${sha1}, does not match the downloaded file sha1 hash, ${received.sha1}`
+    return downloadError(
+      `"sha1" file field, ${sha1}, does not match the downloaded file sha1 hash, ${received.sha1}`,
+    )
   }
   return undefined
 }

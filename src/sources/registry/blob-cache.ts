@@ -1,10 +1,11 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, mkdir, readdir, rename, rm, utimes } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, rm, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { openRegular } from '../../util/regular-file.ts'
 import { SourceError } from '../http-client.ts'
+import { fetchPartial } from '../verified-fetch.ts'
 
 export interface Blob {
   /** `sha256:...` */
@@ -107,14 +108,15 @@ export class BlobCache {
     this.#expected.set(partialName, blob.size)
     await this.#evict()
     const partial = join(this.#folder, partialName)
-    const before = (await statFile(partial))?.size ?? 0
-    const offset = before <= blob.size ? before : 0
-    const isRight = await receive(partial, blob, offset, fetch)
-    // The partial file of an earlier attempt may have been damaged: retry without it.
-    if (!isRight && !(offset > 0 && (await receive(partial, blob, 0, fetch)))) {
-      await rm(partial, { force: true })
-      throw new SourceError(`the registry sent other bytes than those of digest ${blob.digest}`)
-    }
+    // A link or a folder in its place is removed.
+    await statFile(partial)
+    const { handle } = await openRegular(partial, constants.O_RDWR | constants.O_CREAT, 0o600)
+    await fetchPartial(partial, handle, {
+      algorithm: 'sha256',
+      expected: { size: blob.size, digest: blob.digest.replace('sha256:', '') },
+      open: fetch,
+      mismatch: () => new SourceError(`the registry sent other bytes than those of digest ${blob.digest}`),
+    })
     await rename(partial, path)
     return path
   }
@@ -152,39 +154,4 @@ async function statFile(path: string) {
   if (!found || found.isFile()) return found
   await rm(path, { recursive: true, force: true })
   return undefined
-}
-
-/** Appends the rest of a blob to a partial file. Returns whether the whole file matches the digest. */
-async function receive(
-  path: string,
-  { digest, size }: Blob,
-  offset: number,
-  fetch: (offset: number) => Readable,
-): Promise<boolean> {
-  const hash = createHash('sha256')
-  const { O_RDWR, O_CREAT, O_APPEND, O_TRUNC } = constants
-  const flags = O_RDWR | O_CREAT | O_APPEND | (offset > 0 ? 0 : O_TRUNC)
-  const { handle } = await openRegular(path, flags, 0o600)
-  try {
-    if (offset > 0) await hashPart(hash, handle, offset)
-    let position = offset
-    const source = fetch(offset)
-    for await (const chunk of source as AsyncIterable<Buffer>) {
-      if (position + chunk.length > size) return false
-      hash.update(chunk)
-      await handle.appendFile(chunk)
-      position += chunk.length
-    }
-    if (position < size) return false
-    await handle.datasync()
-  } finally {
-    await handle.close()
-  }
-  return `sha256:${hash.digest('hex')}` === digest
-}
-
-/** Adds the first bytes of a file to the hash. */
-async function hashPart(hash: Hash, handle: FileHandle, size: number) {
-  const part = handle.createReadStream({ start: 0, end: size - 1, autoClose: false })
-  for await (const chunk of part) hash.update(chunk as Buffer)
 }
