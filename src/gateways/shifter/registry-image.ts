@@ -55,7 +55,7 @@ export class RegistryFoundImage implements FoundImage {
     const queue = new PQueue({ concurrency: AT_ONCE })
     const results = await Promise.allSettled(
       this.#layers.map((layer, index) =>
-        queue.add(() => this.#cache.take(layer, offset => this.#open(index, offset), this.#options.source)),
+        queue.add(() => this.#cache.lease(layer, offset => this.#open(index, offset), this.#options.source)),
       ),
     )
     this.#leases = results.flatMap(one => (one.status === 'fulfilled' ? [one.value!] : []))

@@ -53,7 +53,7 @@ export class BlobCache {
    * Leases a blob, and fetches it if it is not stored. Concurrent calls for the same source share one fetch. `fetch`:
    * returns the bytes from an offset on. Throws SourceError if they do not match the digest.
    */
-  async take(blob: Blob, fetch: (offset: number) => Readable, source = ''): Promise<Lease> {
+  async lease(blob: Blob, fetch: (offset: number) => Readable, source = ''): Promise<Lease> {
     const name = nameOf(blob.digest)
     this.#leases.set(name, (this.#leases.get(name) ?? 0) + 1)
     let isReleased = false

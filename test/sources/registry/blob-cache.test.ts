@@ -50,13 +50,13 @@ test('what has not been used for the longest time goes first, and what is in use
   const folder = temporaryFolder()
   const cache = new BlobCache(folder, 200)
   for (const [second, { blob, fetch }] of [a, b].entries()) {
-    const lease = await cache.take(blob, fetch)
+    const lease = await cache.lease(blob, fetch)
     await lease.release()
     usedAt(lease.path, 1000 + second)
   }
-  const held = await cache.take(a.blob, () => Readable.from([]))
+  const held = await cache.lease(a.blob, () => Readable.from([]))
   usedAt(held.path, 1)
-  const third = await cache.take(c.blob, c.fetch)
+  const third = await cache.lease(c.blob, c.fetch)
   expect(readFileSync(held.path)).toEqual(a.bytes)
   expect(existsSync(fileOf(folder, b.blob))).toBe(false)
   await third.release()
@@ -67,16 +67,16 @@ test('what has not been used for the longest time goes first, and what is in use
 test('blobs that are fetched at the same time make room for each other', async () => {
   const folder = temporaryFolder()
   const cache = new BlobCache(folder, 200)
-  await (await cache.take(a.blob, a.fetch)).release()
+  await (await cache.lease(a.blob, a.fetch)).release()
   const streams: PassThrough[] = []
   const open = () => {
     const stream = new PassThrough()
     streams.push(stream)
     return stream
   }
-  const second = cache.take(b.blob, open)
+  const second = cache.lease(b.blob, open)
   await until('the second is being fetched', () => streams.length === 1)
-  const third = cache.take(c.blob, open)
+  const third = cache.lease(c.blob, open)
   await until('the third is being fetched', () => streams.length === 2)
   expect(existsSync(fileOf(folder, a.blob))).toBe(false)
   streams[0]!.end(b.bytes)
@@ -88,7 +88,7 @@ test('blobs that are fetched at the same time make room for each other', async (
 test('what is larger than the whole cache may be used, and goes with its last user', async () => {
   const folder = temporaryFolder()
   const cache = new BlobCache(folder, 50)
-  const leases = [await cache.take(a.blob, a.fetch), await cache.take(a.blob, a.fetch)]
+  const leases = [await cache.lease(a.blob, a.fetch), await cache.lease(a.blob, a.fetch)]
   await leases[0]!.release()
   await leases[0]!.release()
   expect(readFileSync(leases[1]!.path)).toEqual(a.bytes)
@@ -100,13 +100,13 @@ test('whoever asks for what is being fetched gets it too, and fetches it where t
   const cache = new BlobCache(temporaryFolder(), 200)
   const stream = new PassThrough()
   let isFetching = false
-  const first = cache.take(a.blob, () => {
+  const first = cache.lease(a.blob, () => {
     isFetching = true
     return stream
   })
   const offsets: number[] = []
   const others = [1, 2].map(() =>
-    cache.take(a.blob, offset => {
+    cache.lease(a.blob, offset => {
       offsets.push(offset)
       return a.fetch(offset)
     }),
@@ -127,10 +127,10 @@ test('a fetch goes on behind what an earlier one left, and begins anew where tha
     { left: Buffer.alloc(140, 'a'), offsets: [0] },
   ]) {
     const folder = temporaryFolder()
-    await expect(new BlobCache(folder, 200).take(a.blob, breakingOff)).rejects.toThrow('broken')
+    await expect(new BlobCache(folder, 200).lease(a.blob, breakingOff)).rejects.toThrow('broken')
     writeFileSync(join(folder, readdirSync(folder)[0]!), left)
     const asked: number[] = []
-    const lease = await new BlobCache(folder, 200).take(a.blob, offset => {
+    const lease = await new BlobCache(folder, 200).lease(a.blob, offset => {
       asked.push(offset)
       return a.fetch(offset)
     })
@@ -144,9 +144,9 @@ test('a blob that one source sends slowly is fetched from another one that has i
   const folder = temporaryFolder()
   const cache = new BlobCache(folder, 1000)
   const slow = new PassThrough()
-  const never = cache.take(a.blob, () => slow, 'slow')
+  const never = cache.lease(a.blob, () => slow, 'slow')
   never.catch(() => {})
-  const lease = await cache.take(a.blob, a.fetch, 'quick')
+  const lease = await cache.lease(a.blob, a.fetch, 'quick')
   expect(readFileSync(lease.path)).toEqual(a.bytes)
   slow.end(a.bytes)
   expect((await never).path).toBe(lease.path)
@@ -157,10 +157,10 @@ test('of other bytes than those of the digest nothing is kept', async () => {
   for (const sent of [b.bytes, a.bytes.subarray(1), Buffer.concat([a.bytes, a.bytes])]) {
     const folder = temporaryFolder()
     const cache = new BlobCache(folder, 200)
-    const taken = cache.take(a.blob, () => Readable.from([sent]))
-    await expect(taken).rejects.toThrow(`the registry sent other bytes than those of digest ${a.blob.digest}`)
+    const leased = cache.lease(a.blob, () => Readable.from([sent]))
+    await expect(leased).rejects.toThrow(`the registry sent other bytes than those of digest ${a.blob.digest}`)
     expect(readdirSync(folder)).toEqual([])
-    const lease = await cache.take(a.blob, a.fetch)
+    const lease = await cache.lease(a.blob, a.fetch)
     expect(readFileSync(lease.path)).toEqual(a.bytes)
   }
 })
@@ -174,7 +174,7 @@ test('a link or a folder in the place of a blob, or of a part of one, makes room
   symlinkSync(mine, `${fileOf(folder, b.blob)}.partial`)
   mkdirSync(`${fileOf(folder, c.blob)}.partial`)
   for (const { bytes, blob, fetch } of [a, b, c]) {
-    const lease = await cache.take(blob, fetch)
+    const lease = await cache.lease(blob, fetch)
     expect(readFileSync(lease.path)).toEqual(bytes)
     await lease.release()
   }
