@@ -110,7 +110,7 @@ const factory =
     new ImgapiError(code, message, { cause })
 
 export const badRequest = factory('BadRequestError')
-export const download = factory('Download')
+export const downloadFailed = factory('Download')
 export const imageFilesImmutable = factory('ImageFilesImmutable')
 export const imageHasDependentImages = factory('ImageHasDependentImages')
 export const imageNotShared = factory('ImageNotShared')

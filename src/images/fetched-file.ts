@@ -1,4 +1,4 @@
-import { download, remoteSourceError } from './errors.ts'
+import { downloadFailed, remoteSourceError } from './errors.ts'
 import { FIELDS } from './fields.ts'
 import { attachImageFile, fileTooBig, orDiscard } from './files.ts'
 import type { Image, ImageFile } from './image.ts'
@@ -21,7 +21,7 @@ export function readRemoteFiles({ policy }: Images, manifest: Record<string, unk
   if (result.data.length > (type === 'lxd' ? 2 : 1)) throw refuse('has too many files')
   const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
   const large = result.data.find(({ size }) => size > limit)
-  if (large) throw download(fileTooBig(`size ${large.size}`, limit))
+  if (large) throw downloadFailed(fileTooBig(`size ${large.size}`, limit))
   return result.data
 }
 

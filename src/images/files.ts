@@ -13,6 +13,7 @@ import { type Image, type ImageFile, isActivated, type StoredFile } from './imag
 import { changeImage, type Images } from './images.ts'
 import { requireMutableFiles } from './lifecycle.ts'
 import type { FileKind, ReceivedFile, Release } from './ports.ts'
+import { receiveUpload } from './receive-upload.ts'
 import type { Viewer } from './visibility.ts'
 
 /** The files of images: AddImageFile and GetImageFile (reference contract, 8.8 and 8.9). */
@@ -90,7 +91,7 @@ export async function receiveImageFile(
   checkSize(images, incoming.size)
   const { maxImageSize, stallTimeout } = images.policy
   let compression = claimed
-  const received = await images.files.receive(incoming.open(), {
+  const received = await receiveUpload(images, incoming.open(), {
     expectedSize: incoming.size,
     ...(maxImageSize !== undefined && {
       limit: { size: maxImageSize, message: fileTooBig('size', maxImageSize) },

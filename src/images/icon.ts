@@ -2,6 +2,7 @@ import { notFound, upload } from './errors.ts'
 import { changeStored, checkDigests, checkStorage, type IncomingFile, orDiscard } from './files.ts'
 import type { Icon, Image } from './image.ts'
 import type { Images } from './images.ts'
+import { receiveUpload } from './receive-upload.ts'
 import type { Viewer } from './visibility.ts'
 
 /** AddImageIcon, GetImageIcon, DeleteImageIcon (reference contract, 8.16). */
@@ -37,7 +38,7 @@ export async function addImageIcon(
   // An icon is small, so its md5 costs little now, and needs no cache entry later.
   const limit = { size: MAX_SIZE, message: 'icon size exceeds the maximum allowed size, 128 KiB' }
   const options = { expectedSize: size, limit, stallTimeout, md5: true }
-  const received = await images.files.receive(incoming.open(), options)
+  const received = await receiveUpload(images, incoming.open(), options)
   return orDiscard([{ received }], async () => {
     checkDigests(received, sha1, incoming.md5, 'icon file')
     const icon: Icon = { ...(await received.attach(uuid, 'icon', extension)), contentType }

@@ -61,6 +61,27 @@ export interface ReceiveOptions {
   stallTimeout?: number
 }
 
+/** Why a body was not received. Sizes are in bytes. */
+export type ReceiveProblem =
+  | { reason: 'closed'; size: number }
+  | { reason: 'stalled'; size: number; seconds: number }
+  | { reason: 'too-large'; message: string }
+  | { reason: 'wrong-size'; size: number; expectedSize: number }
+
+/**
+ * A body ended early or stalled, is larger than the limit, or does not have the size that was announced. Storage knows
+ * nothing of the sender, so the caller words the error for its own side: as an upload or as a download.
+ */
+export class ReceiveError extends Error {
+  override readonly name = 'ReceiveError'
+  readonly problem: ReceiveProblem
+
+  constructor(problem: ReceiveProblem) {
+    super(`the body was not received: ${problem.reason}`)
+    this.problem = problem
+  }
+}
+
 /** A received file: durable and hashed, and not yet part of an image. */
 export interface ReceivedFile {
   readonly size: number
@@ -89,11 +110,11 @@ export interface OpenFile {
 
 /** Stores the files of images. */
 export interface Files {
-  /** Receives a body. Throws Upload if it ends early, stalls or is too large. */
+  /** Receives a body. Throws ReceiveError. */
   receive(source: Readable, options: ReceiveOptions): Promise<ReceivedFile>
   /**
    * Receives a body that can be requested from any offset. If it ends early or the server stops, the received bytes are
-   * kept under `name`, and the next call with that name resumes from there.
+   * kept under `name`, and the next call with that name resumes from there. Throws ReceiveError.
    */
   resume(name: string, open: (offset: number) => Readable, options: ReceiveOptions): Promise<ReceivedFile>
   /** Discards the bytes kept under a name. */

@@ -652,8 +652,7 @@ function testReception(storageTest: StorageTest) {
       const enough = await receive(storage, randomBytes(size), { limit })
       await enough.discard()
       await expect(receive(storage, randomBytes(size + 1), { limit })).rejects.toMatchObject({
-        code: 'Upload',
-        message: 'too much',
+        problem: { reason: 'too-large', message: 'too much' },
       })
     }
   })
@@ -662,7 +661,7 @@ function testReception(storageTest: StorageTest) {
     for (const size of [1000, 5 * 1024 * 1024]) {
       for (const expectedSize of [size - 1, size + 1]) {
         await expect(receive(storage, randomBytes(size), { expectedSize })).rejects.toMatchObject({
-          code: 'Upload',
+          problem: { reason: 'wrong-size', size, expectedSize },
         })
       }
       const right = await receive(storage, randomBytes(size), { expectedSize: size })
@@ -676,7 +675,7 @@ function testReception(storageTest: StorageTest) {
       source.write(randomBytes(size))
       const received = storage.files.receive(source, { stallTimeout: STALL })
       setImmediate(() => source.destroy(new Error('reset by peer')))
-      await expect(received).rejects.toMatchObject({ code: 'Upload' })
+      await expect(received).rejects.toMatchObject({ problem: { reason: 'closed' } })
     }
   })
 
@@ -685,7 +684,7 @@ function testReception(storageTest: StorageTest) {
     source.on('error', () => {}).destroy(new Error('reset by peer'))
     await new Promise(resolve => setImmediate(resolve))
     await expect(storage.files.receive(source, { stallTimeout: STALL })).rejects.toMatchObject({
-      code: 'Upload',
+      problem: { reason: 'closed', size: 0 },
     })
   })
 
@@ -693,8 +692,8 @@ function testReception(storageTest: StorageTest) {
     const source = new PassThrough()
     source.write(randomBytes(1000))
     await expect(storage.files.receive(source, { stallTimeout: 50 })).rejects.toMatchObject({
-      code: 'Upload',
-      message: expect.stringContaining('no byte arrived for 0.05 seconds'),
+      name: 'ReceiveError',
+      problem: { reason: 'stalled', size: 1000, seconds: 0.05 },
     })
   })
 

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue'
 import { checkImport } from '../../images/create.ts'
-import { download } from '../../images/errors.ts'
+import { downloadFailed } from '../../images/errors.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { type ImageName, shortName } from '../../sources/registry/image-name.ts'
@@ -122,5 +122,5 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
 /** Throws Download for zstd, which the programs that install images of type docker cannot unpack. */
 function refuseZstd(head: Buffer, digest: string) {
   if (!head.subarray(0, 4).equals(ZSTD)) return
-  throw download(`layer ${digest} is compressed with zstd: push the image with gzip`)
+  throw downloadFailed(`layer ${digest} is compressed with zstd: push the image with gzip`)
 }

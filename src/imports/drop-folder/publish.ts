@@ -9,6 +9,7 @@ import type { Images } from '../../images/images.ts'
 import { readManifest } from '../../images/intake.ts'
 import { completeImage, importWithFiles } from '../../images/publish.ts'
 import { asText } from '../../images/rules.ts'
+import { downloadError } from '../jobs/download-error.ts'
 import { fetchOptions } from '../jobs/fetch-file.ts'
 
 /** Publishes one complete image: stores its bytes first, then creates the whole image with one write. */
@@ -55,7 +56,10 @@ async function publishLocked(
     checkCompression(file?.compression, head)
     compression ??= sniffCompression(head)
   }
-  const received = await images.files.receive(await open(), fetchOptions(images, file?.size, inspect))
+  const options = fetchOptions(images, file?.size, inspect)
+  const received = await images.files.receive(await open(), options).catch(error => {
+    throw downloadError(error)
+  })
   try {
     checkDigests(received, file?.sha1, undefined)
     const here = (await images.manifests.find(uuid))?.image

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { sniffCompression } from '../../images/compression.ts'
-import { ImgapiError } from '../../images/errors.ts'
+import { downloadFailed, ImgapiError } from '../../images/errors.ts'
 import { fileTooBig } from '../../images/files.ts'
 import type { Compression } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import type { ReceivedFile } from '../../images/ports.ts'
+import { downloadError } from './download-error.ts'
 import { fetchOptions } from './fetch-file.ts'
 
 /** Fetches files from other kinds of image servers, which identify a file by its SHA-256. */
@@ -41,7 +42,7 @@ const PROGRESS_STEP = 512 * 1024
 /** Throws Download if the file is larger than this server accepts. */
 export function checkFileSize({ policy }: Images, { label, size }: Pick<DigestedFile, 'label' | 'size'>) {
   const limit = policy.maxImageSize ?? Number.POSITIVE_INFINITY
-  if (size > limit) throw download(`${label}: ${fileTooBig(`size ${size}`, limit)}`)
+  if (size > limit) throw downloadFailed(`${label}: ${fileTooBig(`size ${size}`, limit)}`)
 }
 
 /**
@@ -66,7 +67,7 @@ export async function fetchDigested(
     try {
       for await (const chunk of source as AsyncIterable<Buffer>) {
         current += chunk.length
-        if (current > size) throw download(`${label}: more than its ${size} bytes were sent`)
+        if (current > size) throw downloadFailed(`${label}: more than its ${size} bytes were sent`)
         hash.update(chunk)
         onChunk?.(chunk)
         if (current - reported >= PROGRESS_STEP) report(size)
@@ -76,7 +77,7 @@ export async function fetchDigested(
       sha256 = hash.digest('hex')
       const found = `sha256:${sha256}`
       if (digest !== undefined && found !== digest)
-        throw download(`${label}: the bytes received have the digest ${found}, not ${digest}`)
+        throw downloadFailed(`${label}: the bytes received have the digest ${found}, not ${digest}`)
     } catch (error) {
       failure = error
       throw error
@@ -100,12 +101,10 @@ export async function fetchDigested(
     return { received, compression, sha256 }
   } catch (error) {
     // The store only knows that the body ended early; the download knows why.
-    const cause = failure ?? error
-    if (cause instanceof ImgapiError && cause.code !== 'Upload') throw cause
-    throw download((cause as Error).message, cause)
+    const cause = downloadError(failure ?? error)
+    if (cause instanceof ImgapiError) throw cause
+    throw downloadFailed((cause as Error).message, cause)
   } finally {
     source.destroy()
   }
 }
-
-const download = (message: string, cause?: unknown) => new ImgapiError('Download', message, { cause })

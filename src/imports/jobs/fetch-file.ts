@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { ImgapiError, isOutOfSpace, storageIsDown } from '../../images/errors.ts'
+import { downloadFailed, isOutOfSpace, storageIsDown } from '../../images/errors.ts'
 import { fileTooBig } from '../../images/files.ts'
 import type { Images } from '../../images/images.ts'
 import type { ReceivedFile, ReceiveOptions } from '../../images/ports.ts'
@@ -7,6 +7,7 @@ import { type HttpClient, SourceError } from '../../sources/http-client.ts'
 import { type DownloadOptions, download, type SourceFileInfo } from '../../sources/resumable.ts'
 import type { RetryPolicy } from '../../sources/retry.ts'
 import { startOverOnce } from '../../sources/verified-fetch.ts'
+import { downloadError, wrongSize } from './download-error.ts'
 
 /** Fetches the bytes at a URL into the file store and verifies their size and digest. */
 
@@ -26,8 +27,6 @@ export interface Fetch {
 }
 
 type Receive = (open: (offset: number) => Readable) => Promise<ReceivedFile>
-
-const downloadError = (message: string, cause?: unknown) => new ImgapiError('Download', message, { cause })
 
 /** Fetches and verifies a file. Throws Download; a file that does not verify is discarded. */
 export const fetchFile = (fetch: Fetch, receive: Receive): Promise<ReceivedFile> =>
@@ -77,9 +76,8 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
     signal.throwIfAborted()
     ended.signal.throwIfAborted()
     // The store only knows that the body ended early; the download knows why.
-    if (failure instanceof SourceError) throw downloadError(failure.message, failure)
-    if (error instanceof ImgapiError && error.code === 'Upload') throw downloadError(error.message, error)
-    throw error
+    if (failure instanceof SourceError) throw downloadFailed(failure.message, failure)
+    throw downloadError(error)
   } finally {
     ended.abort()
   }
@@ -87,14 +85,12 @@ async function receiveOnce(fetch: Fetch, receive: Receive) {
 
 /** Returns the error for a file that is not the expected one. */
 function mismatch(received: ReceivedFile, { size, sha1 }: Fetch): Error | undefined {
-  if (received.size === 0) return downloadError('image file size is 0 bytes, empty files are not allowed')
+  if (received.size === 0) return downloadFailed('image file size is 0 bytes, empty files are not allowed')
   if (size !== undefined && received.size !== size) {
-    return downloadError(
-      `"size" file field, ${size}, does not match the downloaded file size, ${received.size}`,
-    )
+    return downloadFailed(wrongSize(size, received.size))
   }
   if (sha1 !== undefined && sha1 !== received.sha1) {
-    return downloadError(
+    return downloadFailed(
       `"sha1" file field, ${sha1}, does not match the downloaded file sha1 hash, ${received.sha1}`,
     )
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { uptime } from 'node:os'
 import { alreadyExists } from '../../images/already-exists.ts'
 import { sniffCompression } from '../../images/compression.ts'
-import { ImgapiError } from '../../images/errors.ts'
+import { downloadFailed } from '../../images/errors.ts'
 import { type Compression, isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import type { ReceivedFile } from '../../images/ports.ts'
@@ -39,7 +39,7 @@ const isFetchJob = (job: Job): job is FetchJob => job.fetch !== undefined
 function limitTime({ started_at = '', fetch: { time_limit } }: FetchJob) {
   const late = new AbortController()
   const left = Date.parse(started_at) + time_limit * 1000 - Date.now()
-  const reason = new ImgapiError('Download', `not complete after ${time_limit} seconds`)
+  const reason = downloadFailed(`not complete after ${time_limit} seconds`)
   const timer = setTimeout(() => late.abort(reason), Math.max(0, left))
   return { signal: late.signal, clear: () => clearTimeout(timer) }
 }

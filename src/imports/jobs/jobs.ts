@@ -1,6 +1,12 @@
 import PQueue from 'p-queue'
 import type { Logger } from 'pino'
-import { download, fullMessage, ImgapiError, notFound, serviceUnavailable } from '../../images/errors.ts'
+import {
+  downloadFailed,
+  fullMessage,
+  ImgapiError,
+  notFound,
+  serviceUnavailable,
+} from '../../images/errors.ts'
 import type { Images } from '../../images/images.ts'
 import { removeUnfinished } from './import-chain.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from './interruptions.ts'
@@ -33,7 +39,7 @@ interface Running {
   bytes: number
 }
 
-const CANCELED = download('canceled')
+const CANCELED = downloadFailed('canceled')
 const STOPPED = new Error('the server is being stopped')
 
 export const jobNotFound = (uuid: string) => notFound(`job ${uuid} not found`)

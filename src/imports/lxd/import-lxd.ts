@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { checkImport } from '../../images/create.ts'
-import { download } from '../../images/errors.ts'
+import { downloadFailed } from '../../images/errors.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import type { RetryPolicy } from '../../sources/retry.ts'
@@ -85,6 +85,5 @@ const expectation = ({ path, size, isSizeLimit, sha256 }: OfferedFile) => ({
 /** Verifies the fingerprint: with a false one the image would get the UUID of another. Throws Download. */
 function checkFingerprint(found: string, listed: string) {
   if (found === listed) return
-  const message = `the files have the fingerprint ${found}, and the server lists them with ${listed}`
-  throw download(message)
+  throw downloadFailed(`the files have the fingerprint ${found}, and the server lists them with ${listed}`)
 }

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { upload } from '../../images/errors.ts'
-import type { ReceiveOptions } from '../../images/ports.ts'
+import { ReceiveError, type ReceiveOptions } from '../../images/ports.ts'
 import { writeFully } from '../../util/write-fully.ts'
 import type { Algorithm, Follower, Hasher } from './hasher.ts'
 import type { TransferMemory } from './memory.ts'
@@ -21,8 +20,7 @@ export const HEAD = 8
 /**
  * Writes a body to an open file in large batches, while the hashing thread follows, and syncs the file. Keeps at
  * most two batches in memory, one being written and one being collected; beyond that the sender waits. `kept`: bytes
- * that the file has already; then a failure keeps them and the bytes received after them. Throws Upload for a body
- * that ends early, stalls or is too large.
+ * that the file has already; then a failure keeps them and the bytes received after them. Throws ReceiveError.
  */
 export async function receiveInto(
   handle: FileHandle,
@@ -79,7 +77,7 @@ class UploadWriter {
     this.#inspect(true)
     const { expectedSize } = this.#options
     if (expectedSize !== undefined && expectedSize !== this.#size) {
-      throw upload(`"Content-Length" header, ${expectedSize}, does not match uploaded size, ${this.#size}`)
+      throw new ReceiveError({ reason: 'wrong-size', size: this.#size, expectedSize })
     }
     const digests = this.#size <= SMALL ? this.#hashInMemory() : undefined
     await this.#writing
@@ -104,8 +102,7 @@ class UploadWriter {
       const onStall = (after: number) => {
         // The source is paused because of the disk, so the sender is not stalled.
         if (source.isPaused()) return stalled?.refresh()
-        const message = `no byte arrived for ${after / 1000} seconds, after ${this.#size} bytes: send the file again`
-        return finish(upload(message))
+        return finish(new ReceiveError({ reason: 'stalled', size: this.#size, seconds: after / 1000 }))
       }
       const stalled: NodeJS.Timeout | undefined =
         stallTimeout === undefined ? undefined : setTimeout(onStall, stallTimeout, stallTimeout)
@@ -132,7 +129,7 @@ class UploadWriter {
         }
       }
       const onEnd = () => finish()
-      const onGone = () => finish(upload(`the connection closed after ${this.#size} bytes`))
+      const onGone = () => finish(new ReceiveError({ reason: 'closed', size: this.#size }))
       const finish = (error?: unknown) => {
         clearTimeout(stalled)
         source.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
@@ -152,7 +149,9 @@ class UploadWriter {
   #append(chunk: Buffer) {
     this.#size += chunk.length
     const { limit } = this.#options
-    if (limit && this.#size > limit.size) throw upload(limit.message)
+    if (limit && this.#size > limit.size) {
+      throw new ReceiveError({ reason: 'too-large', message: limit.message })
+    }
     this.#batch.push(chunk)
     this.#batched += chunk.length
     this.#inspect(false)

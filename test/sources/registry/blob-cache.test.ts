@@ -158,7 +158,9 @@ test('of other bytes than those of the digest nothing is kept', async () => {
     const folder = temporaryFolder()
     const cache = new BlobCache(folder, 200)
     const leased = cache.lease(a.blob, () => Readable.from([sent]))
-    await expect(leased).rejects.toThrow(`the registry sent other bytes than those of digest ${a.blob.digest}`)
+    await expect(leased).rejects.toThrow(
+      `the registry sent other bytes than those of digest ${a.blob.digest}`,
+    )
     expect(readdirSync(folder)).toEqual([])
     const lease = await cache.lease(a.blob, a.fetch)
     expect(readFileSync(lease.path)).toEqual(a.bytes)
