@@ -71,8 +71,7 @@ export function fromJob(job: Job, showsSecrets: boolean): MistifyImage | undefin
   const { fetch, state, steps, started_at, finished_at, error } = job
   const type = typeOf(fetch?.manifest.type)
   if (!fetch || !type || !(state === 'queued' || state === 'running' || state === 'failed')) return undefined
-  // The key `told` is that of the stored job: what the source said about the file.
-  const { told: sourceInfo, manifest } = fetch
+  const { source_file, manifest } = fetch
   return {
     id: job.image_uuid,
     source: shownSource(fetch.source, showsSecrets),
@@ -80,7 +79,7 @@ export function fromJob(job: Job, showsSecrets: boolean): MistifyImage | undefin
     comment: typeof manifest.description === 'string' ? manifest.description : '',
     status: ({ queued: 'pending', running: 'downloading', failed: 'error' } as const)[state],
     size: steps[0]?.bytes_done ?? 0,
-    expected_size: sourceInfo ? (sourceInfo.size ?? -1) : 0,
+    expected_size: source_file ? (source_file.size ?? -1) : 0,
     download_start: timeOf(started_at),
     download_end: timeOf(finished_at),
     ...(state === 'failed' && { error: error?.message ?? 'unknown' }),

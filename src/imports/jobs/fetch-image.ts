@@ -53,15 +53,15 @@ async function fetchImage(context: ImportContext, job: FetchJob, signal: AbortSi
   if (here) throw alreadyExists(uuid)
   const since = job.started_at!
   const bytes_done = job.steps[0]?.bytes_done ?? 0
-  const bytes_expected = job.fetch.told?.size ?? 0
+  const bytes_expected = job.fetch.source_file?.size ?? 0
   job.steps = [{ uuid, state: 'running', bytes_done, bytes_expected, started_at: since }]
   const file = await receive(context, job, signal, progress)
-  const { told: info, manifest, source } = job.fetch
+  const { source_file, manifest, source } = job.fetch
   await publishReceived(
     images,
     { ...manifest, uuid },
     { authenticated: true, channel: job.channel },
-    { source, since, isSizePromised: info?.size !== undefined },
+    { source, since, isSizePromised: source_file?.size !== undefined },
     file,
   )
   Object.assign(job.steps[0]!, {
@@ -110,13 +110,13 @@ async function receiveOnce(
     {
       client,
       url: new URL(secret_source),
-      size: fetch.told?.size,
-      validator: fetch.told?.validator,
+      size: fetch.source_file?.size,
+      validator: fetch.source_file?.validator,
       signal,
       retry,
       // Save the validator before the bytes that it belongs to.
       onAnswer: async info => {
-        fetch.told = info
+        fetch.source_file = info
         step.bytes_expected = info.size ?? 0
         await progress.save()
       },
@@ -136,14 +136,14 @@ async function receiveOnce(
 }
 
 /** Returns whether the partial file is intact and of a known version of the source's file. */
-function canResume({ told, booted_at }: FetchedImage): boolean {
+function canResume({ source_file, booted_at }: FetchedImage): boolean {
   const sameBoot = booted_at !== undefined && Math.abs(booted_at - bootTime()) < BOOT_TOLERANCE
-  return sameBoot && told?.validator !== undefined
+  return sameBoot && source_file?.validator !== undefined
 }
 
 async function restart(images: Images, { fetch }: FetchJob, name: string) {
   await images.files.forget(name)
-  delete fetch.told
+  delete fetch.source_file
 }
 
 /** Seconds of tolerance for corrections of the clock. A reboot always takes longer. */

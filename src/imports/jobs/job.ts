@@ -50,8 +50,8 @@ export interface FetchedImage {
   readonly source: string
   /** Seconds from the start of the job, restarts included, after which it fails. */
   readonly time_limit: number
-  /** Size and validator of the file, once the source has answered. The name is that of the stored record. */
-  told?: SourceFileInfo | undefined
+  /** Size and validator of the file, once the source has answered. */
+  source_file?: SourceFileInfo | undefined
   /** Boot time of this machine, in seconds since 1970: a power failure may have damaged earlier data. */
   booted_at?: number | undefined
 }

@@ -18,6 +18,20 @@ const uuid = z.string().regex(UUID)
 const time = z.iso.datetime()
 const count = z.int().nonnegative()
 
+const SourceFile = z.object({ size: count.optional(), validator: z.string().optional() })
+
+/** The schema of `fetch` in a stored record. Version 1.0.0 wrote `source_file` as `told`. */
+const FetchedImage = z
+  .object({
+    manifest: z.record(z.string(), z.unknown()),
+    source: z.string(),
+    time_limit: count,
+    source_file: SourceFile.optional(),
+    told: SourceFile.optional(),
+    booted_at: count.optional(),
+  })
+  .transform(({ told, source_file = told, ...fetch }) => ({ ...fetch, ...(source_file && { source_file }) }))
+
 /** The schema of a stored record. */
 const JobRecord = z.looseObject({
   uuid,
@@ -46,20 +60,7 @@ const JobRecord = z.looseObject({
   ),
   made: z.array(uuid).optional(),
   partials: z.array(z.string().regex(/^[0-9a-f-]{36}-[0-9a-f]{40}$/)),
-  fetch: z
-    .object({
-      manifest: z.record(z.string(), z.unknown()),
-      source: z.string(),
-      time_limit: count,
-      told: z
-        .object({
-          size: count.optional(),
-          validator: z.string().optional(),
-        })
-        .optional(),
-      booted_at: count.optional(),
-    })
-    .optional(),
+  fetch: FetchedImage.optional(),
 })
 
 /** Stores the records of jobs, one document per job. */

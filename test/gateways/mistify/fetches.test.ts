@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { uptime } from 'node:os'
 import { expect, test } from 'vitest'
-import { bytes, call, manifest, sha1 } from '../../support/api.ts'
+import { bytes, call, manifest, sha1, uuid } from '../../support/api.ts'
 import { ask, fetchFrom, hasStatus, type MistifyServer, startMistify } from '../../support/mistify.ts'
 import { startSource } from '../../support/source.ts'
 import { until } from '../../support/until.ts'
@@ -288,3 +290,54 @@ test('credentials of a source reach the source and nobody else', async () => {
   await server.stop()
   for (const text of [...seen, JSON.stringify(server.log())]) expect(text).not.toContain(secret)
 })
+
+test('fetches are resumed from the records of version 1.0.0 as from those of today', async () => {
+  const content = bytes(50_000)
+  const source = await startSource((request, response) => sendVersion(content, '"v1"', request, response))
+  const server = await startMistify()
+  await server.stop()
+  const jobs = `${server.datadir}/.jobs`
+  const keys = ['told', 'source_file']
+  const ids = keys.map(key =>
+    writeInterrupted(jobs, `${source.url}/${key}`, key, content.subarray(0, 20_000)),
+  )
+  const again = await startMistify({ folder: server.folder })
+  for (const [index, key] of keys.entries()) {
+    expect(await hasStatus(again, ids[index]!, 'complete')).toMatchObject({
+      size: 50_000,
+      expected_size: 50_000,
+    })
+    expect(await downloaded(again, ids[index]!)).toBe(sha1(content))
+    const ranges = source.requests.filter(({ path }) => path === `/${key}`).map(({ range }) => range)
+    expect(ranges).toEqual(['bytes=20000-'])
+  }
+  await again.stop()
+  const records = readdirSync(jobs).map(name => JSON.parse(readFileSync(`${jobs}/${name}`, 'utf8')))
+  expect(records.map(({ fetch }) => fetch.source_file)).toEqual([
+    { size: 50_000, validator: '"v1"' },
+    { size: 50_000, validator: '"v1"' },
+  ])
+  expect(JSON.stringify(records)).not.toContain('"told":')
+})
+
+/** Writes the record and the partial file of a fetch, and returns the UUID of its image. */
+function writeInterrupted(jobs: string, source: string, key: string, part: Uint8Array): string {
+  const [job, image] = [uuid(), uuid()]
+  const at = new Date().toISOString()
+  const partial = `${image}-${createHash('sha1').update(source).digest('hex')}`
+  const kvm = { name: 'guest', version: '1.0.0', type: 'zvol', os: 'other' }
+  const record = {
+    ...{ uuid: job, task: 'fetch-image', image_uuid: image, source, secret_source: source },
+    ...{ state: 'queued', retries: 0, interruptions: 0, created_at: at, started_at: at },
+    steps: [{ uuid: image, state: 'running', bytes_done: part.length, bytes_expected: 50_000 }],
+    partials: [partial],
+    fetch: {
+      ...{ manifest: kvm, source, time_limit: 3600 },
+      [key]: { size: 50_000, validator: '"v1"' },
+      booted_at: Math.round(Date.now() / 1000 - uptime()),
+    },
+  }
+  writeFileSync(`${jobs}/${job}.json`, JSON.stringify(record))
+  writeFileSync(`${jobs}/${partial}.partial`, part)
+  return image
+}
