@@ -24,13 +24,13 @@ export function createService(config: Config, datadir: Datadir, logging: Logging
   const { concurrency, minimumRate: _, ...retry } = config.imports
   const { client, datacenterClient, lxdClient } = createClients(config)
   const mirrors = createMirrors(config, datadir, images, log)
-  const keeps = (partial: string) => mirrors.isImporting(uuidOfPartial(partial))
+  const isNeeded = (partial: string) => mirrors.isImporting(uuidOfPartial(partial))
   const tasks = {
     'import-remote-image': importTask({ images, client, retry }),
     'import-dc-image': importTask({ images, client: datacenterClient, retry }),
     'fetch-image': fetchImageTask({ images, client, retry }),
   }
-  const jobs = new Jobs({ images, tasks, store: datadir.jobs, log, concurrency, keeps })
+  const jobs = new Jobs({ images, tasks, store: datadir.jobs, log, concurrency, isNeeded })
   const datacenters = {
     own: config.datacenterName,
     urls: config.imgapiUrlFromDatacenter,

@@ -51,8 +51,8 @@ async function importDocker(request: ApiRequest, viewer: Viewer): Promise<Respon
   const registry = new RegistryClient({ client, url, credentials, retry, lookupRetry: QUICK_RETRY })
   const { channel } = viewer
   const requestId = request.exchange.id
-  return streamMessages(request, { id: canonicalName(name) }, (tell, signal) =>
-    importLayers({ images, registry, name, reference, isPublic, channel, requestId, signal, tell }),
+  return streamMessages(request, { id: canonicalName(name) }, (send, signal) =>
+    importLayers({ images, registry, name, reference, isPublic, channel, requestId, signal, send }),
   )
 }
 

@@ -28,11 +28,11 @@ export const importLxdImageOperation = operation({
   async handle({ request, service: { images, lxd, retry }, viewer: { channel }, parameters }) {
     const { name, alias } = readAlias(parameters.alias)
     const common = { id: parameters.alias, alias: parameters.alias }
-    return streamMessages(request, common, async (tell, signal) => {
+    return streamMessages(request, common, async (send, signal) => {
       const server = imageServer(lxd, name, parameters.secret)
       const isPublic = parameters.public ?? false
       const work = { images, retry, server, registry: name, alias, isPublic, channel }
-      await importLxdImage({ ...work, requestId: request.exchange.id, signal, tell })
+      await importLxdImage({ ...work, requestId: request.exchange.id, signal, send })
     })
   },
 })

@@ -23,7 +23,7 @@ export interface DockerImport {
   requestId: string
   signal: AbortSignal
   /** Called with the progress, in the messages of the reference server. */
-  tell(message: Record<string, unknown>): void
+  send(message: Record<string, unknown>): void
 }
 
 /** The platform for which SmartOS runs docker images. */
@@ -33,7 +33,7 @@ const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
 /** Imports an image. No layer is visible before all of them are fetched. Throws ImgapiError or SourceError. */
 export async function importDockerImage(work: DockerImport): Promise<void> {
-  const { images, registry, name, reference, isPublic, channel, requestId, tell } = work
+  const { images, registry, name, reference, isPublic, channel, requestId, send } = work
   const failed = new AbortController()
   const signal = AbortSignal.any([work.signal, failed.signal])
   // Report this before the first request, which may take long.
@@ -72,7 +72,7 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
     await discardFiles(fetched.values())
   }
   const head = layers.at(-1)!
-  tell({
+  send({
     type: 'create-docker-image',
     config_digest: found.configDigest,
     head: true,
@@ -110,12 +110,12 @@ export async function importDockerImage(work: DockerImport): Promise<void> {
   }
 
   function status(payload: Record<string, unknown>) {
-    tell({ type: 'status', payload })
+    send({ type: 'status', payload })
   }
 
   function progress(digest: string, text: string, progressDetail?: Record<string, number>) {
     const payload = { id: shortDigest(digest), status: text, ...(progressDetail && { progressDetail }) }
-    tell({ type: 'progress', payload })
+    send({ type: 'progress', payload })
   }
 }
 

@@ -25,7 +25,7 @@ export interface JobsOptions {
   /** How many run at once. */
   concurrency: number
   /** Returns whether anything besides the jobs, a mirror, needs the partial file of that name. */
-  keeps(partial: string): boolean
+  isNeeded(partial: string): boolean
 }
 
 /** Milliseconds between two records of the progress of a running job. */
@@ -263,7 +263,7 @@ export class Jobs {
   }
 
   #isWanted(partial: string): boolean {
-    return this.list().some(({ partials }) => partials.includes(partial)) || this.#options.keeps(partial)
+    return this.list().some(({ partials }) => partials.includes(partial)) || this.#options.isNeeded(partial)
   }
 
   async #removeOld() {
@@ -276,7 +276,7 @@ export class Jobs {
   }
 
   async #forget(job: Job) {
-    this.#leftovers.keep(job)
+    this.#leftovers.cancel(job)
     await this.#leftovers.forgetPartials(job)
     try {
       await this.#records.remove(job)

@@ -26,7 +26,7 @@ export class Leftovers {
 
   /** Removes the partial files of a job that ends in that state. Retries later if that fails. */
   async remove(job: Job, state: JobState) {
-    this.keep(job)
+    this.cancel(job)
     // A failed job can be retried and resumes from its partial files.
     if (state === 'failed') return
     try {
@@ -51,14 +51,14 @@ export class Leftovers {
     }
   }
 
-  /** Cancels a pending retry: the partial files of the job stay. */
-  keep(job: Job) {
+  /** Cancels a pending retry of a removal: the partial files of the job stay. */
+  cancel(job: Job) {
     clearTimeout(this.#timers.get(job))
     this.#timers.delete(job)
   }
 
   close() {
-    for (const job of this.#timers.keys()) this.keep(job)
+    for (const job of this.#timers.keys()) this.cancel(job)
   }
 
   /** Retries the removal, unless the job runs again. */

@@ -24,7 +24,7 @@ export interface LxdImport {
   requestId: string
   signal: AbortSignal
   /** Called with the progress, in the messages of the reference server. */
-  tell(message: Record<string, unknown>): void
+  send(message: Record<string, unknown>): void
 }
 
 /**
@@ -32,9 +32,9 @@ export interface LxdImport {
  * message for the user.
  */
 export async function importLxdImage(work: LxdImport): Promise<void> {
-  const { images, retry, server, registry, alias, isPublic, channel, requestId, signal, tell } = work
+  const { images, retry, server, registry, alias, isPublic, channel, requestId, signal, send } = work
   const status = `${alias}: Pulling from ${registry} (req ${requestId})`
-  tell({ type: 'status', payload: { status } })
+  send({ type: 'status', payload: { status } })
   const found = await server.find(alias, signal)
   const options = { registry, isPublic, now: images.now() }
   const planned = lxdManifest(found, [], options)
@@ -71,7 +71,7 @@ export async function importLxdImage(work: LxdImport): Promise<void> {
   function progress(text: string, more: Record<string, unknown> = {}, detail?: Record<string, number>) {
     const id = `${registry}:${alias}`
     const payload = { id, status: text, ...(detail && { progressDetail: detail }) }
-    tell({ type: 'progress', payload, ...more })
+    send({ type: 'progress', payload, ...more })
   }
 }
 

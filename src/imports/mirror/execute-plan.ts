@@ -13,7 +13,7 @@ import { type Action, asMirrored, type Local, type Plan, type Upstream } from '.
 
 /** Executes a plan, a few images at a time, and records each step when it is done. */
 
-export interface RunTools extends ImportContext {
+export interface RunContext extends ImportContext {
   source: ImgapiSource
   /** Images that are imported concurrently. */
   concurrency: number
@@ -45,7 +45,7 @@ const OPERATOR = { authenticated: true }
  * the signal.
  */
 export async function executePlan(
-  tools: RunTools,
+  tools: RunContext,
   upstream: Upstream,
   local: Local,
   plan: Plan,
@@ -116,11 +116,11 @@ async function importAll(
 }
 
 class Steps {
-  readonly #tools: RunTools
+  readonly #tools: RunContext
   readonly #upstream: Upstream
   readonly #plan: Plan
 
-  constructor(tools: RunTools, upstream: Upstream, plan: Plan) {
+  constructor(tools: RunContext, upstream: Upstream, plan: Plan) {
     this.#tools = tools
     this.#upstream = upstream
     this.#plan = plan

@@ -12,7 +12,7 @@ import type { MirrorSettings } from './settings.ts'
 import { surveyLocal, surveyUpstream } from './survey.ts'
 import { throttle } from './throttle.ts'
 
-export interface MirrorTools {
+export interface MirrorContext {
   images: Images
   client: HttpClient
   store: MirrorStore
@@ -28,7 +28,7 @@ const FIRST_DELAY = 500
 /** Keeps the server in step with one source. */
 export class Mirror {
   readonly #settings: MirrorSettings
-  readonly #tools: MirrorTools
+  readonly #context: MirrorContext
   readonly #source: ImgapiSource
   readonly #throttle: ReturnType<typeof throttle> | undefined
   /** The local channel, resolved. */
@@ -47,11 +47,11 @@ export class Mirror {
   #isScheduled = false
   #isClosed = false
 
-  constructor(settings: MirrorSettings, channel: string | undefined, tools: MirrorTools) {
+  constructor(settings: MirrorSettings, channel: string | undefined, context: MirrorContext) {
     this.#settings = settings
-    this.#tools = tools
+    this.#context = context
     this.#channel = channel
-    this.#source = new ImgapiSource(tools.client, new URL(settings.source))
+    this.#source = new ImgapiSource(context.client, new URL(settings.source))
     this.#record = emptyRecord(this.label)
     this.#throttle = settings.rateLimit === undefined ? undefined : throttle(settings.rateLimit)
   }
@@ -62,7 +62,7 @@ export class Mirror {
 
   /** Reads the record; must be called first. Throws an error for the operator if it cannot be read. */
   async load() {
-    this.#record = (await this.#tools.store.load(this.label)) ?? this.#record
+    this.#record = (await this.#context.store.load(this.label)) ?? this.#record
     const { running } = this.#record
     if (running) this.#interruptions = running.interruptions + 1
   }
@@ -76,7 +76,7 @@ export class Mirror {
     this.#isScheduled = true
     if (this.#interruptions <= MOST_INTERRUPTIONS) return this.#schedule(FIRST_DELAY)
     this.#error = interruptedTooOften('run', this.#interruptions).message
-    this.#tools.log.error({ source: this.label }, `mirror of ${this.label} failed: ${this.#error}`)
+    this.#context.log.error({ source: this.label }, `mirror of ${this.label} failed: ${this.#error}`)
     this.#interruptions = 0
     this.#schedule(this.#settings.interval * 1000)
   }
@@ -143,12 +143,12 @@ export class Mirror {
 
   #schedule(milliseconds: number) {
     if (this.#isClosed) return
-    this.#nextRun = new Date(this.#tools.images.now().getTime() + milliseconds)
+    this.#nextRun = new Date(this.#context.images.now().getTime() + milliseconds)
     this.#timer = setTimeout(() => this.run(), milliseconds)
   }
 
   async #survey(signal: AbortSignal) {
-    const { images, retry } = this.#tools
+    const { images, retry } = this.#context
     const record = this.#record
     const upstream = await surveyUpstream({ source: this.#source, retry, signal }, this.#settings, record)
     const local = await surveyLocal(images)
@@ -156,7 +156,7 @@ export class Mirror {
   }
 
   async #runOnce(signal: AbortSignal) {
-    const { images, store, log } = this.#tools
+    const { images, store, log } = this.#context
     const startedAt = images.now()
     this.#done = []
     this.#planned = []
@@ -168,7 +168,7 @@ export class Mirror {
       this.#planned = plan.actions
       this.#record = plan.record
       await insist(() => store.save(plan.record), signal)
-      const { store: _, ...tools } = this.#tools
+      const { store: _, ...context } = this.#context
       const own = {
         source: this.#source,
         channel: this.#channel,
@@ -177,7 +177,7 @@ export class Mirror {
         onChange: this.#saver(plan.record),
       }
       const limit = this.#throttle && { throttle: this.#throttle }
-      await executePlan({ ...tools, ...own, ...limit }, upstream, local, plan, this.#done)
+      await executePlan({ ...context, ...own, ...limit }, upstream, local, plan, this.#done)
     } catch (error) {
       failure = error as Error
     }
@@ -193,7 +193,7 @@ export class Mirror {
    * finished.
    */
   #saver(record: MirrorRecord): () => void {
-    const { store, log } = this.#tools
+    const { store, log } = this.#context
     return () => {
       // A run that makes progress is not the cause of a crash.
       record.running = { interruptions: 0 }
@@ -202,7 +202,7 @@ export class Mirror {
   }
 
   async #conclude(startedAt: Date, isStopped: boolean, failure: Error | undefined) {
-    const { images, store, log } = this.#tools
+    const { images, store, log } = this.#context
     const count = (action: Done['action']) =>
       this.#done.filter(one => one.action === action && one.result === 'done')
     const imported = count('import')

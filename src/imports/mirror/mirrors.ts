@@ -1,21 +1,21 @@
 import { notFound, remoteSourceError } from '../../images/errors.ts'
 import { resolveChannel } from '../../images/visibility.ts'
 import { withoutCredentials } from '../../sources/http-client.ts'
-import { Mirror, type MirrorTools } from './mirror.ts'
+import { Mirror, type MirrorContext } from './mirror.ts'
 import type { Action } from './plan.ts'
 import type { MirrorSettings } from './settings.ts'
 
 /** All mirrors of a server. They own the HTTP client and close it. */
 export class Mirrors {
   readonly #mirrors: readonly Mirror[]
-  readonly #tools: MirrorTools
+  readonly #context: MirrorContext
 
   /** Throws ValidationFailed for a channel that the server does not have. */
-  constructor(settings: readonly MirrorSettings[], tools: MirrorTools) {
-    this.#tools = tools
+  constructor(settings: readonly MirrorSettings[], context: MirrorContext) {
+    this.#context = context
     this.#mirrors = settings.map(one => {
-      const channel = resolveChannel(tools.images.policy, one.channel, false)
-      return new Mirror(one, channel, tools)
+      const channel = resolveChannel(context.images.policy, one.channel, false)
+      return new Mirror(one, channel, context)
     })
   }
 
@@ -59,7 +59,7 @@ export class Mirrors {
 
   async close() {
     await Promise.all(this.#mirrors.map(mirror => mirror.close()))
-    await this.#tools.client.close()
+    await this.#context.client.close()
   }
 
   /** Throws ResourceNotFound. */

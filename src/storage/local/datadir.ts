@@ -44,7 +44,7 @@ export async function openDatadir(root: string): Promise<Datadir> {
     const replaced = new Set(loaded.replacements.values())
     const images = loaded.images.filter(({ image }) => !replaced.has(image.uuid))
     const closing = new AbortController()
-    const find = (uuid: string) => manifests.peek(uuid)
+    const find = (uuid: string) => manifests.getCached(uuid)
     const uuids = images.map(({ image }) => image.uuid)
     const swept = sweepLeftovers(layout, uuids, find, closing.signal)
     await Promise.race([swept, sleep(SWEEP_PATIENCE, undefined, { ref: false })])

@@ -50,14 +50,14 @@ export class LocalManifests implements Manifests {
   }
 
   /** Returns the image from memory, without waiting for a change under way. */
-  peek(uuid: string): Image | undefined {
+  getCached(uuid: string): Image | undefined {
     return this.#catalogue.get(uuid)?.image
   }
 
   /** Returns whether a manifest names the file, or may name it because the image is in doubt. */
   names(uuid: string, name: string): boolean {
     if (this.#doubts.get(uuid)?.isRead === false) return true
-    const image = this.peek(uuid)
+    const image = this.getCached(uuid)
     return image?.icon?.name === name || (image?.files.some(file => file.name === name) ?? false)
   }
 
@@ -168,7 +168,7 @@ export class LocalManifests implements Manifests {
 
   /** Removes the image from its origin's children, unless the stored image has that origin. */
   #disownUnlessChild(image: Image) {
-    if (this.peek(image.uuid)?.origin !== image.origin) this.#catalogue.disownChild(image)
+    if (this.getCached(image.uuid)?.origin !== image.origin) this.#catalogue.disownChild(image)
   }
 
   /** Runs a change. If it fails and may have happened all the same, reads the disk again before it throws the error. */
@@ -236,7 +236,7 @@ export class LocalManifests implements Manifests {
 
   async #replaceOnDisk(uuid: string, replaced: string) {
     if (this.#folders.exists(replaced)) await this.#folders.remove(replaced)
-    await this.#folders.write(this.peek(uuid)!)
+    await this.#folders.write(this.getCached(uuid)!)
   }
 
   #requireNoChildren(uuid: string) {
