@@ -7,6 +7,7 @@ import { linkRegular } from '../../util/regular-file.ts'
 import { UncertainChange } from '../uncertain-change.ts'
 import { serialize, writeDocument } from './document.ts'
 import { commit, syncFolder, writeSynced } from './durable.ts'
+import { toDocument } from './image-document.ts'
 import {
   cachePath,
   filePath,
@@ -18,7 +19,6 @@ import {
   temporaryPath,
 } from './layout.ts'
 import { readImage } from './load.ts'
-import { toDocument } from './record.ts'
 
 /**
  * Changes the folders of images on the disk. Each change is committed by one durable rename. A change throws

@@ -5,10 +5,12 @@ import { isUuid } from '../../images/fields.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Versioned } from '../../images/ports.ts'
 import { readRegularNow } from '../../util/regular-file.ts'
+import { LARGEST_ICON } from './adopt.ts'
 import { type Document, readDocument } from './document.ts'
 import { makeFolderNow, syncFolderNow } from './durable.ts'
+import { damageOf, type Folder } from './folder.ts'
+import { fromDocument } from './image-document.ts'
 import { folderOf, type Layout, MANIFEST, manifestPath } from './layout.ts'
-import { damageOf, type Folder, fromDocument, LARGEST_ICON } from './record.ts'
 
 /** The content of a data directory. */
 export interface Loaded {
