@@ -9,7 +9,8 @@ import { deleteImage } from '../../images/remove.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
 import { type ImportContext, importImageFrom } from '../jobs/import-image.ts'
-import { type Action, asMirrored, type Local, type Plan, type Upstream } from './plan.ts'
+import type { Action, Local, Upstream } from './action.ts'
+import { asMirrored, type Plan } from './plan.ts'
 
 /** Executes a plan, a few images at a time, and records each step when it is done. */
 

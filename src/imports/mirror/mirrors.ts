@@ -1,8 +1,8 @@
 import { notFound, remoteSourceError } from '../../images/errors.ts'
 import { resolveChannel } from '../../images/visibility.ts'
 import { withoutCredentials } from '../../sources/http-client.ts'
+import type { Action } from './action.ts'
 import { Mirror, type MirrorContext } from './mirror.ts'
-import type { Action } from './plan.ts'
 import type { MirrorSettings } from './settings.ts'
 
 /** All mirrors of a server. They own the HTTP client and close it. */

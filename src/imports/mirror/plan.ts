@@ -1,43 +1,16 @@
-import { LONGEST_CHAIN } from '../../images/origins.ts'
 import { isObject } from '../../images/rules.ts'
 import type { Manifest } from '../../sources/imgapi-source.ts'
+import { type Action, describe, type Local, originOf, text, type Upstream } from './action.ts'
 import { changedFields, digestOf } from './digest.ts'
+import { planDeletes } from './plan-deletes.ts'
+import { planImports } from './plan-imports.ts'
 import type { MirroredImage, MirrorRecord } from './record.ts'
-import { isActivatedThere, isDisabledThere, select } from './select.ts'
+import { isDisabledThere } from './select.ts'
 import type { MirrorSettings } from './settings.ts'
 
 /**
  * Computes what synchronizes the server with a source: a pure function of both sides, the record and the settings.
  */
-
-/** The state of the source. */
-export interface Upstream {
-  images: ReadonlyMap<string, Manifest>
-  /** Images that the source does not have any more, each confirmed by a request. */
-  gone: ReadonlySet<string>
-  /** Reasons why manifests are rejected; of these, `images` has the scalar fields. */
-  unusable?: ReadonlyMap<string, string>
-}
-
-/** An image of this server, from any source. */
-export interface LocalImage {
-  manifest: Manifest
-  isActivated: boolean
-}
-
-export type Local = ReadonlyMap<string, LocalImage>
-
-export interface Action {
-  action: 'import' | 'update' | 'disable' | 'delete' | 'skip'
-  uuid: string
-  name: string
-  version: string
-  /** Bytes of all files, for an import. */
-  size?: number
-  /** The fields that change. */
-  fields?: string[]
-  reason?: string
-}
 
 export interface Plan {
   /** Origins come before what is made from them, children are deleted before their origins. */
@@ -46,17 +19,8 @@ export interface Plan {
   record: MirrorRecord
 }
 
-const text = (value: unknown) => (typeof value === 'string' ? value : '')
-
-const sizeOf = ({ files }: Manifest): number =>
-  Array.isArray(files)
-    ? files.reduce((total, file) => total + (isObject(file) ? Number(file.size) : 0), 0)
-    : 0
-
 const sha1sOf = ({ files }: Manifest) =>
   Array.isArray(files) ? files.map(file => (isObject(file) ? text(file.sha1) : '')).join() : ''
-
-const originOf = ({ origin }: Manifest) => (typeof origin === 'string' ? origin : undefined)
 
 /** Returns the actions that are needed, and the record to save before they are executed. */
 export function makePlan(
@@ -97,78 +61,6 @@ function updateRecord({ gone }: Upstream, local: Local, before: MirrorRecord): M
   }
   record.removed = [...new Set(record.removed)]
   return record
-}
-
-function describe(action: Action['action'], manifest: Manifest, more: Partial<Action> = {}): Action {
-  const { uuid, name, version } = manifest
-  return { action, uuid: text(uuid), name: text(name), version: text(version), ...more }
-}
-
-/** The image that cannot be imported, and why. Images based on it cannot be imported either. */
-interface Obstacle {
-  uuid: string
-  problem: string
-}
-
-/** Plans the imports of the selected images that are missing, with the origins that they need. */
-function planImports(
-  { images, unusable }: Upstream,
-  local: Local,
-  record: MirrorRecord,
-  settings: Pick<MirrorSettings, 'include' | 'exclude'>,
-): Action[] {
-  const actions: Action[] = []
-  /** The obstacle of each image examined; undefined if it exists or will be imported. */
-  const verdicts = new Map<string, Obstacle | undefined>()
-  /** Number of imports in the chain of origins up to each image. */
-  const lengths = new Map<string, number>()
-  const isHere = (uuid: string) => local.get(uuid)?.isActivated === true
-  const originToCome = (uuid: string) => {
-    const manifest = images.get(uuid)
-    return manifest && !isHere(uuid) ? originOf(manifest) : undefined
-  }
-  const need = (wanted: string): Obstacle | undefined => {
-    const chain: string[] = []
-    for (let next: string | undefined = wanted; next && !verdicts.has(next); next = originToCome(next)) {
-      // The verdict until the image is judged; in a circle of origins it stays.
-      verdicts.set(next, { uuid: next, problem: 'is its own origin' })
-      chain.push(next)
-    }
-    for (let index = chain.length - 1; index >= 0; index--) {
-      const reason = index > 0 ? `origin of ${chain[index - 1]}` : undefined
-      verdicts.set(chain[index]!, judge(chain[index]!, reason))
-    }
-    return verdicts.get(wanted)
-  }
-  const judge = (uuid: string, reason: string | undefined): Obstacle | undefined => {
-    if (isHere(uuid)) return undefined
-    const obstacle = (problem: string) => ({ uuid, problem })
-    if (local.has(uuid) && !record.making.includes(uuid)) {
-      return obstacle('is here, not activated, and not from this mirror')
-    }
-    if (record.removed.includes(uuid)) return obstacle('was deleted here by hand')
-    const manifest = images.get(uuid)
-    if (!manifest) return obstacle('is not at the source')
-    if (!isActivatedThere(manifest)) return obstacle('is not activated at the source')
-    const flaw = unusable?.get(uuid)
-    if (flaw) return obstacle(flaw)
-    const origin = originOf(manifest)
-    const above = origin ? verdicts.get(origin) : undefined
-    if (above) return above
-    const length = ((origin && lengths.get(origin)) || 0) + 1
-    if (length > LONGEST_CHAIN) return obstacle('has too many origins')
-    lengths.set(uuid, length)
-    actions.push(describe('import', manifest, { size: sizeOf(manifest), ...(reason && { reason }) }))
-    return undefined
-  }
-  const skipped = select(images.values(), settings).flatMap(manifest => {
-    const obstacle = need(text(manifest.uuid))
-    if (!obstacle) return []
-    const { uuid, problem } = obstacle
-    const reason = uuid === manifest.uuid ? problem : `cannot be imported: its origin ${uuid} ${problem}`
-    return [describe('skip', manifest, { reason })]
-  })
-  return [...actions, ...skipped]
 }
 
 /** Plans updates and deletions of the images that were imported from the source. */
@@ -217,43 +109,4 @@ function planUpdate(there: Manifest, here: Manifest, known: MirroredImage): Acti
     ...((there.icon === true) !== known.icon ? ['icon'] : []),
   ]
   return fields.length > 0 ? describe('update', there, { fields }) : undefined
-}
-
-/** Orders deletions, children first. Skips images that have children which stay or are being imported. */
-function planDeletes(
-  toDelete: readonly { uuid: string; reason: string }[],
-  local: Local,
-  coming: readonly { uuid: string; origin: string | undefined }[],
-): Action[] {
-  const reasons = new Map(toDelete.map(({ uuid, reason }) => [uuid, reason]))
-  const children = new Map<string, Set<string>>()
-  const all = [...coming, ...[...local].map(([uuid, { manifest }]) => ({ uuid, origin: originOf(manifest) }))]
-  for (const { uuid, origin } of all) {
-    if (!origin || origin === uuid) continue
-    const siblings = children.get(origin)
-    if (siblings) siblings.add(uuid)
-    else children.set(origin, new Set([uuid]))
-  }
-  const childrenOf = (uuid: string) => children.get(uuid) ?? new Set<string>()
-  const gone = new Set<string>()
-  const actions: Action[] = []
-  /** Number of children that are not deleted yet. */
-  const left = new Map([...reasons.keys()].map(uuid => [uuid, childrenOf(uuid).size]))
-  const ready = [...reasons.keys()].filter(uuid => left.get(uuid) === 0)
-  for (const uuid of ready) {
-    const { manifest } = local.get(uuid)!
-    gone.add(uuid)
-    actions.push(describe('delete', manifest, { reason: reasons.get(uuid)! }))
-    const parent = originOf(manifest)
-    if (!parent || !left.has(parent)) continue
-    left.set(parent, left.get(parent)! - 1)
-    if (left.get(parent) === 0) ready.push(parent)
-  }
-  for (const [uuid, reason] of reasons) {
-    if (gone.has(uuid)) continue
-    const staying = [...childrenOf(uuid)].filter(child => !gone.has(child))
-    const why = `${reason}, but images here are made from it: ${staying.join(', ')}`
-    actions.push(describe('skip', local.get(uuid)!.manifest, { reason: why }))
-  }
-  return actions
 }

@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { Action, Local, Upstream } from '../../../src/imports/mirror/action.ts'
 import { digestOf } from '../../../src/imports/mirror/digest.ts'
-import {
-  type Action,
-  asMirrored,
-  type Local,
-  makePlan,
-  type Upstream,
-} from '../../../src/imports/mirror/plan.ts'
+import { asMirrored, makePlan } from '../../../src/imports/mirror/plan.ts'
 import { emptyRecord, type MirrorRecord } from '../../../src/imports/mirror/record.ts'
 import { select } from '../../../src/imports/mirror/select.ts'
 import type { Manifest } from '../../../src/sources/imgapi-source.ts'
