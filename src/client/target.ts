@@ -1,4 +1,8 @@
-/** Finds the server and the credentials: flags win over the environment, the environment over the config file. */
+/**
+ * Finds the server and the credentials: flags win over the environment, the environment over the config file. Credentials
+ * are for one server: those of a URL and of the config for the server that is named there, those of the environment for
+ * the origin of IMGAPI_URL or, without it, for the server that the user names.
+ */
 
 export type Credentials =
   | { type: 'basic'; user: string; password: string }
@@ -11,6 +15,8 @@ export interface Target {
   credentials?: Credentials | undefined
   /** The user whose password is missing; the caller asks for it. */
   userToAsk?: string | undefined
+  /** Says which credentials of the environment are not used, because they are for another server. */
+  note?: string | undefined
   channel?: string | undefined
   /** Trust any certificate. */
   insecure: boolean
@@ -46,22 +52,26 @@ export function resolveTarget(options: TargetOptions): Target {
   const { env } = options
   const given = options.url ?? (env.IMGAPI_URL || undefined)
   const insecure = /^(1|true|yes)$/i.test(env.IMGAPI_INSECURE ?? '')
-  const common = { insecure, ...(options.channel !== undefined && { channel: options.channel }) }
-  if (given !== undefined) {
-    const where = options.url !== undefined ? '--url' : 'IMGAPI_URL'
-    const { url, channel, user, password } = parseServerUrl(given, where)
-    return { url, ...(channel !== undefined && { channel }), ...identify(options, user, password), ...common }
-  }
+  if (given === undefined) return { ...configTarget(options), insecure, channel: options.channel }
+  const { url, user, password, ...rest } = parseServerUrl(
+    given,
+    options.url !== undefined ? '--url' : 'IMGAPI_URL',
+  )
+  const channel = options.channel ?? rest.channel
+  const isComplete = user !== undefined && password !== undefined
+  const note = isComplete ? undefined : foreignCredentials(env, url)
+  const own = note === undefined ? options : { ...options, env: {} }
+  return { url, insecure, channel, note, ...identify(own, user, password) }
+}
+
+/** Returns the server of the config. Credentials of the environment win over the first user of the config. */
+function configTarget(options: TargetOptions): Pick<Target, 'url' | 'credentials' | 'userToAsk'> {
   const config = options.readConfig()
-  const first = config.userdb.find(candidate => !options.isHashed(candidate.password))
-  const fromEnvironment = identify(options)
-  const fromConfig: Credentials | undefined = first && {
-    type: 'basic',
-    user: first.name,
-    password: first.password,
-  }
-  const isNamed = fromEnvironment.credentials !== undefined || fromEnvironment.userToAsk !== undefined
-  return { url: urlOf(config), ...(isNamed ? fromEnvironment : { credentials: fromConfig }), ...common }
+  const url = urlOf(config)
+  const { credentials, userToAsk } = identify(options)
+  if (credentials ?? userToAsk) return { url, credentials, userToAsk }
+  const first = config.userdb.find(({ password }) => !options.isHashed(password))
+  return { url, credentials: first && { type: 'basic', user: first.name, password: first.password } }
 }
 
 /**
@@ -97,6 +107,18 @@ function tryParse(text: string): URL | undefined {
   } catch {
     return undefined
   }
+}
+
+const SECRETS = ['IMGAPI_USER', 'IMGAPI_PASSWORD', 'IMGAPI_IDENTITY']
+
+/** Returns a note if the environment has credentials that are for another server than that of the URL. */
+function foreignCredentials(env: TargetOptions['env'], url: URL): string | undefined {
+  const found = SECRETS.filter(name => env[name])
+  if (!env.IMGAPI_URL || found.length === 0) return undefined
+  const { origin } = parseServerUrl(env.IMGAPI_URL, 'IMGAPI_URL').url
+  if (origin === url.origin) return undefined
+  const verb = found.length === 1 ? 'is' : 'are'
+  return `${found.join(' and ')} ${verb} for ${origin}, the server of IMGAPI_URL, and not used for ${url.origin}`
 }
 
 /** Returns the credentials of the URL, completed from the environment. Throws TargetError. */

@@ -85,6 +85,7 @@ export async function withTerminal(values: GlobalValues, run: (context: Terminal
   const progress = new Progress({ quiet: values.quiet })
   const clients: ImgapiClient[] = []
   const connect = (target: Omit<Target, 'userToAsk'>) => {
+    if (target.note !== undefined) progress.note(target.note)
     const client = new ImgapiClient(target, { userAgent: `imgapi/${VERSION}`, signal })
     clients.push(client)
     return client
@@ -135,10 +136,10 @@ export async function findTarget({ url, config, channel }: GlobalValues): Promis
 
 /** Asks for a missing password if there is a terminal, so that it need not be stored. Throws TargetError. */
 async function withPassword(target: Target): Promise<Target> {
-  const { userToAsk: user } = target
+  const { userToAsk: user, note = 'set IMGAPI_PASSWORD or IMGAPI_IDENTITY' } = target
   if (user === undefined) return target
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new TargetError(`the password of ${user} is not known: set IMGAPI_PASSWORD or IMGAPI_IDENTITY`)
+    throw new TargetError(`the password of ${user} is not known: ${note}`)
   }
   const password = await ask(`Password of ${user} at ${target.url.host}: `)
   return { ...target, credentials: { type: 'basic', user, password } }

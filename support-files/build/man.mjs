@@ -63,7 +63,10 @@ export function commandsPage({ COMMANDS, EXIT }) {
     '.Sh ENVIRONMENT',
     ...tagged(
       [
-        ['IMGAPI_URL', 'URL of the server. It may contain credentials, a path and `?channel=`.'],
+        [
+          'IMGAPI_URL',
+          'URL of the server. It may contain credentials, a path and `?channel=`. If it is set, the following credentials are for its host, port and scheme, and no other server that `--url` names gets them.',
+        ],
         ['IMGAPI_USER', 'Name of the user.'],
         [
           'IMGAPI_PASSWORD',

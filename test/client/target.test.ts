@@ -88,12 +88,57 @@ describe('the target is', () => {
   })
 })
 
+const HOME = 'http://home:8080'
+const SECRET = { IMGAPI_USER: 'u', IMGAPI_PASSWORD: 'p' }
+const KEY = { IMGAPI_USER: 'u', IMGAPI_IDENTITY: '/k' }
+const signature = { type: 'signature', user: 'u', key: 'key in /k' }
+const anonymous = { credentials: undefined, userToAsk: undefined }
+
+describe('credentials of the environment are for the server of IMGAPI_URL, if that is set:', () => {
+  test.each<[string, TargetOptions['env'], string | undefined, object]>([
+    ['no --url', { IMGAPI_URL: HOME, ...SECRET }, undefined, basic('u', 'p')],
+    ['no --url, a key', { IMGAPI_URL: HOME, ...KEY }, undefined, { credentials: signature }],
+    ['the same URL', { IMGAPI_URL: HOME, ...SECRET }, HOME, basic('u', 'p')],
+    ['another path', { IMGAPI_URL: `${HOME}/a`, ...SECRET }, `${HOME}/b?channel=c`, basic('u', 'p')],
+    ['the default port', { IMGAPI_URL: 'https://home', ...SECRET }, 'https://home:443', basic('u', 'p')],
+    ['http where nothing is said', { IMGAPI_URL: 'home:8080', ...SECRET }, HOME, basic('u', 'p')],
+    ['another user there', { IMGAPI_URL: HOME, ...SECRET }, 'http://v@home:8080', basic('v', 'p')],
+    ['another host', { IMGAPI_URL: HOME, ...SECRET }, 'http://other:8080', anonymous],
+    ['another host, a key', { IMGAPI_URL: HOME, ...KEY }, 'http://other:8080', anonymous],
+    ['another host, a password alone', { IMGAPI_URL: HOME, IMGAPI_PASSWORD: 'p' }, 'http://other', anonymous],
+    ['another port', { IMGAPI_URL: HOME, ...SECRET }, 'http://home', anonymous],
+    ['http in place of https', { IMGAPI_URL: 'https://home', ...SECRET }, 'http://home', anonymous],
+    ['a user elsewhere', { IMGAPI_URL: HOME, ...SECRET }, 'http://v@other', { userToAsk: 'v' }],
+    ['a user elsewhere, a key', { IMGAPI_URL: HOME, ...KEY }, 'http://u@other', { userToAsk: 'u' }],
+    ['user and password elsewhere', { IMGAPI_URL: HOME, ...SECRET }, 'http://v:w@other', basic('v', 'w')],
+    ['no IMGAPI_URL', SECRET, 'http://other', basic('u', 'p')],
+    ['no IMGAPI_URL, a key', KEY, 'http://other', { credentials: signature }],
+    ['no IMGAPI_URL, a user', { IMGAPI_PASSWORD: 'p' }, 'http://v@other', basic('v', 'p')],
+    ['no IMGAPI_URL, no --url', SECRET, undefined, basic('u', 'p')],
+    ['nothing, no --url', {}, undefined, basic('first', 'clear')],
+    ['nothing', {}, 'http://images.example.com:8080', anonymous],
+    ['a URL with credentials is for itself', { IMGAPI_URL: 'http://v:w@home' }, 'http://home', anonymous],
+  ])('%s', (name, env, url, expected) => {
+    const { credentials, userToAsk, note } = resolve({ env, url })
+    expect({ credentials, userToAsk }).toEqual({ ...anonymous, ...expected })
+    // What is not used is told, unless other credentials are in the URL.
+    expect(note !== undefined).toBe(
+      /another (host|port)|in place|elsewhere/.test(name) && credentials === undefined,
+    )
+    expect(note ?? '').not.toMatch(/\b[pw]\b|\/k/)
+  })
+})
+
 describe('it is refused, without a password in the message:', () => {
   test.each<[string, Partial<TargetOptions>]>([
     ['a URL of another kind', { url: 'ftp://u:hidden@a' }],
     ['no URL at all', { url: 'http://u:hidden@' }],
     ['a broken escape', { url: 'http://u:hidden%zz@a' }],
     ['a password without a user', { url: 'http://a', env: { IMGAPI_PASSWORD: 'hidden' } }],
+    [
+      'an IMGAPI_URL that does not say whose the password is',
+      { url: 'http://a', env: { IMGAPI_URL: 'ftp://u:hidden@b', ...SECRET } },
+    ],
     ['a port that nobody knows', { readConfig: () => ({ ...config, port: 0 }) }],
   ])('%s', (_name, options) => {
     let message = ''

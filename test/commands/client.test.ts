@@ -5,6 +5,7 @@ import { bytes, call, create, publish, sha1, uuid } from '../support/api.ts'
 import { cli, credentials, done } from '../support/cli.ts'
 import { imgapi, run } from '../support/run.ts'
 import { PASSWORD, startServer, temporaryFolder, USER } from '../support/server.ts'
+import { sendJson, startSource } from '../support/source.ts'
 
 /** The commands against a real server: what they print, do, and end with. */
 
@@ -173,6 +174,37 @@ test('credentials come from a URL, the environment, or the config; none are ever
   expect(refused.stderr).toContain('UnauthorizedError')
   expect(refused.stderr).not.toContain('wrong-secret')
   expect(await imgapi(['list'], { env: nobody })).toMatchObject({ code: 2 })
+})
+
+test('a server that --url names gets no credentials that are for the server of IMGAPI_URL', async () => {
+  const server = await startServer()
+  const other = await startSource((_, response) => sendJson(response, 200, []))
+  const { stderr } = await done(cli(server, ['list', '-u', other.url]))
+  expect(stderr).toContain(`IMGAPI_USER and IMGAPI_PASSWORD are for ${server.url}`)
+  expect(stderr).not.toContain(PASSWORD)
+  expect((await cli(server, ['ping', '-u', `${server.url}/`])).stdout).toContain(`you are ${USER}`)
+  const asked = await cli(server, ['list', '-u', other.url.replace('//', '//reader@')])
+  expect(asked).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('the password of reader is not known'),
+  })
+  await done(imgapi(['list', '-u', other.url], { env: { ...credentials(server), IMGAPI_URL: '' } }))
+  const basic = `Basic ${Buffer.from(`${USER}:${PASSWORD}`).toString('base64')}`
+  expect(other.requests.map(({ authorization }) => authorization)).toEqual([undefined, basic])
+})
+
+test('a redirect is reported and not followed', async () => {
+  const elsewhere = await startSource((_, response) => sendJson(response, 200, []))
+  const front = await startSource((request, response) => {
+    response.writeHead(302, { location: `${elsewhere.url}${request.url}` }).end()
+  })
+  const { code, stderr } = await cli(front, ['list'])
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`to ${elsewhere.url}/images`),
+  })
+  expect(front.requests).toHaveLength(1)
+  expect(elsewhere.requests).toEqual([])
 })
 
 test('an error is one line that says what, where, and what to do; -v adds the request id and the answer', async () => {
