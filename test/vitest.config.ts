@@ -15,6 +15,7 @@ const UNIT = [
   'test/**/mirror/plan.test.ts',
   'test/**/registry/blob-cache.test.ts',
   'test/sources/**/{address-guard,resumable,retry,verified-fetch}.test.ts',
+  'test/sources/imgapi/*.test.ts',
   'test/storage/local.test.ts',
   'test/util/*.test.ts',
 ]

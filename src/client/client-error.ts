@@ -1,4 +1,6 @@
 import type { FieldError } from '../images/errors.ts'
+import { type ErrorBody, readErrorBody } from '../sources/imgapi/error-body.ts'
+import type { ApiAnswer } from '../sources/imgapi/transport.ts'
 
 /** The properties of a ClientError. */
 export interface FailureDetails {
@@ -49,15 +51,16 @@ export interface RequestInfo {
   url: string
 }
 
-interface ResponseInfo {
-  status: number
-  headers: Record<string, string | string[] | undefined>
-  body: string
-}
-
-/** Makes an error of a response without success. Any body is accepted: the server may not be an image server. */
-export function answerError(info: RequestInfo, { status, headers, body }: ResponseInfo): ClientError {
-  const parsed = parseError(body)
+/** Makes an error of a response without success or, with a `problem` such as `does not answer with JSON`, of any. */
+export function answerError(
+  info: RequestInfo,
+  { status, headers, body }: ApiAnswer,
+  problem?: string,
+): ClientError {
+  const parsed: ErrorBody =
+    problem === undefined
+      ? readErrorBody(body)
+      : { message: `the server ${problem}: is this an image server?` }
   const { location } = headers
   const redirect = status >= 300 && status < 400 && typeof location === 'string' ? ` to ${location}` : ''
   return new ClientError({
@@ -70,6 +73,10 @@ export function answerError(info: RequestInfo, { status, headers, body }: Respon
     requestId: headerText(headers['x-request-id']),
   })
 }
+
+/** Makes the error of a response that is too long to be one of the API. */
+export const tooLongError = (info: RequestInfo, longest: number) =>
+  new ClientError({ ...info, code: 'TooLong', message: `the server answers with more than ${longest} bytes` })
 
 /** Makes an error of a connection that failed, was refused, or broke off. */
 export function connectionError(info: RequestInfo, error: unknown): ClientError {
@@ -87,16 +94,3 @@ export function connectionError(info: RequestInfo, error: unknown): ClientError 
 }
 
 const headerText = (value: string | string[] | undefined) => (typeof value === 'string' ? value : undefined)
-
-function parseError(body: string): { code?: string; message?: string; errors?: FieldError[] } {
-  try {
-    const { code, message, errors } = JSON.parse(body)
-    return {
-      ...(typeof code === 'string' && { code }),
-      ...(typeof message === 'string' && { message }),
-      ...(Array.isArray(errors) && { errors }),
-    }
-  } catch {
-    return {}
-  }
-}

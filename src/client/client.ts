@@ -1,85 +1,33 @@
 import type { Readable } from 'node:stream'
-import { Agent, type Dispatcher, request } from 'undici'
-import type { SourceAnswer } from '../sources/http-client.ts'
-import { listPages } from '../sources/pages.ts'
-import { type Authorize, authorizer } from './authorization.ts'
-import { answerError, connectionError } from './client-error.ts'
+import type { Dispatcher } from 'undici'
+import { ImgapiReader, type Query } from '../sources/imgapi/reader.ts'
+import { exchange, exchangeJson, LONGEST_LIST } from '../sources/imgapi/transport.ts'
 import type { Target } from './target.ts'
+import { type ClientRequest, ClientTransport, type TransportOptions } from './transport.ts'
 import type { Channel, JobRecord, MirrorPlan, MirrorRecord, Pong, RemoteImage } from './types.ts'
 
-/** A client of the Image API. Its methods throw ClientError, and the reason of the signal once that is aborted. */
+type Options = Pick<ClientRequest, 'headers' | 'body'> & { query?: Query }
 
-export interface ClientOptions {
-  userAgent: string
-  /** Aborts every request. */
-  signal?: AbortSignal | undefined
-  /** Milliseconds without a byte after which a response fails. */
-  stallTimeout?: number
-}
-
-export type Query = Record<string, string | undefined>
-
-interface RequestOptions {
-  query?: Query
-  body?: unknown
-  headers?: Record<string, string>
-  stream?: Readable
-}
-
-const CONNECT_TIMEOUT = 15_000
-/** A server may have to sync gigabytes to its disk before it answers an upload. */
-const ANSWER_TIMEOUT = 10 * 60_000
-
-export class ImgapiClient {
+/**
+ * The client of the command line: reads and changes a server. Its methods throw ClientError, and the reason of the signal
+ * once that is aborted.
+ */
+export class ImgapiClient extends ImgapiReader<RemoteImage> {
+  /** Without credentials and channel. */
   readonly url: URL
-  readonly #channel: string | undefined
-  readonly #options: ClientOptions
-  readonly #agent: Agent
-  readonly #authorize: Authorize
+  readonly #transport: ClientTransport
 
-  constructor({ url, credentials, channel, insecure }: Omit<Target, 'userToAsk'>, options: ClientOptions) {
+  constructor({ url, channel, ...target }: Omit<Target, 'userToAsk'>, options: TransportOptions) {
+    const transport = new ClientTransport(target, options)
+    const base = new URL(url.href)
+    if (channel !== undefined) base.searchParams.set('channel', channel)
+    super(transport, base)
     this.url = url
-    this.#channel = channel
-    this.#options = options
-    this.#authorize = authorizer(credentials)
-    this.#agent = new Agent({
-      headersTimeout: ANSWER_TIMEOUT,
-      bodyTimeout: options.stallTimeout ?? 60_000,
-      connect: { timeout: CONNECT_TIMEOUT, ...(insecure && { rejectUnauthorized: false }) },
-    })
-  }
-
-  close() {
-    return this.#agent.destroy()
+    this.#transport = transport
   }
 
   ping() {
     return this.#json<Pong>('GET', '/ping')
-  }
-
-  /** Yields the images that match the filters of ListImages, a page at a time. */
-  listPages(filters: Query = {}): AsyncGenerator<RemoteImage[]> {
-    return listPages(page => this.#json('GET', '/images', { query: { ...filters, ...page } }))
-  }
-
-  async listImages(filters: Query = {}): Promise<RemoteImage[]> {
-    const images: RemoteImage[] = []
-    for await (const page of this.listPages(filters)) images.push(...page)
-    return images
-  }
-
-  getImage(uuid: string) {
-    return this.#json<RemoteImage>('GET', `/images/${uuid}`)
-  }
-
-  /** Returns undefined if the image does not exist. */
-  async findImage(uuid: string): Promise<RemoteImage | undefined> {
-    try {
-      return await this.getImage(uuid)
-    } catch (error) {
-      if (error instanceof Error && 'isNotFound' in error && error.isNotFound) return undefined
-      throw error
-    }
   }
 
   createImage(manifest: unknown) {
@@ -107,7 +55,7 @@ export class ImgapiClient {
 
   async deleteImage(uuid: string, { everyChannel = false } = {}) {
     const query = { force_all_channels: everyChannel ? 'true' : undefined }
-    await this.#text('DELETE', `/images/${uuid}`, { query })
+    await exchange(this.#transport, this.#request('DELETE', `/images/${uuid}`, { query }))
   }
 
   changeAcl(uuid: string, action: 'add' | 'remove', accounts: readonly string[]) {
@@ -130,7 +78,7 @@ export class ImgapiClient {
     },
   ) {
     const headers = { 'content-length': String(size), 'content-type': 'application/octet-stream' }
-    return this.#json<RemoteImage>('PUT', `/images/${uuid}/file`, { query, headers, stream })
+    return this.#json<RemoteImage>('PUT', `/images/${uuid}/file`, { query, headers, body: stream })
   }
 
   addIcon(uuid: string, icon: Buffer, contentType: string, sha1: string) {
@@ -171,72 +119,20 @@ export class ImgapiClient {
     return this.#json<MirrorPlan[]>('POST', '/mirrors', { query })
   }
 
-  /** Returns the URL of a file of an image. */
-  fileUrl(uuid: string, index = 0): URL {
-    return this.#at(`/images/${uuid}/file`, { index: index === 0 ? undefined : String(index) })
-  }
-
   /** Returns a response of any status with its body unread, for a resumable download. */
-  async get(url: URL, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<SourceAnswer> {
-    const answer = await this.#send('GET', url, { headers }, signal)
-    const { statusCode: status, headers: found } = answer
-    const body = answer.body as SourceAnswer['body']
-    return { origin: url.origin, status, headers: found, body, bytes: body }
+  get(url: URL, headers?: Record<string, string>, signal?: AbortSignal) {
+    return this.#transport.get(url, headers, signal)
   }
 
-  #at(path: string, query: Query = {}): URL {
-    const url = new URL(this.url.href)
-    url.pathname = url.pathname.replace(/\/+$/, '') + path
-    for (const [name, value] of Object.entries({ channel: this.#channel, ...query })) {
-      if (value !== undefined) url.searchParams.append(name, value)
-    }
-    return url
+  close() {
+    return this.#transport.close()
   }
 
-  async #json<T>(method: Dispatcher.HttpMethod, path: string, options: RequestOptions = {}): Promise<T> {
-    const { info, answer, body } = await this.#text(method, path, options)
-    try {
-      return JSON.parse(body) as T
-    } catch {
-      const message = 'the answer is not JSON: is this an image server?'
-      const error = answerError(info, { status: answer.statusCode, headers: answer.headers, body })
-      error.message = message
-      throw error
-    }
+  async #json<T>(method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<T> {
+    return (await exchangeJson(this.#transport, this.#request(method, path, options))) as T
   }
 
-  async #text(method: Dispatcher.HttpMethod, path: string, options: RequestOptions = {}) {
-    const url = this.#at(path, options.query)
-    const info = { method, url: url.href }
-    try {
-      const answer = await this.#send(method, url, options, this.#options.signal)
-      const body = await answer.body.text()
-      const { statusCode: status, headers } = answer
-      if (status >= 300) throw answerError(info, { status, headers, body })
-      return { info, answer, body }
-    } catch (error) {
-      this.#options.signal?.throwIfAborted()
-      throw connectionError(info, error)
-    }
-  }
-
-  #send(method: Dispatcher.HttpMethod, url: URL, options: RequestOptions, signal: AbortSignal | undefined) {
-    const { body, stream, headers } = options
-    const isBytes = Buffer.isBuffer(body)
-    const isJson = body !== undefined && !isBytes
-    return request(url.href, {
-      method,
-      dispatcher: this.#agent,
-      signal: signal ?? null,
-      headers: {
-        'user-agent': this.#options.userAgent,
-        'accept-version': '~2',
-        accept: 'application/json',
-        ...(isJson && { 'content-type': 'application/json' }),
-        ...headers,
-        ...this.#authorize(),
-      },
-      body: stream ?? (isBytes ? body : isJson ? JSON.stringify(body) : null),
-    })
+  #request(method: Dispatcher.HttpMethod, path: string, { query, ...rest }: Options): ClientRequest {
+    return { method, url: this.at(path, query), longest: LONGEST_LIST, ...rest }
   }
 }

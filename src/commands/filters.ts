@@ -1,5 +1,5 @@
-import type { Query } from '../client/client.ts'
 import type { RemoteImage } from '../client/types.ts'
+import type { Query } from '../sources/imgapi/reader.ts'
 import { cellOf, isColumn } from './columns.ts'
 import { UsageError } from './command.ts'
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher, request } from 'undici'
 import { PrivateAddressError, publicLookup, refusePrivateLiteral } from './address-guard.ts'
+import { collectText } from './collect-text.ts'
 import { paced } from './pace.ts'
 
 /** Requests to other servers, with timeouts, verified TLS and the address checks of the config. */
@@ -218,20 +219,13 @@ export async function readText(
   signal?: AbortSignal,
   longest = LONGEST_TEXT,
 ): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
+  const tooLong = () => new SourceError(`${withoutCredentials(url)} answers with more than ${longest} bytes`)
   try {
-    for await (const chunk of body) {
-      size += chunk.length
-      if (size > longest)
-        throw new SourceError(`${withoutCredentials(url)} answers with more than ${longest} bytes`)
-      chunks.push(chunk)
-    }
+    return await collectText(body, longest, tooLong)
   } catch (error) {
     signal?.throwIfAborted()
     throw requestError(error, url)
   }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 /**

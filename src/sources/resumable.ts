@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
 import { type HttpClient, readText, requestError, SourceError, withoutCredentials } from './http-client.ts'
+import { statusError } from './imgapi/error-body.ts'
 import { type RetryPolicy, withRetries } from './retry.ts'
 
 /** Downloads that resume after interruptions, as long as they make progress. */
@@ -139,24 +140,3 @@ function firstByte({ 'content-range': range }: AnswerHeaders, asked: number): nu
 
 const rangeHeaders = (offset: number, validator: string | undefined): Record<string, string> =>
   offset === 0 ? {} : { range: `bytes=${offset}-`, ...(validator && { 'if-range': validator }) }
-
-/** Returns the error for an unexpected status, with the message of the other server. */
-export function statusError(url: URL, status: number, body: string): SourceError {
-  const isTemporary = status >= 500 || status === 408 || status === 429
-  const { code, message } = remoteError(body)
-  return new SourceError(`HTTP ${status} from ${withoutCredentials(url)}${message ? `: ${message}` : ''}`, {
-    isTemporary,
-    status,
-    code,
-  })
-}
-
-/** Reads code and message of an error body of the Image API. */
-export function remoteError(body: string): { code?: string; message?: string } {
-  try {
-    const { code, message } = JSON.parse(body)
-    return { ...(typeof code === 'string' && { code }), ...(typeof message === 'string' && { message }) }
-  } catch {
-    return {}
-  }
-}

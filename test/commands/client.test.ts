@@ -193,6 +193,23 @@ test('a server that --url names gets no credentials that are for the server of I
   expect(other.requests.map(({ authorization }) => authorization)).toEqual([undefined, basic])
 })
 
+test('an answer that is not one of the API is an error, and none is a crash', async () => {
+  const [id, other] = [uuid(), uuid()]
+  const strange = await startSource((request, response) => {
+    if (request.url?.startsWith('/images/')) sendJson(response, 200, { uuid: other, name: 'n' })
+    else if (request.url?.startsWith('/ping')) response.end('<html>')
+    else sendJson(response, 422, { code: 'Strange', message: 'no list today', errors: [null, { field: 1 }] })
+  })
+  for (const [args, message] of [
+    [['get', id], 'the server answers with the manifest of another image'],
+    [['ping'], 'the server does not answer with JSON: is this an image server?'],
+    [['list'], 'no list today (Strange)'],
+  ] as const) {
+    const { code, stderr } = await cli(strange, [...args])
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(message) })
+  }
+})
+
 test('a redirect is reported and not followed', async () => {
   const elsewhere = await startSource((_, response) => sendJson(response, 200, []))
   const front = await startSource((request, response) => {

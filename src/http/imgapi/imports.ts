@@ -9,7 +9,8 @@ import { visibleImage } from '../../images/visibility.ts'
 import type { Job } from '../../imports/jobs/job.ts'
 import { getManifest, missingManifests } from '../../imports/jobs/missing.ts'
 import { SourceError } from '../../sources/http-client.ts'
-import { ImgapiSource, type Manifest } from '../../sources/imgapi-source.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
+import { ImgapiSource } from '../../sources/imgapi/source.ts'
 import { readSourceUrl } from '../../sources/source-url.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { sourceError } from '../message-stream.ts'
@@ -148,7 +149,7 @@ function datacenterUrl({ datacenters: { own, urls } }: Service, name: unknown): 
 
 /** A manifest as the account sees it there. */
 const getOwn = (source: ImgapiSource, uuid: string, account: string) =>
-  source.getManifest(uuid, { account }).catch(error => {
+  source.getImage(uuid, { account }).catch(error => {
     if (!(error instanceof SourceError)) throw error
     throw sourceError(error)
   })

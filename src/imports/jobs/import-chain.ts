@@ -1,7 +1,7 @@
 import { type RemoteFile, readRemoteFiles } from '../../images/fetched-file.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
-import { ImgapiSource } from '../../sources/imgapi-source.ts'
+import { ImgapiSource } from '../../sources/imgapi/source.ts'
 import { withRetries } from '../../sources/retry.ts'
 import { type ImportContext, importImageFrom } from './import-image.ts'
 import type { Job, JobStep, Progress, Task } from './job.ts'

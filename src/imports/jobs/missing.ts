@@ -6,7 +6,8 @@ import type { Images } from '../../images/images.ts'
 import { readManifest } from '../../images/intake.ts'
 import { LONGEST_CHAIN } from '../../images/origins.ts'
 import { SourceError } from '../../sources/http-client.ts'
-import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
+import type { ImgapiSource } from '../../sources/imgapi/source.ts'
 
 /** Lists what an import has to fetch: the image and its origins, up to the first that exists locally. */
 
@@ -16,7 +17,7 @@ export async function getManifest(
   uuid: string,
   signal?: AbortSignal,
 ): Promise<Manifest> {
-  const manifest = await source.getManifest(uuid, signal ? { signal } : {}).catch(error => {
+  const manifest = await source.getImage(uuid, signal ? { signal } : {}).catch(error => {
     if (!(error instanceof SourceError)) throw error
     const message = `Unable to get manifest for image ${uuid}. Error from remote: ${error.message}`
     throw remoteSourceError(message, error)

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { type HttpClient, readText, type SourceAnswer } from '../../sources/http-client.ts'
-import { download, type Getter, statusError } from '../../sources/resumable.ts'
+import { statusError } from '../../sources/imgapi/error-body.ts'
+import { download, type Getter } from '../../sources/resumable.ts'
 import { withRetries } from '../../sources/retry.ts'
 import { ExportForm, isForm } from './export-form.ts'
 import type { OfferedFile, Transfer } from './image-server.ts'

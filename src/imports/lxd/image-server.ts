@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { z } from 'zod'
 import { notFound } from '../../images/errors.ts'
 import { type HttpClient, readText, SourceError, withoutCredentials } from '../../sources/http-client.ts'
-import { statusError } from '../../sources/resumable.ts'
+import { statusError } from '../../sources/imgapi/error-body.ts'
 import { QUICK_RETRY, type RetryPolicy, withRetries } from '../../sources/retry.ts'
 
 /** The interface of image servers, common to both protocols, and functions to read their lists. */

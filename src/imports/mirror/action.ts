@@ -1,4 +1,4 @@
-import type { Manifest } from '../../sources/imgapi-source.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
 
 /** What a plan is made from, and the actions that it consists of. */
 

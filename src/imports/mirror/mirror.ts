@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Images } from '../../images/images.ts'
 import type { HttpClient } from '../../sources/http-client.ts'
-import { ImgapiSource } from '../../sources/imgapi-source.ts'
+import { ImgapiSource } from '../../sources/imgapi/source.ts'
 import type { RetryPolicy } from '../../sources/retry.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from '../jobs/interruptions.ts'
 import { insist } from '../jobs/records.ts'

@@ -1,6 +1,6 @@
 import { LONGEST_CHAIN } from '../../images/origins.ts'
 import { isObject } from '../../images/rules.ts'
-import type { Manifest } from '../../sources/imgapi-source.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
 import { type Action, describe, type Local, originOf, text, type Upstream } from './action.ts'
 import type { MirrorRecord } from './record.ts'
 import { isActivatedThere, select } from './select.ts'

@@ -1,5 +1,5 @@
 import { isObject } from '../../images/rules.ts'
-import type { Manifest } from '../../sources/imgapi-source.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
 import { type Action, describe, type Local, originOf, text, type Upstream } from './action.ts'
 import { changedFields, digestOf } from './digest.ts'
 import { planDeletes } from './plan-deletes.ts'

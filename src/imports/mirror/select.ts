@@ -1,5 +1,5 @@
 import { asText } from '../../images/rules.ts'
-import type { Manifest } from '../../sources/imgapi-source.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
 import type { Filter, IncludeFilter, MirrorSettings } from './settings.ts'
 
 /** Selects the images of a source to mirror; their origins are imported with them. */

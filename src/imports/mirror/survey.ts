@@ -6,7 +6,8 @@ import { readManifest } from '../../images/intake.ts'
 import { imagesOf } from '../../images/listing.ts'
 import { LONGEST_CHAIN } from '../../images/origins.ts'
 import { SourceError } from '../../sources/http-client.ts'
-import type { ImgapiSource, Manifest } from '../../sources/imgapi-source.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
+import type { ImgapiSource } from '../../sources/imgapi/source.ts'
 import { type RetryPolicy, withRetries } from '../../sources/retry.ts'
 import type { Local, Upstream } from './action.ts'
 import type { MirrorRecord } from './record.ts'
@@ -56,7 +57,7 @@ export async function surveyUpstream(
     const unknown = [...new Set(uuids)].filter(uuid => !images.has(uuid) && !gone.has(uuid))
     await queue.addAll(
       unknown.map(uuid => async () => {
-        const manifest = await ask(() => source.findManifest(uuid, signal))
+        const manifest = await ask(() => source.findImage(uuid, signal))
         if (manifest) add(manifest)
         else gone.add(uuid)
       }),

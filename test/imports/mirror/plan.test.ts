@@ -4,7 +4,7 @@ import { digestOf } from '../../../src/imports/mirror/digest.ts'
 import { asMirrored, makePlan } from '../../../src/imports/mirror/plan.ts'
 import { emptyRecord, type MirrorRecord } from '../../../src/imports/mirror/record.ts'
 import { select } from '../../../src/imports/mirror/select.ts'
-import type { Manifest } from '../../../src/sources/imgapi-source.ts'
+import type { Manifest } from '../../../src/sources/imgapi/reader.ts'
 import { fc } from '../../support/properties.ts'
 
 const ALL: Parameters<typeof makePlan>[3] = { include: [], exclude: [], onDelete: 'delete' }
