@@ -92,23 +92,33 @@ async function watch(
 ): Promise<TestServer> {
   let stdout = ''
   let stderr = ''
+  child.stdout?.setEncoding('utf8').on('data', chunk => {
+    stdout += chunk
+  })
+  child.stderr?.setEncoding('utf8').on('data', chunk => {
+    stderr += chunk
+  })
   // `close`, not `exit`: by then all of its log has been read.
   const exited = new Promise<number | null>(resolve => child.on('close', code => resolve(code)))
-  const log = () =>
-    stdout
-      .split('\n')
-      .slice(0, -1)
-      .map(line => JSON.parse(line) as LogEntry)
+  const entries: LogEntry[] = []
+  let read = 0
+  // Parses each line once: tests that wait for a line ask again and again, and a log has thousands.
+  const log = () => {
+    const end = stdout.lastIndexOf('\n') + 1
+    const lines = stdout.slice(read, end).split('\n').slice(0, -1)
+    entries.push(...lines.map(line => JSON.parse(line) as LogEntry))
+    read = end
+    return [...entries]
+  }
   const port = await new Promise<number>((resolve, reject) => {
-    child.on('error', reject)
-    child.stderr?.on('data', chunk => {
-      stderr += chunk
-    })
-    child.stdout?.on('data', chunk => {
-      stdout += chunk
+    const findPort = () => {
       const listening = log().find(entry => typeof entry.port === 'number')
-      if (listening) resolve(listening.port as number)
-    })
+      if (!listening) return
+      child.stdout?.off('data', findPort)
+      resolve(listening.port as number)
+    }
+    child.stdout?.on('data', findPort)
+    child.on('error', reject)
     exited.then(code => reject(new Error(`the server ended with ${code}: ${stderr}${stdout}`)))
   })
   exited.catch(() => {})
