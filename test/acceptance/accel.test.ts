@@ -4,13 +4,18 @@ import { describe, expect, test } from 'vitest'
 import { addFile, bytes, call, create, md5, publish, sha1 } from '../support/api.ts'
 import { hasNginx, startNginx } from '../support/nginx.ts'
 import { AUTH, startServer } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 
 /** Files sent by a front that is told which, with a real nginx as support-files/nginx-accel.conf sets it up. */
 
 const PREFIX = '/stored-images'
 
-const startBackend = (config: Record<string, unknown> = {}) =>
-  startServer({ config: { accel: { prefix: PREFIX }, ...config } })
+const backendWith = (config: Record<string, unknown> = {}) => ({
+  config: { accel: { prefix: PREFIX }, ...config },
+})
+const startBackend = () => startServer(backendWith())
+const sharedServer = shared(startServer)
+const sharedBackend = (config?: Record<string, unknown>) => sharedServer(backendWith(config))
 
 const get = async (url: string, headers: Record<string, string> = {}, method = 'GET') => {
   const response = await fetch(url, { headers, method })
@@ -31,7 +36,7 @@ function renameImageFile(folder: string, name: string) {
 
 describe('towards the front', () => {
   test('a file is a header that names it and an empty body, in whichever header the config names', async () => {
-    const server = await startBackend({ accel: { header: 'X-Sendfile', prefix: '/a/b' } })
+    const server = await sharedBackend({ accel: { header: 'X-Sendfile', prefix: '/a/b' } })
     const image = await publish(server)
     const [name] = readdirSync(join(server.datadir, image.uuid)).filter(entry => entry !== 'manifest.json')
     const answer = await get(`${server.url}/images/${image.uuid}/file`)
@@ -42,7 +47,7 @@ describe('towards the front', () => {
   })
 
   test('without accel in the config no answer has such a header', async () => {
-    const server = await startServer()
+    const server = await sharedServer()
     const image = await publish(server)
     const answer = await get(`${server.url}/images/${image.uuid}/file`)
     expect(answer.headers.get('x-accel-redirect')).toBeNull()
@@ -57,7 +62,7 @@ describe('towards the front', () => {
   ] as [string, Record<string, string>, number][])(
     'what nginx would judge otherwise is answered here: %s',
     async (_, headers, status) => {
-      const server = await startBackend()
+      const server = await sharedBackend()
       const content = bytes(1000)
       const image = await publish(server, content)
       const answer = await get(`${server.url}/images/${image.uuid}/file`, headers)
@@ -68,7 +73,7 @@ describe('towards the front', () => {
   )
 
   test('a file that is missing on the disk is 503 StorageIsDown, not left to the front', async () => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const image = await publish(server)
     for (const name of readdirSync(join(server.datadir, image.uuid))) {
       if (name !== 'manifest.json') rmSync(join(server.datadir, image.uuid, name))
@@ -81,7 +86,7 @@ describe('towards the front', () => {
 
 describe.skipIf(!hasNginx)('through nginx', () => {
   test('a file comes whole, with our headers and its length, and is in our log once', async () => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const content = bytes(3_000_000)
     const image = await publish(server, content)
     const direct = await get(`${server.url}/images/${image.uuid}/file`, { 'if-none-match': '"other"' })
@@ -109,7 +114,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
     ['bytes=-500', 2_999_500, 3_000_000],
     ['bytes=2999000-9999999', 2_999_000, 3_000_000],
   ])('the range %s is the same bytes as without nginx', async (range, start, end) => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const content = bytes(3_000_000)
     const image = await publish(server, content)
     const nginx = await startNginx(server)
@@ -122,7 +127,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
   })
 
   test('a range outside of the file is 416 in JSON', async () => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const image = await publish(server)
     const nginx = await startNginx(server)
     const answer = await call(nginx, 'GET', `/images/${image.uuid}/file`, {
@@ -134,7 +139,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
   })
 
   test('conditions are judged by our ETag: unchanged is 304, changed comes whole, If-Match holds', async () => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const content = bytes(50_000)
     const image = await publish(server, content)
     const url = `${(await startNginx(server)).url}/images/${image.uuid}/file`
@@ -149,7 +154,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
   })
 
   test('HEAD has the headers of GET and no body', async () => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const image = await publish(server, bytes(50_000))
     const url = `${(await startNginx(server)).url}/images/${image.uuid}/file`
     const head = await get(url, {}, 'HEAD')
@@ -169,7 +174,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
   })
 
   test('whoever may not read an image gets no byte of it, nor by the path behind nginx', async () => {
-    const server = await startBackend({ anonymous: 'public' })
+    const server = await sharedBackend({ anonymous: 'public' })
     const secret = await publish(server, bytes(1000), { public: false })
     const shown = await publish(server, bytes(1000), { public: true })
     const draft = await create(server)
@@ -193,7 +198,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
   })
 
   test('a client cannot have nginx send a file by sending the header itself', async () => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const draft = await create(server)
     const nginx = await startNginx(server)
     const headers = { 'x-accel-redirect': `${PREFIX}/${draft.uuid}/manifest.json` }
@@ -217,7 +222,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
   })
 
   test('an icon comes with its type and length', async () => {
-    const server = await startBackend()
+    const server = await sharedBackend()
     const { uuid } = await publish(server)
     const icon = bytes(5000)
     const headers = { 'content-type': 'image/png' }
@@ -236,7 +241,7 @@ describe.skipIf(!hasNginx)('through nginx', () => {
     await server.stop()
     const folder = join(server.datadir, image.uuid)
     renameImageFile(folder, 'my image (1)%20?#.zfs')
-    const again = await startServer({ folder: server.folder, config: { accel: { prefix: PREFIX } } })
+    const again = await startServer({ folder: server.folder, ...backendWith() })
     const nginx = await startNginx(again)
     const answer = await get(`${nginx.url}/images/${image.uuid}/file`)
     expect(answer.bytes).toEqual(Buffer.from(content))

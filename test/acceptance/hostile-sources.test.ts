@@ -6,8 +6,11 @@ import { bytes, call, create, sha1 } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { askImport, importFrom, jobOf, startImporter } from '../support/imports.ts'
 import { startServer } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { imgapi, remoteManifest, sendContent, sendJson, sendPart, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
+
+const sharedImporter = shared(startImporter)
 
 const CONTENT = bytes(600_000)
 
@@ -18,7 +21,7 @@ async function importOf(
 ) {
   const manifest = remoteManifest(CONTENT, changes)
   const source = await startSource(imgapi([manifest], sendFile))
-  const server = await startImporter({ config })
+  const server = await sharedImporter({ config })
   const job = await importFrom(server, manifest.uuid, source.url)
   const image = await call(server, 'GET', `/images/${manifest.uuid}`)
   return { job, image, source, server }
@@ -152,7 +155,7 @@ test('origins in a circle at the source end in an error', async () => {
     { ...second, origin: first.uuid },
   ]
   const source = await startSource(imgapi(manifests, () => {}))
-  const server = await startImporter()
+  const server = await sharedImporter()
   const asked = await askImport(server, first.uuid, source.url)
   expect(asked).toMatchObject({ status: 503, body: { code: 'RemoteSourceError' } })
 })
@@ -227,7 +230,7 @@ test.each([
   ['an unknown compression', 'compression=zip', 422, 'InvalidParameter'],
 ])('a file from a URL with %s is refused and leaves nothing', async (_, query, status, code) => {
   const source = await startSource((request, response) => sendContent(CONTENT, request, response))
-  const server = await startImporter()
+  const server = await sharedImporter()
   const { uuid } = await create(server)
   const body = { file_url: source.url }
   expect(await call(server, 'POST', `/images/${uuid}/file/from-url?${query}`, { body })).toMatchObject({
@@ -245,7 +248,7 @@ test('a client that waits for a file from a URL and leaves ends the download', a
     })
     response.writeHead(200, { 'content-length': 1000 }).write('x')
   })
-  const server = await startImporter()
+  const server = await sharedImporter()
   const { uuid } = await create(server)
   const leaving = new AbortController()
   const headers = { authorization: `Basic ${Buffer.from('admin:correct horse').toString('base64')}` }

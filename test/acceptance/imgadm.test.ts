@@ -6,8 +6,11 @@ import { writeImage } from '../support/datadir.ts'
 import { json, send } from '../support/http.ts'
 import { builtManifest, Imgadm } from '../support/imgadm.ts'
 import { AUTH, PASSWORD, startServer, type TestServer, temporaryFolder, USER } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 
 /** What imgadm trips over, one test each, with the requests that it really sends. */
+
+const sharedServer = shared(startServer)
 
 function imgadm({ port }: TestServer, { login = false, suffix = '' } = {}) {
   const userinfo = login ? `${USER}:${encodeURIComponent(PASSWORD)}@` : ''
@@ -19,7 +22,7 @@ function imgadm({ port }: TestServer, { login = false, suffix = '' } = {}) {
 const publisher = (server: TestServer) => imgadm(server, { login: true })
 
 test('an upload that calls itself application/json is taken for what it is, of any size and content', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   // More than any JSON body may have, and not JSON.
   const content = bytes(3_000_000)
   const image = await publisher(server).publish(builtManifest(content), content)
@@ -30,7 +33,7 @@ test('an upload that calls itself application/json is taken for what it is, of a
 })
 
 test('a file is sent to a client that accepts application/json alone, whole, not chunked and not encoded', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(500_000)
   const { uuid: id } = await publish(server, content)
   const reply = await send(`${server.url}/images/${id}/file`, 'GET', {
@@ -46,7 +49,7 @@ test('a file is sent to a client that accepts application/json alone, whole, not
 })
 
 test('publish is import, upload and activate, and keeps the UUID and the date of publication', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(1000)
   const manifest = builtManifest(content)
   const client = publisher(server)
@@ -77,7 +80,7 @@ test('create publishes an image whose version, name and description imgadm has m
 })
 
 test('an import is unactivated and without files until they have been uploaded', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const manifest = builtManifest(bytes(10))
   const { body } = await call(server, 'POST', `/images/${manifest.uuid}?action=import`, { body: manifest })
   expect(body).toMatchObject({ uuid: manifest.uuid, state: 'unactivated', files: [] })
@@ -86,7 +89,7 @@ test('an import is unactivated and without files until they have been uploaded',
 })
 
 test('publish takes back what it imported when the upload fails, and can then be repeated', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(1000)
   const manifest = builtManifest(content)
   const client = publisher(server)
@@ -98,7 +101,7 @@ test('publish takes back what it imported when the upload fails, and can then be
 })
 
 test('an upload is answered with the size as a number and the sha1 in lower case', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(1000)
   const { uuid: id } = await create(server)
   const image = await addFile(server, id, content, `compression=none&sha1=${sha1(content).toUpperCase()}`)
@@ -110,7 +113,7 @@ test('an upload is answered with the size as a number and the sha1 in lower case
 })
 
 test('every unknown or hidden image is a 404 to those who may not see it, so that other sources are asked', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: unactivated } = await create(server)
   const client = imgadm(server)
   for (const id of [uuid(), unactivated, 'not-a-uuid', uuid().toUpperCase()]) {
@@ -121,7 +124,7 @@ test('every unknown or hidden image is a 404 to those who may not see it, so tha
 })
 
 test('a private image is a 404 where only public ones may be read', async () => {
-  const server = await startServer({ config: { anonymous: 'public' } })
+  const server = await sharedServer({ config: { anonymous: 'public' } })
   const { uuid: id } = await publish(server)
   expect((await imgadm(server).getImage(id)).status).toBe(404)
   expect((await publisher(server).getImage(id)).status).toBe(200)
@@ -142,7 +145,7 @@ test('a disabled origin stays readable and can be imported with its child', asyn
 })
 
 test('an image that others depend on cannot be deleted', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const base = await publish(server)
   const top = await publish(server, bytes(10), { origin: base.uuid })
   const refused = await call(server, 'DELETE', `/images/${base.uuid}`)
@@ -196,7 +199,7 @@ test('limit and marker walk through images of one date in the order of the whole
 })
 
 test('a manifest says v 2, active, and of its file the sha1, the size and the compression', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(1000)
   const { uuid: id } = await publish(server, content)
   const manifest = await imgadm(server).show(id)
@@ -210,7 +213,7 @@ test('a manifest says v 2, active, and of its file the sha1, the size and the co
 })
 
 test('every error is JSON with a code and a message, also where no operation was reached', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   const cases: [method: string, path: string, status: number, options?: Parameters<typeof send>[2]][] = [
     ['GET', '/nothing/here', 404],
@@ -236,7 +239,7 @@ test('every error is JSON with a code and a message, also where no operation was
 })
 
 test('JSON comes without a Content-MD5, which old clients get wrong, and files with one', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(1000)
   const { uuid: id } = await publish(server, content, { description: 'Grüße aus 日本' })
   for (const path of ['/ping', '/images', `/images/${id}`, `/images/${uuid()}`, '/nothing']) {
@@ -246,14 +249,14 @@ test('JSON comes without a Content-MD5, which old clients get wrong, and files w
 })
 
 test('a ping needs no credentials and says imgapi in plain application/json', async () => {
-  const server = await startServer({ config: { anonymous: 'none' } })
+  const server = await sharedServer({ config: { anonymous: 'none' } })
   const reply = await imgadm(server).ping()
   expect(reply.headers['content-type']).toBe('application/json')
   expect(json(reply)).toMatchObject({ ping: 'pong', imgapi: true })
 })
 
 test('every Accept-Version of imgadm is served, and none at all', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   for (const path of ['/ping', '/images', `/images/${id}`, `/images/${id}/file`]) {
     for (const version of ['~2', '*', '~1', undefined]) {
@@ -304,7 +307,7 @@ test('a source URL may end in slashes', async () => {
 })
 
 test('an upload may take longer than the stall timeout as long as its bytes flow', async () => {
-  const server = await startServer({ config: { stallTimeout: 2 } })
+  const server = await sharedServer({ config: { stallTimeout: 2 } })
   const { uuid: id } = await create(server)
   const pieces = Array.from({ length: 12 }, () => bytes(1000))
   async function* slowly() {
@@ -321,7 +324,7 @@ test('an upload may take longer than the stall timeout as long as its bytes flow
 })
 
 test('a connection is kept for the next call, and is promised for at least a minute', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   const client = imgadm(server)
   const first = await client.ping()
@@ -333,7 +336,7 @@ test('a connection is kept for the next call, and is promised for at least a min
 })
 
 test('a call with Connection: close is answered in full and its connection closed', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   const reply = await send(`${server.url}/images/${id}`, 'GET', { headers: { Connection: 'close' } })
   expect(reply.headers.connection).toBe('close')

@@ -3,7 +3,11 @@ import { expect, test } from 'vitest'
 import { addFile, bytes, call, create, manifest, publish, sha1, uuid } from '../support/api.ts'
 import { askImport, importFrom, startImporter } from '../support/imports.ts'
 import { startServer } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { imgapi, remoteManifest, startSource } from '../support/source.ts'
+
+const sharedServer = shared(startServer)
+const sharedImporter = shared(startImporter)
 
 // CommonJS of before there were types: the ecosystem's own module for manifests.
 const { upgradeManifest } = createRequire(import.meta.url)('imgmanifest')
@@ -12,7 +16,7 @@ const importOf = (server: { url: string }, body: Record<string, unknown>, header
   call(server, 'POST', `/images/${body.uuid}?action=import`, { body, headers })
 
 test('an image of type lxd has two files, each at its index; others have one', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const [metadata, root] = [bytes(1000), bytes(2_000_000)]
   const { uuid: id } = await create(server, { type: 'lxd', os: 'linux' })
   const early = await call(server, 'PUT', `/images/${id}/file?compression=none&index=1`, { body: root })
@@ -30,7 +34,7 @@ test('an image of type lxd has two files, each at its index; others have one', a
   }
   expect((await call(server, 'GET', `/images/${id}/file?index=2`)).status).toBe(404)
 
-  const importer = await startImporter()
+  const importer = await sharedImporter()
   expect(await importFrom(importer, id, server.url)).toMatchObject({
     execution: 'succeeded',
     bytes_done: metadata.length + root.length,
@@ -44,7 +48,7 @@ test('an image of type lxd has two files, each at its index; others have one', a
 })
 
 test('an import keeps urn, the date as it was given and fields of a newer server', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const given = {
     ...manifest(),
     v: '2',
@@ -73,7 +77,7 @@ test.each([
   ['with a file', { files: [{ path: 'a-1.zfs.bz2', url: 'http://x/a', sha1: 'a'.repeat(40), size: 5 }] }],
   ['disabled', { disabled: true }],
 ])('a manifest of version 1 %s is upgraded as the ecosystem does', async (_, changes) => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { published_at = '2012-01-01T00:00:00Z', ...others } = changes as { published_at?: string }
   const old = { ...manifest({ uuid: uuid() }), creator_uuid: uuid(), published_at, ...others }
   // An import decides about files and state by itself.
@@ -85,7 +89,7 @@ test.each([
 })
 
 test('imgadm before 3.7.4 asks too much of the platform for lx images; the origin knows better', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const built = { min_platform: { '7.0': '20200101T000000Z' }, brand: 'lx' }
   const origin = await publish(server, bytes(10), {
     type: 'lx-dataset',
@@ -110,7 +114,7 @@ test('an image that is on its way has its job before it is there, and without ei
   const image = remoteManifest(bytes(1000))
   // The file never comes.
   const source = await startSource(imgapi([image], () => {}))
-  const server = await startImporter()
+  const server = await sharedImporter()
   const path = `/images/${image.uuid}/jobs`
   expect((await call(server, 'GET', path)).status).toBe(404)
   const { body } = await askImport(server, image.uuid, source.url)

@@ -5,7 +5,10 @@ import { describe, expect, test } from 'vitest'
 import { call } from '../support/api.ts'
 import { type KeyPair, makeKey, signedHeaders } from '../support/keys.ts'
 import { AUTH, PASSWORD, PROGRAM, startServer, type TestServer, USER } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { until } from '../support/until.ts'
+
+const sharedServer = shared(startServer)
 
 const basic = (name: string, password: string) => ({
   authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
@@ -29,7 +32,7 @@ describe('a failed login', () => {
     ['what is not base64', { authorization: 'Basic %%%' }],
     ['a name of `__proto__`', basic('__proto__', 'x')],
   ] as const)('with %s gets one and the same answer', async ([, headers]) => {
-    const server = await startServer()
+    const server = await sharedServer()
     for (const [method, path] of [
       ['GET', '/images'],
       ['POST', '/images'],

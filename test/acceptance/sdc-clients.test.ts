@@ -9,8 +9,11 @@ import { builtManifest } from '../support/imgadm.ts'
 import { allNeedOldClients } from '../support/old-clients.ts'
 import { failureOf, type SdcClient, sdcClient } from '../support/sdc-client.ts'
 import { startServer, temporaryFolder } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 
 /** The real client library: every method that the core of the API covers. */
+
+const sharedServer = shared(startServer)
 
 allNeedOldClients()
 
@@ -30,14 +33,14 @@ async function publishWith(client: SdcClient, content = bytes(100), changes = {}
 }
 
 test('ping says pong, and who is asking', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const pong = { ping: 'pong', version: '1.0.0', imgapi: true, pid: server.pid }
   expect(await sdcClient(server).ping()).toEqual({ ...pong, user: 'admin' })
   expect(await sdcClient(server, anonymous).ping()).toEqual(pong)
 })
 
 test('wrong credentials end every call with one 401', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server, { password: 'wrong' })
   const calls: Promise<unknown>[] = [client.ping(), client.listImages(), client.createImage(manifest())]
   for (const error of await Promise.all(calls.map(failureOf))) {
@@ -49,7 +52,7 @@ test('wrong credentials end every call with one 401', async () => {
 })
 
 test('an image is created, gets its file from a path, is activated and read back', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   const content = gzipSync(bytes(200_000), { level: 1 })
   const created = await client.createImage(manifest({ description: 'Grüße aus 日本', tags: { role: 'db' } }))
@@ -75,7 +78,7 @@ test('an image is created, gets its file from a path, is activated and read back
 })
 
 test('a file of unknown length is taken from a stream', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   const content = bytes(3_000_000)
   const { uuid: id } = await client.createImage(manifest())
@@ -85,7 +88,7 @@ test('a file of unknown length is taken from a stream', async () => {
 })
 
 test('getImageFile is content with the Content-MD5 of small and large files', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   for (const size of [1, 1000, 5_000_000]) {
     const content = bytes(size)
@@ -97,7 +100,7 @@ test('getImageFile is content with the Content-MD5 of small and large files', as
 })
 
 test('getImageFileStream is the bytes, with the headers of the answer', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(100_000)
   const { uuid: id } = await publish(server, content)
   const stream = await sdcClient(server).getImageFileStream(id)
@@ -107,7 +110,7 @@ test('getImageFileStream is the bytes, with the headers of the answer', async ()
 })
 
 test('an import keeps UUID, owner and date of publication', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   const content = bytes(100)
   const given = builtManifest(content, { owner: uuid() })
@@ -143,7 +146,7 @@ test('an image is disabled, enabled, updated and deleted', async () => {
 })
 
 test('an icon is added from a path and a stream, read as a file and a stream, and deleted', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   const { uuid: id } = await publishWith(client)
   const [gif, png] = [bytes(1000), bytes(2000)]
@@ -203,7 +206,7 @@ test('listImages collects every page of more than a thousand images', async () =
 })
 
 test('every call on an image that is not there is a 404 with its UUID', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   const id = uuid()
   const copy = join(temporaryFolder(), 'copy')
@@ -231,7 +234,7 @@ test('every call on an image that is not there is a 404 with its UUID', async ()
 })
 
 test('a manifest with several mistakes is answered with each of them', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const error = await failureOf(
     sdcClient(server).createImage({ name: 'a:b', version: '1', type: 'nonsense' }),
   )
@@ -248,7 +251,7 @@ test('a manifest with several mistakes is answered with each of them', async () 
 })
 
 test('what the state of an image does not allow is refused with its own code', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   const { uuid: fresh } = await client.createImage(manifest())
   const { uuid: active } = await publishWith(client)
@@ -271,7 +274,7 @@ test('what the state of an image does not allow is refused with its own code', a
 })
 
 test('an upload that fails shows why, and one by another account is refused', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const client = sdcClient(server)
   const [owner, stranger] = [uuid(), uuid()]
   const { uuid: id } = await client.createImage(manifest({ public: true }), owner)
@@ -291,7 +294,7 @@ test('an upload that fails shows why, and one by another account is refused', as
 })
 
 test('admin fields are for the authenticated', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   const options = { inclAdminFields: true }
   expect((await sdcClient(server).getImage(id, options)).files[0]).toHaveProperty('stor', 'local')

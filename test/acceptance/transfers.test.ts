@@ -7,9 +7,12 @@ import { json, type Reply, send } from '../support/http.ts'
 import { isLinux, openFiles } from '../support/process.ts'
 import { RawConnection } from '../support/raw.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { until } from '../support/until.ts'
 
 /** Files on their way out: what is promised about them, and all or a part of their bytes. */
+
+const sharedServer = shared(startServer)
 
 interface Served {
   server: TestServer
@@ -18,8 +21,8 @@ interface Served {
   get(headers?: Record<string, string>, method?: string): Promise<Reply>
 }
 
-async function serve(size: number, options: Parameters<typeof startServer>[0] = {}): Promise<Served> {
-  const server = await startServer(options)
+async function serve(size: number, start = () => sharedServer()): Promise<Served> {
+  const server = await start()
   const content = bytes(size)
   const { uuid } = await publish(server, content)
   const get = (headers = {}, method = 'GET') => send(`${server.url}/images/${uuid}/file`, method, { headers })
@@ -234,7 +237,7 @@ test('a manifest is a 304 to who has it, and a new one after a change', async ()
 })
 
 test.runIf(isLinux)('neither HEAD nor refusals nor clients that leave keep a file open', async () => {
-  const { server, uuid, content } = await serve(5_000_000)
+  const { server, uuid, content } = await serve(5_000_000, startServer)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   onTestFinished(() => agent.destroy())
   const url = `${server.url}/images/${uuid}/file`
@@ -257,7 +260,9 @@ test.runIf(isLinux)('neither HEAD nor refusals nor clients that leave keep a fil
 })
 
 test('a reader may be slower than the stall timeout as long as it reads', async () => {
-  const { server, uuid, content } = await serve(24_000_000, { config: { stallTimeout: 2 } })
+  const { server, uuid, content } = await serve(24_000_000, () =>
+    sharedServer({ config: { stallTimeout: 2 } }),
+  )
   const response = await fetch(`${server.url}/images/${uuid}/file`)
   const chunks: Uint8Array[] = []
   let size = 0

@@ -11,9 +11,12 @@ import { curl } from '../support/curl.ts'
 import { json, send } from '../support/http.ts'
 import { RawConnection } from '../support/raw.ts'
 import { AUTH, PASSWORD, startServer, type TestServer, temporaryFolder, USER } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { until } from '../support/until.ts'
 
 /** Files on their way in: digests, compressions, bodies of any length, and clients that give up. */
+
+const sharedServer = shared(startServer)
 
 const put = (server: TestServer, id: string, body: Uint8Array | Readable, query = '', headers = {}) =>
   send(`${server.url}/images/${id}/file?${query}`, 'PUT', { headers: { ...AUTH, ...headers }, body })
@@ -34,7 +37,7 @@ const COMPRESSED = {
 const COMPRESSIONS = Object.entries(COMPRESSED)
 
 test('a chunked upload without a length is stored whole, small or large', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const size of [1, 100_000, 10_000_000]) {
     const content = bytes(size)
     const { uuid: id } = await create(server)
@@ -52,7 +55,7 @@ test('a chunked upload without a length is stored whole, small or large', async 
 })
 
 test('a Content-MD5 that is right is accepted, and a wrong one refused with both in the message', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const size of [1000, 3_000_000]) {
     const content = bytes(size)
     const { uuid: id } = await create(server)
@@ -70,7 +73,7 @@ test('a Content-MD5 that is right is accepted, and a wrong one refused with both
 })
 
 test('a compression that is left out is read from the file', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const [compression, content] of COMPRESSIONS) {
     const { uuid: id } = await create(server)
     expect(json(await put(server, id, content)).files[0].compression).toBe(compression)
@@ -78,7 +81,7 @@ test('a compression that is left out is read from the file', async () => {
 })
 
 test('a file too short to tell is of no compression', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const content of ['B', 'BZ', '\x1f', '\xfd7zXZ']) {
     const { uuid: id } = await create(server)
     const reply = await put(server, id, Buffer.from(content, 'latin1'))
@@ -87,7 +90,7 @@ test('a file too short to tell is of no compression', async () => {
 })
 
 test('a compression that the file does not have is refused, and the message says which it has', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const claimed of ['gzip', 'bzip2', 'xz']) {
     for (const [actual, content] of COMPRESSIONS) {
       const { uuid: id } = await create(server)
@@ -108,7 +111,7 @@ test('a compression that the file does not have is refused, and the message says
 })
 
 test('a lie about the compression of a large file is found before all of it was sent', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   const connection = new RawConnection(server.port)
   connection.sendHead(
@@ -124,7 +127,7 @@ test('a lie about the compression of a large file is found before all of it was 
 })
 
 test('the compression none accepts whatever it is given', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const [, content] of COMPRESSIONS) {
     const { uuid: id } = await create(server)
     const [file] = (await addFile(server, id, content, 'compression=none')).files
@@ -133,7 +136,7 @@ test('the compression none accepts whatever it is given', async () => {
 })
 
 test('a compression that does not exist is refused by name', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   expect(json(await put(server, id, bytes(10), 'compression=zip'))).toEqual({
     code: 'InvalidParameter',
@@ -143,7 +146,7 @@ test('a compression that does not exist is refused by name', async () => {
 })
 
 test('an empty file is refused, with a length and without', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   for (const headers of [{ 'content-length': '0' }, { 'transfer-encoding': 'chunked' }]) {
     const reply = await put(server, id, Buffer.alloc(0), 'compression=none', headers)
@@ -156,7 +159,7 @@ test('an empty file is refused, with a length and without', async () => {
 })
 
 test('an upload that fails leaves the file that was there, and one that succeeds takes its place', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   const [first, second] = [bytes(1000), bytes(2000)]
   const kept = await addFile(server, id, first, `compression=none&dataset_guid=123`)
@@ -174,7 +177,7 @@ test('an upload that fails leaves the file that was there, and one that succeeds
 })
 
 test('an upload whose client goes away changes nothing and can be repeated at once', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   const connection = new RawConnection(server.port)
   connection.sendHead(
@@ -194,7 +197,7 @@ test('an upload whose client goes away changes nothing and can be repeated at on
 })
 
 test('the second of two uploads to an image is refused, and the first completes', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   const content = bytes(1000)
   const connection = new RawConnection(server.port)
@@ -219,7 +222,7 @@ test('the second of two uploads to an image is refused, and the first completes'
 })
 
 test('an upload that stalls is ended and says so', async () => {
-  const server = await startServer({ config: { stallTimeout: 1 } })
+  const server = await sharedServer({ config: { stallTimeout: 1 } })
   const { uuid: id } = await create(server)
   const connection = new RawConnection(server.port)
   connection.sendHead(
@@ -236,7 +239,7 @@ test('an upload that stalls is ended and says so', async () => {
 })
 
 test('a file larger than the config allows is refused before it is sent, or as soon as it is too large', async () => {
-  const server = await startServer({ config: { maxImageSize: 1000 } })
+  const server = await sharedServer({ config: { maxImageSize: 1000 } })
   const { uuid: id } = await create(server)
   const tooLarge = bytes(1001)
   const announced = await put(server, id, tooLarge, 'compression=none')
@@ -253,7 +256,7 @@ test('a file larger than the config allows is refused before it is sent, or as s
 })
 
 test('a client that was refused early goes on with its next call', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   onTestFinished(() => agent.destroy())
   for (let i = 0; i < 5; i++) {
@@ -268,7 +271,7 @@ test('a client that was refused early goes on with its next call', async () => {
 })
 
 test('a client that sends all before it reads gets its refusal, on a connection for one request too', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   const requests: [line: string, login: string, status: number][] = [
     ['POST /images', AUTH.authorization, 413],
@@ -294,7 +297,7 @@ test('a client that sends all before it reads gets its refusal, on a connection 
 })
 
 test('curl shows the error of an upload that is refused in the middle', async () => {
-  const server = await startServer({ config: { maxImageSize: 100_000_000 } })
+  const server = await sharedServer({ config: { maxImageSize: 100_000_000 } })
   const { uuid: id } = await create(server)
   const large = join(temporaryFolder(), 'large.zfs')
   writeFileSync(large, '')

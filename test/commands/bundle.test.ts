@@ -10,14 +10,18 @@ import { startGate } from '../support/gate.ts'
 import { needs, needsAll } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { PROGRAM, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
+
+const sharedSource = shared(startServer)
+const sharedTarget = shared(startServer)
 
 const { validateMinimalManifest } = createRequire(import.meta.url)('imgmanifest')
 
 /** A source with a chain of two, and a bundle of it. */
 async function prepare({ size = 200_000 } = {}) {
-  const source = await startServer()
+  const source = await sharedSource()
   const base = await publish(source, bytes(size), { name: 'base', version: '1.0', tags: { role: 'os' } })
   const top = await publish(source, bytes(3000), { name: 'top image', version: '2.0/b', origin: base.uuid })
   const file = join(temporaryFolder(), 'images.tar')
@@ -88,7 +92,7 @@ needsAll({ tar: 'tar', sha1sum: 'coreutils' })(
 
 test('an import brings what is missing, passes over what is there, and is the same again', async () => {
   const { source, base, top, file, images } = await prepare()
-  const server = await startServer()
+  const server = await sharedTarget()
   const first = await done(importInto(server, file))
   expect(first.stdout).toBe(`imported: ${base.uuid} (base 1.0)\nimported: ${top.uuid} (top image 2.0/b)\n`)
   await expectImages(server, source, images)
@@ -162,7 +166,7 @@ test('what was left of another bundle, or was torn, does not get into this one',
 
 test('an import that was killed in the middle goes on when it is run again', async () => {
   const { source, base, top, file, images } = await prepare()
-  const server = await startServer()
+  const server = await sharedTarget()
   const gate = await startGate(server)
   for (const [index, { uuid }] of [base, top].entries()) {
     const running = start(gate, ['bundle', 'import', file])
@@ -187,7 +191,7 @@ test('a bundle in which a bit has changed is refused by name, and the image does
   const content = readFileSync(file)
   content[100_000]! ^= 1
   writeFileSync(broken, content)
-  const server = await startServer()
+  const server = await sharedTarget()
   const refused = await importInto(server, broken)
   expect(refused).toMatchObject({ code: 1, stdout: '' })
   expect(refused.stderr).toMatch(
@@ -233,7 +237,7 @@ test('a bundle that is cut short brings what is whole in it and says that it is 
 
 test('an image that is there with other files is an error, and stays', async () => {
   const { base, file } = await prepare()
-  const server = await startServer()
+  const server = await sharedTarget()
   await call(server, 'POST', `/images/${base.uuid}?action=import`, { body: base })
   await addFile(server, base.uuid, bytes(50))
   await call(server, 'POST', `/images/${base.uuid}?action=activate`)
@@ -246,7 +250,7 @@ test('an image that is there with other files is an error, and stays', async () 
 })
 
 test('a file that is not what its manifest says makes no bundle', async () => {
-  const source = await startServer()
+  const source = await sharedSource()
   const { uuid } = await publish(source, bytes(1000))
   const folder = join(source.datadir, uuid)
   const name = namesIn(folder).find(candidate => candidate.startsWith('image'))!
@@ -285,7 +289,7 @@ test('mistakes are told, each with its exit code, and no password is', async () 
 
 needs('script', 'bsdutils')('on a terminal there is a bar for each file, of both commands', async () => {
   const { file, top, source } = await prepare()
-  const server = await startServer()
+  const server = await sharedTarget()
   const onTerminal = async (to: { url: string }, ...words: string[]) => {
     const command = [process.execPath, PROGRAM, 'bundle', ...words].join(' ')
     const env = { ...credentials(to), TERM: 'xterm' }

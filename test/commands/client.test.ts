@@ -5,14 +5,17 @@ import { bytes, call, create, publish, sha1, uuid } from '../support/api.ts'
 import { cli, credentials, done } from '../support/cli.ts'
 import { imgapi, run } from '../support/run.ts'
 import { PASSWORD, startServer, temporaryFolder, USER } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { sendJson, startSource } from '../support/source.ts'
 
 /** The commands against a real server: what they print, do, and end with. */
 
+const sharedServer = shared(startServer)
+
 test('an image goes from create to delete by commands alone', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(3000)
-  const file = join(server.folder, 'image.zfs')
+  const file = join(temporaryFolder(), 'image.zfs')
   writeFileSync(file, content)
   const fields = [
     'name=web',
@@ -83,7 +86,7 @@ test('list finds images that are not active for who may see them', async () => {
 })
 
 test('what list does not know it names, with exit code 2', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const [args, named] of [
     [['list', 'nmae=x'], 'nmae'],
     [['list', 'base'], 'base'],
@@ -120,7 +123,7 @@ test('tree shows an image between its origins and its children', async () => {
 
 test('acl, icons and channels can be changed', async () => {
   const channels = [{ name: 'dev', default: true }, { name: 'release' }]
-  const server = await startServer({ config: { channels } })
+  const server = await sharedServer({ config: { channels } })
   const image = await publish(server)
   const account = uuid()
   const shared = await done(cli(server, ['acl', 'add', image.uuid, account]))
@@ -128,7 +131,7 @@ test('acl, icons and channels can be changed', async () => {
   expect((await done(cli(server, ['acl', 'remove', image.uuid, account]))).stdout).toContain(
     'with no account',
   )
-  const icon = join(server.folder, 'icon')
+  const icon = join(temporaryFolder(), 'icon')
   writeFileSync(icon, Buffer.from([0x89, 0x50, 0x4e, 0x47, 1, 2, 3]))
   await done(cli(server, ['add-icon', image.uuid, '-f', icon]))
   expect((await call(server, 'GET', `/images/${image.uuid}/icon`)).headers.get('content-type')).toBe(
@@ -143,15 +146,15 @@ test('acl, icons and channels can be changed', async () => {
 })
 
 test('a server without channels says so', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   expect(await cli(server, ['channels'])).toMatchObject({ code: 0, stdout: 'the server has no channels\n' })
 })
 
 test('credentials come from a URL, the environment, or the config; none are ever printed', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const nobody = { IMGAPI_URL: '', IMGAPI_USER: '', IMGAPI_PASSWORD: '', HOME: temporaryFolder() }
   const withUser = server.url.replace('//', `//${USER}:${encodeURIComponent(PASSWORD)}@`)
-  const config = join(server.folder, 'client.json')
+  const config = join(temporaryFolder(), 'client.json')
   const { port } = server
   const userdb = [
     { name: 'hashed', password: `$scrypt$ln=15,r=8,p=3$${'A'.repeat(22)}$${'A'.repeat(43)}` },
@@ -243,7 +246,7 @@ test('an error is one line that says what, where, and what to do; -v adds the re
 })
 
 test('output has no colours where it goes to a file', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const image = await publish(server)
   const { stdout } = await done(cli(server, ['tree', image.uuid], { env: { FORCE_COLOR: '1' } }))
   expect(stdout).not.toContain('\u001b')
@@ -266,15 +269,16 @@ COMP_WORDS=(imgapi acl r); COMP_CWORD=2; _imgapi; echo "\${COMPREPLY[@]}"`
 })
 
 test('the wrong icon, and a file that is not there, are failures of one line', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
-  const text = join(server.folder, 'text')
+  const folder = temporaryFolder()
+  const text = join(folder, 'text')
   writeFileSync(text, 'not a picture')
   expect(await cli(server, ['add-icon', id, '-f', text])).toMatchObject({
     code: 1,
     stderr: `imgapi: ${text}: not a PNG, JPEG or GIF image\n`,
   })
-  const missing = await cli(server, ['add-file', id, '-f', join(server.folder, 'missing')])
+  const missing = await cli(server, ['add-file', id, '-f', join(folder, 'missing')])
   expect(missing.code).toBe(1)
   expect(missing.stderr.trimEnd().split('\n')).toHaveLength(1)
   expect(readFileSync(text, 'utf8')).toBe('not a picture')

@@ -6,10 +6,13 @@ import { describe, expect, test } from 'vitest'
 import { bytes, call, publish, sha1, uuid } from '../support/api.ts'
 import { cli, credentials, done } from '../support/cli.ts'
 import { PROGRAM, startServer, temporaryFolder } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { sendJson, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
 /** Publishing as an operator does it: a manifest, a file, and whatever goes wrong in between. */
+
+const sharedServer = shared(startServer)
 
 const manifestOf = (content: Uint8Array, changes: Record<string, unknown> = {}) => ({
   v: 2,
@@ -33,9 +36,9 @@ function writePair(folder: string, stem: string, manifest: object, file = conten
 }
 
 test('publish imports, uploads and activates; the file is found beside the manifest; again it says so', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const manifest = manifestOf(content, { published_at: '2020-02-02T02:02:02.222Z', tags: { role: 'web' } })
-  const path = writePair(server.folder, 'web-1.0.0', manifest)
+  const path = writePair(temporaryFolder(), 'web-1.0.0', manifest)
   const first = await done(cli(server, ['publish', '-m', path]))
   expect(first.stdout).toBe(`published: ${manifest.uuid} (web 1.0.0)\n`)
   const image = (await call(server, 'GET', `/images/${manifest.uuid}`)).body
@@ -46,7 +49,7 @@ test('publish imports, uploads and activates; the file is found beside the manif
 })
 
 test('what builders write is taken: numbers as text, nulls, no files, other endings', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const [ending, changes] of [
     [
       '.zfs.gz',
@@ -56,7 +59,7 @@ test('what builders write is taken: numbers as text, nulls, no files, other endi
     ['.tgz', { files: undefined, state: 'activated', disabled: 'false' }],
   ] as const) {
     const manifest = manifestOf(content, changes)
-    const path = writePair(join(server.folder, ending), 'x', manifest, content, ending)
+    const path = writePair(join(temporaryFolder(), ending), 'x', manifest, content, ending)
     await done(cli(server, ['publish', '-m', path]))
     expect((await call(server, 'GET', `/images/${manifest.uuid}`)).body).toMatchObject({
       state: 'active',
@@ -92,22 +95,22 @@ describe('nothing is sent to the server when', () => {
 })
 
 test('publish says all that is wrong with a manifest, and what may be better', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const wrong = { name: 'a b?', os: 'QEMU', homepage: 'x', generate_passwords: 'true' }
-  const path = writePair(server.folder, 'web', manifestOf(content, wrong))
+  const path = writePair(temporaryFolder(), 'web', manifestOf(content, wrong))
   const { code, stderr } = await cli(server, ['publish', '-q', '-m', path])
   expect(code).toBe(1)
   for (const field of ['error: name', 'error: os', 'error: homepage', 'warning: generate_passwords']) {
     expect(stderr).toContain(`${path}: ${field}: `)
   }
-  const odd = writePair(server.folder, 'odd', manifestOf(content, { generate_passwords: 'true' }))
+  const odd = writePair(temporaryFolder(), 'odd', manifestOf(content, { generate_passwords: 'true' }))
   const published = await done(cli(server, ['publish', '-m', odd]))
   expect(published.stderr).toContain(`${odd}: warning: generate_passwords: is text, not a flag`)
 })
 
 test('publish says every problem that the server found', async () => {
-  const server = await startServer({ config: { mode: 'public' } })
-  const path = writePair(server.folder, 'web', manifestOf(content, { requirements: { min_ram: 1 } }))
+  const server = await sharedServer({ config: { mode: 'public' } })
+  const path = writePair(temporaryFolder(), 'web', manifestOf(content, { requirements: { min_ram: 1 } }))
   const { stderr } = await cli(server, ['publish', '-q', '-m', path])
   expect(stderr).toContain('public: private images are not allowed on a public Images API')
 })
@@ -119,9 +122,9 @@ function flipped(file: Uint8Array) {
 }
 
 test('an image that is there and differs is left alone, and the difference is named', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const manifest = manifestOf(content)
-  const path = writePair(server.folder, 'web', manifest)
+  const path = writePair(temporaryFolder(), 'web', manifest)
   await done(cli(server, ['publish', '-m', path]))
   const before = (await call(server, 'GET', `/images/${manifest.uuid}`)).text
   writeFileSync(path, JSON.stringify({ ...manifest, description: 'new', version: '1.0.1' }))
@@ -132,10 +135,10 @@ test('an image that is there and differs is left alone, and the difference is na
 })
 
 test.each(['SIGKILL', 'SIGINT'] as const)('an upload that %s ends is completed by the next', async signal => {
-  const server = await startServer()
+  const server = await sharedServer()
   const large = gzipSync(bytes(64 * 1024 * 1024), { level: 0 })
   const manifest = manifestOf(large)
-  const path = writePair(server.folder, 'web', manifest, large)
+  const path = writePair(temporaryFolder(), 'web', manifest, large)
   const child = spawn(process.execPath, [PROGRAM, 'publish', '-q', '-m', path], {
     env: { ...process.env, ...credentials(server) },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -161,9 +164,9 @@ test.each(['SIGKILL', 'SIGINT'] as const)('an upload that %s ends is completed b
 })
 
 test('when the server refuses the file, the image that was begun is taken back', async () => {
-  const server = await startServer({ config: { maxImageSize: 1000 } })
+  const server = await sharedServer({ config: { maxImageSize: 1000 } })
   const manifest = manifestOf(content)
-  const path = writePair(server.folder, 'web', manifest)
+  const path = writePair(temporaryFolder(), 'web', manifest)
   const { code, stderr } = await cli(server, ['publish', '-q', '-m', path])
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('maximum allowed size') })
   expect((await call(server, 'GET', `/images/${manifest.uuid}`)).status).toBe(404)
@@ -184,8 +187,8 @@ test('when it cannot be taken back, the error says what is left and what to do',
 })
 
 test('a folder is published with origins first, past what is wrong, and again without doing anything', async () => {
-  const server = await startServer()
-  const folder = join(server.folder, 'images')
+  const server = await sharedServer()
+  const folder = join(temporaryFolder(), 'images')
   const base = manifestOf(content, { name: 'base' })
   const child = manifestOf(content, { name: 'child', origin: base.uuid })
   const grandchild = manifestOf(content, { name: 'grandchild', origin: child.uuid })
@@ -204,8 +207,8 @@ test('a folder is published with origins first, past what is wrong, and again wi
 })
 
 test('an image whose origin fails is not tried', async () => {
-  const server = await startServer()
-  const folder = join(server.folder, 'images')
+  const server = await sharedServer()
+  const folder = join(temporaryFolder(), 'images')
   const base = manifestOf(content, { name: 'base', origin: uuid() })
   const child = manifestOf(content, { name: 'child', origin: base.uuid })
   writePair(folder, 'base', base)
@@ -217,7 +220,7 @@ test('an image whose origin fails is not tried', async () => {
 })
 
 test('publish without a manifest, and a folder without any, are told apart from success', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   expect((await cli(server, ['publish'])).code).toBe(2)
   expect((await cli(server, ['publish', temporaryFolder()])).code).toBe(3)
   const image = await publish(server)
