@@ -57,7 +57,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   // The settings of a part are described beside the part.
   config: ['gateways', 'imports', 'images', 'util'],
   gateways: ['http', 'storage', 'imports', 'sources', 'layers', 'images', 'util'],
-  http: ['type auth', 'imports', 'sources', 'images', 'log.ts', 'version.ts'],
+  http: ['type auth', 'imports', 'sources', 'images', 'version.ts'],
   auth: ['images', 'util'],
   // Of jobs and mirrors it knows the records that it keeps.
   storage: ['type imports', 'images', 'util'],

@@ -11,7 +11,7 @@ const UNIT = [
   'test/**/lxd/*.test.ts',
   'test/client/**/target.test.ts',
   'test/commands/format.test.ts',
-  'test/http/{reading,renderings}.test.ts',
+  'test/http/{access-log,reading,renderings}.test.ts',
   'test/**/mirror/plan.test.ts',
   'test/**/registry/blob-cache.test.ts',
   'test/sources/**/{address-guard,resumable,retry,verified-fetch}.test.ts',
