@@ -1,11 +1,11 @@
 import { stripVTControlCharacters } from 'node:util'
 import { type CommandDef, renderUsage } from 'citty'
-import { type Command, EXIT, FailedError, UsageError } from './commands/command.ts'
+import type { Command } from './commands/command.ts'
 import { configHelp } from './commands/config-help.ts'
 import { COMMANDS } from './commands/index.ts'
-import { ConfigError } from './config/config.ts'
 import { CONVERTER } from './layers/convert-layers.ts'
 import { runConverter } from './layers/converter.ts'
+import { EXIT, isForOperator, OperatorError, UsageError } from './util/operator-error.ts'
 import { VERSION } from './version.ts'
 
 const main = {
@@ -54,13 +54,9 @@ async function run(argv: string[]) {
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found. */
 function report(error: unknown): number {
-  if (error instanceof UsageError) {
-    console.error(`imgapi: ${error.message}\nTry: imgapi --help`)
-    return EXIT.usage
-  }
-  const isForOperator = error instanceof FailedError || error instanceof ConfigError
-  console.error(isForOperator ? error.message.replace(/^/gm, 'imgapi: ') : error)
-  return error instanceof FailedError ? error.exitCode : EXIT.failed
+  if (error instanceof UsageError) console.error(`imgapi: ${error.message}\nTry: imgapi --help`)
+  else console.error(isForOperator(error) ? error.message.replace(/^/gm, 'imgapi: ') : error)
+  return error instanceof OperatorError ? error.exitCode : EXIT.failed
 }
 
 run(fromPredecessor(process.argv.slice(2))).catch(error => {

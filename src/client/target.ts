@@ -1,3 +1,5 @@
+import { UsageError } from '../util/operator-error.ts'
+
 /**
  * Finds the server and the credentials: flags win over the environment, the environment over the config file. Credentials
  * are for one server: those of a URL and of the config for the server that is named there, those of the environment for
@@ -43,7 +45,7 @@ export interface TargetOptions {
 }
 
 /** The server or the credentials cannot be determined. The message contains no password. */
-export class TargetError extends Error {
+export class TargetError extends UsageError {
   override readonly name = 'TargetError'
 }
 

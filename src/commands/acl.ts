@@ -1,5 +1,5 @@
+import { UsageError } from '../util/operator-error.ts'
 import { clientCommand } from './client-command.ts'
-import { UsageError } from './command.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
 const ACTIONS = ['add', 'remove'] as const

@@ -1,8 +1,8 @@
 import { describeFile, inspectFile, sendFile } from '../client/send-file.ts'
 import { COMPRESSIONS } from '../images/fields.ts'
 import type { Compression } from '../images/image.ts'
+import { UsageError } from '../util/operator-error.ts'
 import { clientCommand } from './client-command.ts'
-import { UsageError } from './command.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
 export const addFile = clientCommand({

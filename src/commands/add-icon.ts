@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { OperatorError, UsageError } from '../util/operator-error.ts'
 import { clientCommand } from './client-command.ts'
-import { FailedError, UsageError } from './command.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
 /** Content types by their first bytes; the extension of a file may be wrong. */
@@ -22,7 +22,7 @@ export const addIcon = clientCommand({
     if (file === undefined) throw new UsageError('name the icon with -f FILE')
     const icon = readFileSync(file)
     const contentType = KINDS.find(([, magic]) => icon.subarray(0, magic.length).equals(magic))?.[0]
-    if (!contentType) throw new FailedError(`${file}: not a PNG, JPEG or GIF image`)
+    if (!contentType) throw new OperatorError(`${file}: not a PNG, JPEG or GIF image`)
     const sha1 = createHash('sha1').update(icon).digest('hex')
     const image = await client.addIcon(readUuid(uuid), icon, contentType, sha1)
     if (json) return print(image)

@@ -4,8 +4,8 @@ import { collect } from '../client/bundle/collect.ts'
 import type { BundledFile } from '../client/bundle/contents.ts'
 import { importBundle } from '../client/bundle/read.ts'
 import { writeBundle } from '../client/bundle/write.ts'
+import { EXIT, OperatorError, prefixed, UsageError } from '../util/operator-error.ts'
 import { type Context, clientCommand } from './client-command.ts'
-import { EXIT, FailedError, UsageError } from './command.ts'
 import type { Transfer } from './progress.ts'
 import { readUuid } from './uuid-arg.ts'
 
@@ -131,13 +131,12 @@ class Transfers {
   }
 }
 
-/** Adds the name of the bundle to errors, and a hint after an interrupt. Throws FailedError. */
+/** Adds the name of the bundle to errors, and a hint after an interrupt. Throws OperatorError. */
 async function withFileName(context: Context, path: string, hint: string, run: () => Promise<unknown>) {
   try {
     await run()
   } catch (error) {
-    if (context.signal.aborted) throw new FailedError(`${path}: interrupted; ${hint}`, EXIT.interrupted)
-    if (!(error instanceof BundleError)) throw error
-    throw new FailedError(`${path}: ${error.message}`, error.isNotFound ? EXIT.notFound : EXIT.failed)
+    if (context.signal.aborted) throw new OperatorError(`${path}: interrupted; ${hint}`, EXIT.interrupted)
+    throw error instanceof BundleError ? prefixed(error, path) : error
   }
 }

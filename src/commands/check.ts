@@ -3,7 +3,8 @@ import { readConfig } from '../config/config.ts'
 import { type Inspection, inspectDatadir, moveAside } from '../storage/local/inspect.ts'
 import { layoutOf } from '../storage/local/layout.ts'
 import { lockDatadir } from '../storage/local/lock.ts'
-import { command, configArg, FailedError } from './command.ts'
+import { OperatorError } from '../util/operator-error.ts'
+import { command, configArg } from './command.ts'
 import { table } from './table.ts'
 
 export const check = command({
@@ -23,13 +24,9 @@ export const check = command({
   ],
   async run({ config: path, json, repair }) {
     const { datadir, mode, channels } = readConfig(path)
-    if (!existsSync(datadir)) throw new FailedError(`${datadir}: no such directory`)
+    if (!existsSync(datadir)) throw new OperatorError(`${datadir}: no such directory`)
     const rules = { mode, channels: channels.length > 0 }
-    const lock = repair
-      ? await lockDatadir(layoutOf(datadir).lock).catch(error => {
-          throw new FailedError((error as Error).message)
-        })
-      : undefined
+    const lock = repair ? await lockDatadir(layoutOf(datadir).lock) : undefined
     try {
       const inspection = await inspectDatadir(datadir, rules)
       const movedTo = repair ? await repairDatadir(datadir, inspection) : undefined

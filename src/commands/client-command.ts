@@ -3,9 +3,10 @@ import { isHashed } from '../auth/password.ts'
 import { ImgapiClient } from '../client/client.ts'
 import { resolveTarget, type Target, TargetError } from '../client/target.ts'
 import { ConfigError, readConfig } from '../config/config.ts'
+import { UsageError } from '../util/operator-error.ts'
 import { VERSION } from '../version.ts'
 import { ask } from './ask.ts'
-import { type Args, type Command, command, configArg, UsageError, type Values } from './command.ts'
+import { type Args, type Command, command, configArg, type Values } from './command.ts'
 import { explain } from './explain.ts'
 import { Progress } from './progress.ts'
 
@@ -128,7 +129,6 @@ export async function findTarget({ url, config, channel }: GlobalValues): Promis
     })
     return await withPassword(target)
   } catch (error) {
-    if (error instanceof TargetError) throw new UsageError(error.message)
     if (!(error instanceof ConfigError)) throw error
     throw new UsageError(`${error.message}\nname the server with --url URL or in IMGAPI_URL`)
   }

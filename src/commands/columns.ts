@@ -1,6 +1,6 @@
 import type { RemoteImage } from '../client/types.ts'
 import { FIELD_NAMES } from '../images/fields.ts'
-import { UsageError } from './command.ts'
+import { UsageError } from '../util/operator-error.ts'
 
 /** The columns of lists of images, named as in imgadm where it has them. */
 

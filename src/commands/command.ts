@@ -1,27 +1,9 @@
 import { parseArgs } from 'node:util'
 import type { ArgDef, CommandDef } from 'citty'
 import { defaultConfigPath } from '../config/config.ts'
+import { UsageError } from '../util/operator-error.ts'
 
 /** The base of all commands: strict arguments, examples, and errors that say what to do. */
-
-/** The command line is wrong: exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
-
-/** The command failed; the message is for the user. Exit code 1 by default. */
-export class FailedError extends Error {
-  override readonly name = 'FailedError'
-  readonly exitCode: number
-
-  constructor(message: string, exitCode: number = EXIT.failed) {
-    super(message)
-    this.exitCode = exitCode
-  }
-}
-
-/** Exit codes; `interrupted` is 128 + SIGINT, as shells expect. */
-export const EXIT = { failed: 1, usage: 2, notFound: 3, interrupted: 130 } as const
 
 export const configArg = {
   type: 'string',

@@ -1,4 +1,5 @@
-import { type Arg, aliasesOf, type Command, command, UsageError } from './command.ts'
+import { UsageError } from '../util/operator-error.ts'
+import { type Arg, aliasesOf, type Command, command } from './command.ts'
 
 /** Generates shell completion from the command definitions, so that it is always complete. */
 

@@ -1,9 +1,8 @@
 import { ClientError } from '../client/client-error.ts'
 import { WrongFileError } from '../client/fetch-file.ts'
-import { TargetError } from '../client/target.ts'
-import { fullMessage } from '../images/errors.ts'
+import { fullMessage, ImgapiError } from '../images/errors.ts'
 import { SourceError } from '../sources/http-client.ts'
-import { EXIT, FailedError, UsageError } from './command.ts'
+import { EXIT, OperatorError } from '../util/operator-error.ts'
 
 /** Words errors for the user: one line that says what happened, where, and what to do. */
 
@@ -12,22 +11,24 @@ interface Situation {
   isInterrupted: boolean
 }
 
-/** Turns known errors into FailedError or UsageError; returns any other unchanged. */
+/** Returns the OperatorError that words a failed request or fetch; any other error unchanged. */
 export function explain(error: unknown, { verbose, isInterrupted }: Situation): unknown {
-  if (error instanceof FailedError || error instanceof UsageError) return error
-  if (isInterrupted) return new FailedError('interrupted', EXIT.interrupted)
+  if (error instanceof OperatorError) return error
+  if (isInterrupted) return new OperatorError('interrupted', EXIT.interrupted)
   if (error instanceof ClientError) {
-    return new FailedError([describe(error), ...(verbose ? details(error) : [])].join('\n'), exitCode(error))
+    return new OperatorError(
+      [describe(error), ...(verbose ? details(error) : [])].join('\n'),
+      exitCode(error),
+    )
   }
-  if (error instanceof TargetError) return new UsageError(error.message)
   if (error instanceof SourceError) {
     const code = error.status === 404 ? EXIT.notFound : EXIT.failed
     const hint = error.status === undefined ? '; run it again to resume' : ''
-    return new FailedError(error.message + hint, code)
+    return new OperatorError(error.message + hint, code)
   }
-  if (error instanceof WrongFileError) return new FailedError(`${error.message}; the bytes were discarded`)
-  const isOfSystem = typeof (error as NodeJS.ErrnoException)?.syscall === 'string'
-  return isOfSystem ? new FailedError((error as Error).message) : error
+  if (error instanceof WrongFileError) return new OperatorError(`${error.message}; the bytes were discarded`)
+  // A rule of the server, when a command runs a part of it.
+  return error instanceof ImgapiError ? new OperatorError(fullMessage(error)) : error
 }
 
 const exitCode = ({ isNotFound }: ClientError) => (isNotFound ? EXIT.notFound : EXIT.failed)

@@ -3,7 +3,7 @@ import { isFieldName, TEXT_FIELDS } from '../images/fields.ts'
 import { similarField } from '../images/lint/fixes.ts'
 import { isObject } from '../images/rules.ts'
 import { parseManifest } from '../images/written-text.ts'
-import { FailedError, UsageError } from './command.ts'
+import { OperatorError, UsageError } from '../util/operator-error.ts'
 
 /** Parses fields of a manifest from words: `name=base os=smartos tags.role=os requirements.min_ram=512`. */
 
@@ -52,10 +52,10 @@ function parseValue(text: string): unknown {
   }
 }
 
-/** Reads a JSON object from a file, or from stdin for `-`. Throws FailedError. */
+/** Reads a JSON object from a file, or from stdin for `-`. Throws OperatorError. */
 export function readJsonObject(path: string): Record<string, unknown> {
   const value = parseJson(readText(path), path)
-  if (!isObject(value)) throw new FailedError(`${path}: expected a JSON object`)
+  if (!isObject(value)) throw new OperatorError(`${path}: expected a JSON object`)
   return value
 }
 
@@ -66,6 +66,6 @@ function parseJson(text: string, path: string): unknown {
   try {
     return parseManifest(text.replace(/^\uFEFF/, ''))
   } catch {
-    throw new FailedError(`${path}: not valid JSON; \`imgapi lint ${path}\` shows where`)
+    throw new OperatorError(`${path}: not valid JSON; \`imgapi lint ${path}\` shows where`)
   }
 }

@@ -1,7 +1,7 @@
 import type { RemoteImage } from '../client/types.ts'
 import type { Query } from '../sources/imgapi/reader.ts'
+import { UsageError } from '../util/operator-error.ts'
 import { cellOf, isColumn } from './columns.ts'
-import { UsageError } from './command.ts'
 
 /** Parses `os=linux name=~debian`. The server applies the filters of ListImages, the client the others. */
 

@@ -4,7 +4,8 @@ import { findGarbage, type Garbage, removeGarbage } from '../storage/local/garba
 import { layoutOf } from '../storage/local/layout.ts'
 import { emptyFolder } from '../storage/local/load.ts'
 import { lockDatadir } from '../storage/local/lock.ts'
-import { command, configArg, FailedError, UsageError } from './command.ts'
+import { OperatorError, UsageError } from '../util/operator-error.ts'
+import { command, configArg } from './command.ts'
 import { bytes } from './format.ts'
 import { table } from './table.ts'
 import { terminalWidth } from './terminal.ts'
@@ -34,13 +35,11 @@ export const gc = command({
       throw new UsageError('--days must be a whole number')
     }
     const { datadir } = readConfig(path)
-    if (!existsSync(datadir)) throw new FailedError(`${datadir}: no such directory`)
+    if (!existsSync(datadir)) throw new OperatorError(`${datadir}: no such directory`)
     const layout = layoutOf(datadir)
     const deadline = new Date(Date.now() - days * DAY)
     if (!shouldDelete) return print(findGarbage(layout, deadline), json, false)
-    const lock = await lockDatadir(layout.lock).catch(error => {
-      throw new FailedError((error as Error).message)
-    })
+    const lock = await lockDatadir(layout.lock)
     try {
       // The lock is ours: no upload is running, so all temporary files are leftovers.
       emptyFolder(layout.tmp)

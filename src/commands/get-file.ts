@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { fetchFile, hasFile } from '../client/fetch-file.ts'
 import type { RemoteFile, RemoteImage } from '../client/types.ts'
 import { EXTENSION } from '../images/compression.ts'
+import { EXIT, OperatorError, UsageError } from '../util/operator-error.ts'
 import { type Context, clientCommand } from './client-command.ts'
-import { EXIT, FailedError, UsageError } from './command.ts'
 import { readUuid, uuidsArg } from './uuid-arg.ts'
 
 /** Five retries with growing delays: half a minute in all. */
@@ -69,7 +69,7 @@ async function fetchOne(context: Context, image: RemoteImage, index: number, pat
   const file = fileOf(image, index)
   if (await hasFile(path, file, signal)) return say(`${path}: already there and identical`)
   if (!force && statSync(path, { throwIfNoEntry: false })) {
-    throw new FailedError(`${path}: another file of that name exists; use --force to replace it`)
+    throw new OperatorError(`${path}: another file of that name exists; use --force to replace it`)
   }
   let transfer: ReturnType<typeof progress.start> | undefined
   try {
@@ -90,12 +90,15 @@ async function fetchOne(context: Context, image: RemoteImage, index: number, pat
   } catch (error) {
     transfer?.fail()
     if (!signal.aborted) throw error
-    throw new FailedError(`${path}: interrupted; run it again to resume`, EXIT.interrupted)
+    throw new OperatorError(`${path}: interrupted; run it again to resume`, EXIT.interrupted)
   }
 }
 
 function fileOf({ uuid, files }: RemoteImage, index: number): RemoteFile {
   const file = files?.[index]
   if (file) return { ...file, size: Number(file.size) }
-  throw new FailedError(`image ${uuid} has no file${index === 0 ? '' : ` at index ${index}`}`, EXIT.notFound)
+  throw new OperatorError(
+    `image ${uuid} has no file${index === 0 ? '' : ` at index ${index}`}`,
+    EXIT.notFound,
+  )
 }

@@ -3,9 +3,9 @@ import { ClientError } from '../client/client-error.ts'
 import { parseServerUrl } from '../client/target.ts'
 import type { RemoteImage } from '../client/types.ts'
 import { UUID } from '../images/fields.ts'
+import { EXIT, OperatorError, UsageError } from '../util/operator-error.ts'
 import { type Context, clientCommand } from './client-command.ts'
 import { latestOf } from './columns.ts'
-import { EXIT, FailedError, UsageError } from './command.ts'
 import { followJob } from './follow-job.ts'
 
 export const importCommand = clientCommand({
@@ -43,14 +43,14 @@ export const importCommand = clientCommand({
     const job = await followJob(jobUuid, context).catch(error => {
       if (!signal.aborted) throw error
       const message = `interrupted; the server continues: imgapi jobs show ${jobUuid} --wait`
-      throw new FailedError(message, EXIT.interrupted)
+      throw new OperatorError(message, EXIT.interrupted)
     })
     if (json) print(job)
     if (job.state === 'succeeded') {
       return say(`imported ${job.images.map(step => step.uuid).join(', ') || uuid}`)
     }
     const reason = job.error && job.error.message !== job.state ? `: ${job.error.message}` : ''
-    throw new FailedError(`the import of ${uuid} ${job.state}${reason}; import it again to resume`)
+    throw new OperatorError(`the import of ${uuid} ${job.state}${reason}; import it again to resume`)
   },
 })
 
@@ -60,7 +60,7 @@ function withScheme(given: string): string {
   return /^https?:\/\//i.test(given) ? given : `http://${given}`
 }
 
-/** Finds the image by name on the source. Throws FailedError unless exactly one matches. */
+/** Finds the image by name on the source. Throws OperatorError unless exactly one matches. */
 async function findByName(
   { connect }: Context,
   image: string,
@@ -76,17 +76,17 @@ async function findByName(
   const found = await other.listImages({ name, version, state: 'active' })
   const candidates = latest ? [...latestOf(found)].sort(byDate).slice(-1) : found
   const where = `${url.href} has`
-  if (candidates.length === 0) throw new FailedError(`${where} no active image ${image}`, EXIT.notFound)
+  if (candidates.length === 0) throw new OperatorError(`${where} no active image ${image}`, EXIT.notFound)
   if (candidates.length === 1) return candidates[0]!
   const versions = [...found].sort(byDate).map(one => `${one.version} (${one.uuid})`)
-  throw new FailedError(
+  throw new OperatorError(
     `${where} ${found.length} images ${image}: ${versions.slice(-5).join(', ')}; name the version, the UUID, or --latest`,
   )
 }
 
 const byDate = (a: RemoteImage, b: RemoteImage) => ((a.published_at ?? '') < (b.published_at ?? '') ? -1 : 1)
 
-/** Starts the job. Resolves to undefined if the image exists already. Throws ClientError and FailedError. */
+/** Starts the job. Resolves to undefined if the image exists already. Throws ClientError and OperatorError. */
 async function startJob(client: ImgapiClient, uuid: string, source: string): Promise<string | undefined> {
   try {
     return (await client.importRemote(uuid, source)).job_uuid
@@ -95,8 +95,8 @@ async function startJob(client: ImgapiClient, uuid: string, source: string): Pro
     const existing = await client.findImage(uuid)
     if (existing?.state === 'active') return undefined
     if (existing?.state === 'disabled')
-      throw new FailedError(`${uuid} exists but is disabled: imgapi enable ${uuid}`)
-    throw new FailedError(
+      throw new OperatorError(`${uuid} exists but is disabled: imgapi enable ${uuid}`)
+    throw new OperatorError(
       `${uuid} exists but was never completed: imgapi delete ${uuid}, then import it again`,
     )
   }

@@ -1,6 +1,6 @@
 import { isOver, type JobRecord } from '../client/types.ts'
+import { EXIT, OperatorError, UsageError } from '../util/operator-error.ts'
 import { type Context, clientCommand } from './client-command.ts'
-import { EXIT, FailedError, UsageError } from './command.ts'
 import { followJob } from './follow-job.ts'
 import { bytes } from './format.ts'
 import { table } from './table.ts'
@@ -72,7 +72,7 @@ async function showJob(context: Context, uuid: string, wait: boolean, json: bool
     if (job.error) say(`  ${isOver(job) ? 'error' : 'last retry'}: ${job.error.message}`)
   }
   if (!wait || job.state === 'succeeded') return
-  throw new FailedError(`job ${uuid} ${job.state}${job.error ? `: ${job.error.message}` : ''}`, EXIT.failed)
+  throw new OperatorError(`job ${uuid} ${job.state}${job.error ? `: ${job.error.message}` : ''}`, EXIT.failed)
 }
 
 async function cancelJob({ client, print, say }: Context, uuid: string, json: boolean) {

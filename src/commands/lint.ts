@@ -2,7 +2,8 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { lint as lintText } from '../images/lint/lint.ts'
 import { pairNames } from '../util/manifest-pairs.ts'
-import { command, FailedError } from './command.ts'
+import { OperatorError } from '../util/operator-error.ts'
+import { command } from './command.ts'
 import { readText } from './fields.ts'
 import { dim, green, red, yellow } from './terminal.ts'
 
@@ -29,7 +30,7 @@ export const lint = command({
   ],
   async run({ file: paths, json, quiet }) {
     const results = paths.flatMap(manifestsAt).map(path => {
-      const findings = lintText(readManifestText(path)).findings
+      const findings = lintText(readText(path)).findings
       return { file: path, findings: quiet ? findings.filter(({ level }) => level === 'error') : findings }
     })
     if (json) console.log(JSON.stringify(results, null, 2))
@@ -39,22 +40,13 @@ export const lint = command({
   },
 })
 
-/** Expands a folder to the manifests in it, without other JSON files such as package.json. Throws FailedError. */
+/** Expands a folder to the manifests in it, without other JSON files such as package.json. Throws OperatorError. */
 function manifestsAt(path: string): string[] {
   if (path === '-' || !statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path]
   const { pairs, unpairedManifests } = pairNames(readdirSync(path))
   const names = [...pairs.map(({ manifest }) => manifest), ...unpairedManifests].sort()
-  if (names.length === 0) throw new FailedError(`${path}: contains no manifest`)
+  if (names.length === 0) throw new OperatorError(`${path}: contains no manifest`)
   return names.map(name => join(path, name))
-}
-
-/** Throws FailedError if the file cannot be read. */
-function readManifestText(path: string): string {
-  try {
-    return readText(path)
-  } catch (error) {
-    throw new FailedError((error as Error).message)
-  }
 }
 
 function show(file: string, findings: ReturnType<typeof lintText>['findings'], quiet: boolean) {

@@ -4,7 +4,7 @@ import type { ImgapiClient } from '../client/client.ts'
 import type { MirrorPlan, MirrorRecord } from '../client/types.ts'
 import type { Config } from '../config/config.ts'
 import { openDatadir } from '../storage/local/datadir.ts'
-import { FailedError } from './command.ts'
+import { OperatorError } from '../util/operator-error.ts'
 import { createImages, createMirrors } from './compose.ts'
 
 /** Runs mirrors for a command: on a server, or in the process itself on a data directory that no server uses. */
@@ -28,13 +28,10 @@ export const onServer = (client: ImgapiClient, source: string | undefined): Mirr
   close: async () => {},
 })
 
-/** Opens the data directory and runs mirrors in this process. Throws FailedError. */
+/** Opens the data directory and runs mirrors in this process. Throws OperatorError. */
 export async function inDatadir(config: Config, source: string | undefined): Promise<MirrorRunner> {
-  if (!existsSync(config.datadir)) throw new FailedError(`${config.datadir}: no such directory`)
-  const asFailure = (error: unknown) => {
-    throw new FailedError((error as Error).message)
-  }
-  const datadir = await openDatadir(config.datadir).catch(asFailure)
+  if (!existsSync(config.datadir)) throw new OperatorError(`${config.datadir}: no such directory`)
+  const datadir = await openDatadir(config.datadir)
   // The command reports what happens.
   const log = pino({ level: 'silent' })
   const mirrors = createMirrors(config, datadir, createImages(config, datadir), log)
@@ -49,10 +46,10 @@ export async function inDatadir(config: Config, source: string | undefined): Pro
     await status()
   } catch (error) {
     await close()
-    throw asFailure(error)
+    throw error
   }
   return {
-    plan: () => mirrors.plan(source).catch(asFailure),
+    plan: () => mirrors.plan(source),
     start: async () => {
       void mirrors.run(source)
     },

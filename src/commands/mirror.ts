@@ -3,8 +3,9 @@ import type { MirrorAction, MirrorRecord } from '../client/types.ts'
 import { readConfig } from '../config/config.ts'
 import { layoutOf } from '../storage/local/layout.ts'
 import { isLocked } from '../storage/local/lock.ts'
+import { EXIT, OperatorError } from '../util/operator-error.ts'
 import { findTarget, GLOBAL_ARGS, type GlobalValues, type Terminal, withTerminal } from './client-command.ts'
-import { command, EXIT, FailedError } from './command.ts'
+import { command } from './command.ts'
 import { bytes } from './format.ts'
 import { inDatadir, type MirrorRunner, onServer } from './mirror-runner.ts'
 import type { Transfer } from './progress.ts'
@@ -44,7 +45,7 @@ async function findRunner(values: GlobalValues & { source: string | undefined },
   const { url, config: path, source } = values
   if (url === undefined && !process.env.IMGAPI_URL) {
     const config = readConfig(path)
-    if (config.mirrors.length === 0) throw new FailedError(`${path}: names no mirrors`)
+    if (config.mirrors.length === 0) throw new OperatorError(`${path}: names no mirrors`)
     if (!(await isLocked(layoutOf(config.datadir).lock))) return inDatadir(config, source)
   }
   return onServer(connect(await findTarget(values)), source)
@@ -65,7 +66,7 @@ async function runToTheEnd(runner: MirrorRunner, json: boolean, context: Termina
   const { signal, print, say } = context
   const mirrors = await follow(runner, context).catch(error => {
     if (!signal.aborted) throw error
-    throw new FailedError(`interrupted; ${runner.whenInterrupted}`, EXIT.interrupted)
+    throw new OperatorError(`interrupted; ${runner.whenInterrupted}`, EXIT.interrupted)
   })
   if (json) print(mirrors)
   else for (const one of mirrors) say(summary(one))
@@ -74,7 +75,7 @@ async function runToTheEnd(runner: MirrorRunner, json: boolean, context: Termina
       ? [`mirror of ${source} ${run.state}: ${run.error ?? 'run it again'}`]
       : [],
   )
-  if (failures.length > 0) throw new FailedError(failures.join('\n'))
+  if (failures.length > 0) throw new OperatorError(failures.join('\n'))
 }
 
 /** Milliseconds between two polls. */

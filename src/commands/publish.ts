@@ -1,11 +1,11 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import PQueue from 'p-queue'
-import { digestOf, type Plan, PublishError, planFor } from '../client/publish/plan.ts'
+import { digestOf, type Plan, planFor } from '../client/publish/plan.ts'
 import { publish as publishImage } from '../client/publish/publish.ts'
 import { pairNames } from '../util/manifest-pairs.ts'
+import { EXIT, OperatorError, UsageError } from '../util/operator-error.ts'
 import { type Context, clientCommand } from './client-command.ts'
-import { EXIT, FailedError, UsageError } from './command.ts'
 import { explain } from './explain.ts'
 
 /** Images of a folder that are uploaded at the same time. */
@@ -47,7 +47,7 @@ export const publish = clientCommand({
     }
     if (folder !== undefined && file !== undefined) throw new UsageError('-f goes with -m, not with a folder')
     if (manifest !== undefined) {
-      const result = await publishOne(context, await plan(manifest, file))
+      const result = await publishOne(context, await planFor(manifest, file))
       if (json) context.print(result)
       return
     }
@@ -57,7 +57,7 @@ export const publish = clientCommand({
     if (failed.length === 0) return
     const code = context.signal.aborted ? EXIT.interrupted : EXIT.failed
     const whole = `${failed.length} of ${results.length} not published`
-    throw new FailedError([...failed.map(({ error }) => error!), whole].join('\n'), code)
+    throw new OperatorError([...failed.map(({ error }) => error!), whole].join('\n'), code)
   },
 })
 
@@ -68,13 +68,7 @@ interface Result {
   error?: string
 }
 
-const asFailure = (error: unknown) => {
-  throw error instanceof PublishError ? new FailedError(error.message) : error
-}
-
-const plan = (manifest: string, file?: string) => planFor(manifest, file).catch(asFailure) as Promise<Plan>
-
-/** Checks, uploads and activates one image. Throws FailedError, ClientError and WrongFileError. */
+/** Checks, uploads and activates one image. Throws OperatorError, ClientError and WrongFileError. */
 async function publishOne(context: Context, { manifestPath, ...rest }: Plan): Promise<Result> {
   const { client, progress, signal, say } = context
   const { uuid, file, manifest, advice } = rest
@@ -96,8 +90,8 @@ async function publishOne(context: Context, { manifestPath, ...rest }: Plan): Pr
     return { uuid, manifest: manifestPath, outcome }
   } catch (error) {
     sending?.fail()
-    if (!signal.aborted) asFailure(error)
-    throw new FailedError(`${manifestPath}: interrupted; publish again to complete it`, EXIT.interrupted)
+    if (!signal.aborted) throw error
+    throw new OperatorError(`${manifestPath}: interrupted; publish again to complete it`, EXIT.interrupted)
   }
 }
 
@@ -124,7 +118,7 @@ async function publishFolder(context: Context, folder: string, verbose: boolean)
     const first = origin ? start(origin, below) : Promise.resolve(true)
     const done = first.then(async isPublished => {
       if (!isPublished) {
-        fail(one.manifestPath, new FailedError(`its origin ${one.manifest.origin} was not published`))
+        fail(one.manifestPath, new OperatorError(`its origin ${one.manifest.origin} was not published`))
         return false
       }
       const attempt = async () => {
@@ -153,16 +147,16 @@ async function plansOf(folder: string, fail: (manifest: string, error: unknown) 
   const plans: Plan[] = []
   for (const { manifest } of [...pairs, ...unpairedManifests.map(manifest => ({ manifest }))]) {
     const path = join(folder, manifest)
-    await plan(path)
+    await planFor(path)
       .then(found => {
         const twin = plans.find(({ uuid }) => uuid === found.uuid)
-        if (twin) throw new FailedError(`${path}: has the UUID of ${twin.manifestPath}`)
+        if (twin) throw new OperatorError(`${path}: has the UUID of ${twin.manifestPath}`)
         plans.push(found)
       })
       .catch(error => fail(path, error))
   }
   if (pairs.length + unpairedManifests.length === 0) {
-    throw new FailedError(`${folder}: contains no manifest with a file beside it`, EXIT.notFound)
+    throw new OperatorError(`${folder}: contains no manifest with a file beside it`, EXIT.notFound)
   }
   return plans
 }

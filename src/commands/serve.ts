@@ -11,7 +11,6 @@ import { command, configArg } from './command.ts'
 import { createDropFolder } from './compose.ts'
 import { addressToBind } from './serve/address.ts'
 import { announce } from './serve/announce.ts'
-import { fail } from './serve/failure.ts'
 import { listen } from './serve/listen.ts'
 import { closeService, createService, serverNameOf } from './serve/service.ts'
 import { reloadSignal, stopSignal } from './serve/signals.ts'
@@ -23,22 +22,23 @@ export const serve = command({
   run: ({ config }) => runServer(config),
 })
 
-/** Composes the server, runs it until a signal, and closes its parts in order. Throws ConfigError or FailedError. */
+/** Composes the server, runs it until a signal, and closes its parts in order. Throws OperatorError. */
 async function runServer(configPath: string) {
   const config = readConfig(configPath)
-  checkCertificate(config)
+  // Before the data directory is opened.
+  if (config.tls) readCertificate(config.tls)
   const logging = createLog(config.logLevel)
   const { log } = logging
   // Handlers come first: a signal during the start must not end the process without closing the data directory.
   const stop = stopSignal(log)
   const onReload = reloadSignal()
-  const datadir = await openDatadir(config.datadir).catch(fail)
+  const datadir = await openDatadir(config.datadir)
   logHealth(datadir, log)
   const { service, gateways } = await startService(config, configPath, datadir, logging)
   const address = addressToBind(config)
   const server = await listen(config, service, gateways, address).catch(async error => {
     await stopService(service, gateways, datadir)
-    return fail(error)
+    throw error
   })
   onReload(() => reload(configPath, service, server, gateways))
   announce(config, datadir, log, { address, port: server.port })
@@ -54,15 +54,6 @@ async function runServer(configPath: string) {
   log.info('stopped')
 }
 
-/** Checks the certificate before the data directory is opened. Throws FailedError. */
-function checkCertificate({ tls }: Config) {
-  try {
-    if (tls) readCertificate(tls)
-  } catch (error) {
-    fail(error)
-  }
-}
-
 function logHealth({ health }: Datadir, log: Logger) {
   health.onChange = problem => {
     if (problem === undefined) log.info('the data directory takes writes again')
@@ -70,17 +61,17 @@ function logHealth({ health }: Datadir, log: Logger) {
   }
 }
 
-/** Creates the service and its gateways and starts both. Throws FailedError, with the data directory closed. */
+/** Creates the service and its gateways and starts both. Throws OperatorError, with the data directory closed. */
 async function startService(config: Config, configPath: string, datadir: Datadir, logging: Logging) {
   try {
     const parts = createService(config, datadir, logging)
-    await parts.mirrors.load().catch(fail)
+    await parts.mirrors.load()
     const gateways = createGateways(config, configPath, parts)
     const service: Service = { ...parts, gateways: () => gateways.health() }
     await service.jobs.start()
     await gateways.start().catch(async error => {
       await service.jobs.close()
-      return fail(error)
+      throw error
     })
     return { service, gateways }
   } catch (error) {
@@ -89,18 +80,14 @@ async function startService(config: Config, configPath: string, datadir: Datadir
   }
 }
 
-/** Throws FailedError for a gateway whose settings cannot be used. */
+/** Throws OperatorError for a gateway whose settings cannot be used. */
 function createGateways(config: Config, configPath: string, service: Omit<Service, 'gateways'>): Gateways {
-  try {
-    return new Gateways(config.gateways, {
-      ...service,
-      serverName: serverNameOf(config),
-      datadir: config.datadir,
-      resolve: path => resolve(dirname(configPath), path),
-    })
-  } catch (error) {
-    return fail(error)
-  }
+  return new Gateways(config.gateways, {
+    ...service,
+    serverName: serverNameOf(config),
+    datadir: config.datadir,
+    resolve: path => resolve(dirname(configPath), path),
+  })
 }
 
 /** Stops what writes to the data directory before closing it. */

@@ -1,8 +1,8 @@
 import type { RemoteImage } from '../client/types.ts'
 import { findCircles } from '../images/origins.ts'
+import { EXIT, OperatorError } from '../util/operator-error.ts'
 import { clientCommand } from './client-command.ts'
 import { cellOf } from './columns.ts'
-import { EXIT, FailedError } from './command.ts'
 import { bold, dim } from './terminal.ts'
 import { readUuid, uuidArg } from './uuid-arg.ts'
 
@@ -65,12 +65,12 @@ function forest(images: readonly RemoteImage[]): Node[] {
 const underOrigin = (image: RemoteImage, index: Index): Node =>
   image.origin === undefined ? nodeOf(image, index) : { uuid: image.origin, children: [nodeOf(image, index)] }
 
-/** Returns the image with its descendants, below its chain of origins; without siblings. Throws FailedError. */
+/** Returns the image with its descendants, below its chain of origins; without siblings. Throws OperatorError. */
 function branch(images: readonly RemoteImage[], uuid: string): Node {
   const byUuid = new Map(images.map(image => [image.uuid, image]))
   const image = byUuid.get(uuid)
   if (!image)
-    throw new FailedError(
+    throw new OperatorError(
       `image ${uuid} not found; \`imgapi list state=all\` lists all images`,
       EXIT.notFound,
     )

@@ -1,5 +1,5 @@
 import { UUID } from '../images/fields.ts'
-import { UsageError } from './command.ts'
+import { UsageError } from '../util/operator-error.ts'
 
 export const uuidArg = { type: 'positional', valueHint: 'UUID', description: 'UUID of the image' } as const
 export const uuidsArg = { ...uuidArg, rest: true, description: 'UUIDs of one or more images' } as const

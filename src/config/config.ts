@@ -9,6 +9,7 @@ import { UUID } from '../images/fields.ts'
 import { LxdRegistries } from '../imports/lxd/settings.ts'
 import { MirrorList } from '../imports/mirror/settings.ts'
 import { choice, flag, minimumRate, pathPrefix, text, url, whole } from '../util/config-rules.ts'
+import { OperatorError } from '../util/operator-error.ts'
 
 /**
  * The config file: every key with its default and its meaning. The keys of the predecessor (`datadir`, `port`,
@@ -188,7 +189,7 @@ export type Config = z.output<typeof Schema>
 export type User = z.output<typeof User>
 
 /** An invalid config; the message says where the problem is and what is expected there. */
-export class ConfigError extends Error {
+export class ConfigError extends OperatorError {
   override readonly name = 'ConfigError'
 }
 

@@ -6,7 +6,7 @@ import type { Service } from '../http/service.ts'
 export interface Gateway {
   readonly place: Place
   readonly handle: Handler
-  /** Starts the gateway before its first request. Rejects with an error for the operator if it cannot work. */
+  /** Starts the gateway before its first request. Throws OperatorError if it cannot work. */
   start(): Promise<void>
   /** Stops the gateway after its last request. */
   stop(): Promise<void>
@@ -38,7 +38,7 @@ export interface GatewayContext extends Omit<Service, 'gateways'> {
 export interface GatewayKind {
   /** Schema of its key below `gateways` in the config, with a description. */
   readonly schema: z.ZodType
-  /** Creates a gateway without starting it. Throws an error for the operator. */
+  /** Creates a gateway without starting it. Throws OperatorError. */
   open(settings: unknown, context: GatewayContext): Gateway
 }
 

@@ -3,6 +3,7 @@ import type { ConnectionLimit } from '../http/connection-limit.ts'
 import { targetPath } from '../http/exchange.ts'
 import { OPERATIONS } from '../http/imgapi/index.ts'
 import { type Handler, type HttpServer, startServer } from '../http/server.ts'
+import { OperatorError, prefixed } from '../util/operator-error.ts'
 import type { Gateway, GatewayContext, GatewayKind, OwnPort } from './gateway.ts'
 import * as REGISTRY from './registry.ts'
 
@@ -27,7 +28,7 @@ export class Gateways {
   readonly #gateways: NamedGateway[]
   readonly #servers: (OwnPort & { name: string; server: HttpServer })[] = []
 
-  /** `settings`: the value of `gateways` in the config. Throws an error for the operator. */
+  /** `settings`: the value of `gateways` in the config. Throws OperatorError. */
   constructor(settings: Readonly<Record<string, unknown>>, context: GatewayContext) {
     this.#context = context
     this.#gateways = Object.entries(settings)
@@ -42,7 +43,7 @@ export class Gateways {
     for (const one of this.#gateways) {
       await one.gateway.start().catch(async error => {
         await stopAll(started)
-        throw new Error(`gateways.${one.name}: ${(error as Error).message}`)
+        throw prefixed(error, `gateways.${one.name}`)
       })
       started.push(one)
     }
@@ -59,7 +60,7 @@ export class Gateways {
     }
   }
 
-  /** Listens on the ports of the gateways. Rejects with an error for the operator. */
+  /** Listens on the ports of the gateways. Throws OperatorError. */
   async listen(options: GatewayServerOptions) {
     const { log, images, serverName } = this.#context
     for (const { name, gateway } of this.#gateways) {
@@ -68,7 +69,7 @@ export class Gateways {
       const { limit } = options
       const address = place.address ?? options.address
       const tls = place.tls ? options.tls : undefined
-      if (place.tls && !tls) throw new Error(`gateways.${name}.tls: the server has no certificate`)
+      if (place.tls && !tls) throw new OperatorError(`gateways.${name}.tls: the server has no certificate`)
       const { stallTimeout } = images.policy
       const server = await startServer(handle, log, {
         address,
@@ -80,7 +81,7 @@ export class Gateways {
       }).catch(async error => {
         await this.close(0)
         const where = `${address ?? 'all interfaces'}, port ${place.port}`
-        throw new Error(`gateways.${name}: cannot listen on ${where}: ${(error as Error).message}`)
+        throw prefixed(error, `gateways.${name}: cannot listen on ${where}`)
       })
       this.#servers.push({ ...place, name, address, server })
     }
@@ -129,7 +130,7 @@ export class Gateways {
     const owners = new Map(OPERATIONS.map(({ path }) => [first(path), 'the Image API']))
     for (const { name, prefix } of this.#mounted()) {
       const other = owners.get(first(prefix))
-      if (other) throw new Error(`gateways.${name}.prefix: ${prefix} is taken by ${other}`)
+      if (other) throw new OperatorError(`gateways.${name}.prefix: ${prefix} is taken by ${other}`)
       owners.set(first(prefix), name)
     }
   }

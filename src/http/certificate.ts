@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { SecureContextOptions } from 'node:tls'
 import { createSecureContext } from 'node:tls'
+import { OperatorError } from '../util/operator-error.ts'
 
 /** The PEM files of a certificate and its key. */
 export interface CertificateFiles {
@@ -10,7 +11,7 @@ export interface CertificateFiles {
 
 /**
  * Reads a certificate and its key. TLS 1.2 is allowed because old platforms support nothing newer; Node's default
- * ciphers include theirs. Throws an error for the operator if a file is missing or the two do not match.
+ * ciphers include theirs. Throws OperatorError if a file is missing or the two do not match.
  */
 export function readCertificate({ cert, key }: CertificateFiles): SecureContextOptions {
   const options = { cert: read('cert', cert), key: read('key', key), minVersion: 'TLSv1.2' } as const
@@ -19,7 +20,7 @@ export function readCertificate({ cert, key }: CertificateFiles): SecureContextO
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const reason = code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' ? 'they do not belong together' : message
-    throw new Error(`tls: the certificate ${cert} and the key ${key} cannot be used: ${reason}`)
+    throw new OperatorError(`tls: the certificate ${cert} and the key ${key} cannot be used: ${reason}`)
   }
   return options
 }
@@ -28,6 +29,6 @@ function read(which: string, path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    throw new Error(`tls.${which}: cannot read the file: ${(error as Error).message}`)
+    throw new OperatorError(`tls.${which}: cannot read the file: ${(error as Error).message}`)
   }
 }

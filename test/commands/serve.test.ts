@@ -228,3 +228,12 @@ test('a data directory that another server has is told with its process, exit co
   expect(stderr).toContain(`in use by another imgapi, process ${server.pid}`)
   expect((await call(server, 'GET', '/ping')).status).toBe(200)
 })
+
+test.each(['serve', 'gc', 'check'])('%s tells in one line that the datadir is not a folder', async name => {
+  const folder = temporaryFolder()
+  const configPath = join(folder, 'config.json')
+  writeFileSync(configPath, '{"datadir": "data"}')
+  writeFileSync(join(folder, 'data'), 'a file')
+  const { code, stderr } = await imgapi([name, '-c', configPath])
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^imgapi: .*data.*\n$/) })
+})

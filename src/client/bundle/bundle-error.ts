@@ -1,11 +1,11 @@
-/** A bundle cannot be written or read; the message is for the operator. */
-export class BundleError extends Error {
-  override readonly name = 'BundleError'
-  /** An image that was requested does not exist. */
-  readonly isNotFound: boolean
+import { EXIT, OperatorError } from '../../util/operator-error.ts'
 
+/** A bundle cannot be written or read. */
+export class BundleError extends OperatorError {
+  override readonly name = 'BundleError'
+
+  /** `isNotFound`: whether an image that was requested does not exist. */
   constructor(message: string, { isNotFound = false } = {}) {
-    super(message)
-    this.isNotFound = isNotFound
+    super(message, isNotFound ? EXIT.notFound : EXIT.failed)
   }
 }

@@ -3,6 +3,7 @@ import { inWords } from '../../images/lint/finding.ts'
 import { lint } from '../../images/lint/lint.ts'
 import { isObject } from '../../images/rules.ts'
 import { chooseFile, findFilesFor } from '../../util/manifest-pairs.ts'
+import { OperatorError } from '../../util/operator-error.ts'
 import type { Progress } from '../hash-file.ts'
 import { describeFile, inspectFile, type LocalFile } from '../send-file.ts'
 
@@ -18,7 +19,7 @@ export interface Plan {
 }
 
 /** An image cannot be published; the message says why, and what to do. */
-export class PublishError extends Error {
+export class PublishError extends OperatorError {
   override readonly name = 'PublishError'
 }
 

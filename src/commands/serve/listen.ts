@@ -3,10 +3,11 @@ import type { Gateways } from '../../gateways/gateways.ts'
 import { createApp } from '../../http/app.ts'
 import { type HttpServer, startServer } from '../../http/server.ts'
 import type { Service } from '../../http/service.ts'
+import { prefixed } from '../../util/operator-error.ts'
 import { createConnectionLimit, openFilesLimit } from '../descriptors.ts'
 import { serverNameOf } from './service.ts'
 
-/** Opens the ports of the Image API and of the gateways. Throws an error for the operator; then no port is open. */
+/** Opens the ports of the Image API and of the gateways. Throws OperatorError; then no port is open. */
 export async function listen(
   config: Config,
   service: Service,
@@ -25,7 +26,7 @@ export async function listen(
     limit,
   }).catch(error => {
     const where = `${address ?? 'all interfaces'}, port ${port}`
-    throw new Error(`cannot listen on ${where}: ${(error as Error).message}`)
+    throw prefixed(error, `cannot listen on ${where}`)
   })
   await gateways.listen({ address, tls, limit }).catch(async error => {
     await server.close(0)

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { z } from 'zod'
+import { OperatorError } from '../../util/operator-error.ts'
 
 /** The gateway's configuration file imagemanager.json, with the keys and the meanings of the original gateway. */
 
@@ -99,7 +100,7 @@ export type RemoteSettings = z.output<typeof RemotePlatform>
 
 /**
  * Validates a configuration, given as the path of its file or as its content. Paths in a file are relative to its
- * folder; others are resolved as those of the config. Throws an error that names every problem.
+ * folder; others are resolved as those of the config. Throws OperatorError, which names every problem.
  */
 export function readImageManager(given: unknown, resolvePath: (path: string) => string): ImageManager {
   const path = typeof given === 'string' ? resolvePath(given) : undefined
@@ -108,7 +109,7 @@ export function readImageManager(given: unknown, resolvePath: (path: string) => 
   const problems = result.success
     ? problemsBetween(result.data)
     : result.error.issues.map(issue => `${issue.path.join('.')}: expected ${issue.message}`)
-  if (problems.length > 0) throw new Error(problems.map(problem => `${where}: ${problem}`).join('\n'))
+  if (problems.length > 0) throw new OperatorError(problems.map(problem => `${where}: ${problem}`).join('\n'))
   return withPaths(result.data!, path === undefined ? resolvePath : own => resolve(dirname(path), own))
 }
 
@@ -117,12 +118,12 @@ function readJson(path: string): unknown {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new Error(`${path}: ${(error as Error).message}`)
+    throw new OperatorError(`${path}: ${(error as Error).message}`)
   }
   try {
     return JSON.parse(text)
   } catch {
-    throw new Error(`${path}: not valid JSON`)
+    throw new OperatorError(`${path}: not valid JSON`)
   }
 }
 
@@ -148,7 +149,8 @@ function withPaths(config: ImageManager, resolvePath: (path: string) => string):
   for (const [location, settings] of Object.entries(config.Locations)) {
     if (settings.sslcacert === undefined) continue
     const found = certificate(settings.sslcacert)
-    if (!found) throw new Error(`Locations.${location}.sslcacert: file ${settings.sslcacert} does not exist`)
+    if (!found)
+      throw new OperatorError(`Locations.${location}.sslcacert: file ${settings.sslcacert} does not exist`)
     settings.sslcacert = found
   }
   for (const platform of Object.values(config.Platforms)) {

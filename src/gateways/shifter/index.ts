@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Handler } from '../../http/server.ts'
 import { KeyedMutex } from '../../util/keyed-mutex.ts'
+import { OperatorError } from '../../util/operator-error.ts'
 import { defineGateway, type Gateway, type GatewayContext } from '../gateway.ts'
 import { Groups } from './access.ts'
 import { createShifterApp } from './app.ts'
@@ -60,7 +61,9 @@ const isLoopback = (address: string) => address === '::1' || /^127(\.\d{1,3}){3}
 function addressFor({ address }: ShifterConfig, { Authentication }: ImageManager): string | undefined {
   if (Authentication !== 'mock') return address
   if (address === undefined || isLoopback(address)) return address ?? '127.0.0.1'
-  throw new Error(`Authentication "mock" verifies no credentials: ${address} is not a loopback address`)
+  throw new OperatorError(
+    `Authentication "mock" verifies no credentials: ${address} is not a loopback address`,
+  )
 }
 
 function createShifterContext(

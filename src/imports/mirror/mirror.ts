@@ -61,7 +61,7 @@ export class Mirror {
     return this.#source.label
   }
 
-  /** Reads the record; must be called first. Throws an error for the operator if it cannot be read. */
+  /** Reads the record; must be called first. Throws OperatorError if it cannot be read. */
   async load() {
     this.#record = (await this.#context.store.load(this.label)) ?? this.#record
     const { running } = this.#record
@@ -97,7 +97,7 @@ export class Mirror {
     return ended
   }
 
-  /** Returns what a run would do now. Throws SourceError, or an error for the operator. */
+  /** Returns what a run would do now. Throws SourceError or OperatorError. */
   async plan(): Promise<Plan> {
     return (await this.#survey(new AbortController().signal)).plan
   }

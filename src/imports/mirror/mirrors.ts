@@ -19,7 +19,7 @@ export class Mirrors {
     })
   }
 
-  /** Reads the records. Throws an error for the operator if one cannot be read. */
+  /** Reads the records. Throws OperatorError if one cannot be read. */
   async load() {
     for (const mirror of this.#mirrors) await mirror.load()
   }

@@ -47,7 +47,7 @@ export const emptyRecord = (source: string): MirrorRecord => ({ source, images: 
 
 /** Stores the records, one for each source. */
 export interface MirrorStore {
-  /** Returns undefined if there is no record yet. Throws an error for the operator if it cannot be read. */
+  /** Returns undefined if there is no record yet. Throws OperatorError if it cannot be read. */
   load(source: string): Promise<MirrorRecord | undefined>
   /** Resolves when the record is durable. Calls during a write share the next one. */
   save(record: MirrorRecord): Promise<void>

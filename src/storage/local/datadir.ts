@@ -29,7 +29,7 @@ export interface Datadir extends Storage {
   close(): Promise<void>
 }
 
-/** Locks and loads a data directory. Throws an error for the operator if it is in use or cannot be read. */
+/** Locks and loads a data directory. Throws OperatorError if it is in use or cannot be read. */
 export async function openDatadir(root: string): Promise<Datadir> {
   const layout = layoutOf(root)
   makeFolderNow(root)

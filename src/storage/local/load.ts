@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { isUuid } from '../../images/fields.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Versioned } from '../../images/ports.ts'
+import { OperatorError } from '../../util/operator-error.ts'
 import { readRegularNow } from '../../util/regular-file.ts'
 import { LARGEST_ICON } from './adopt.ts'
 import { type Document, readDocument } from './document.ts'
@@ -35,12 +36,12 @@ export function loadDatadir(layout: Layout): Loaded {
 }
 
 /**
- * Empties a folder, or creates it. Does not remove it, because on a full disk it could not be created again. Throws an
- * error for the operator if it is a link, whose target must not be emptied.
+ * Empties a folder, or creates it. Does not remove it, because on a full disk it could not be created again. Throws
+ * OperatorError if it is a link, whose target must not be emptied.
  */
 export function emptyFolder(path: string) {
   mkdirSync(path, { recursive: true })
-  if (lstatSync(path).isSymbolicLink()) throw new Error(`${path} is a symbolic link: remove it`)
+  if (lstatSync(path).isSymbolicLink()) throw new OperatorError(`${path} is a symbolic link: remove it`)
   for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true })
 }
 

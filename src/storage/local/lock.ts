@@ -4,6 +4,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { OperatorError } from '../../util/operator-error.ts'
 
 /**
  * The lock of a data directory, which one server uses at a time. Each server listens on a socket of its own in
@@ -18,7 +19,7 @@ export interface DatadirLock {
 /** How often a server tries again, after a random delay, if another one starts at the same moment. */
 const ATTEMPTS = 4
 
-/** Locks a data directory. Throws an error with the pid of the holder. */
+/** Locks a data directory. Throws OperatorError with the pid of the holder. */
 export async function lockDatadir(folder: string): Promise<DatadirLock> {
   mkdirSync(folder, { recursive: true })
   for (let attempt = 1; ; attempt++) {
@@ -36,7 +37,7 @@ export async function lockDatadir(folder: string): Promise<DatadirLock> {
     server.close()
     rmSync(join(folder, own), { force: true })
     if (attempt === ATTEMPTS) {
-      throw new Error(
+      throw new OperatorError(
         `the data directory ${join(folder, '..')} is in use by another imgapi, process ${holder}: stop that one first`,
       )
     }

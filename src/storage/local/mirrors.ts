@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { isObject } from '../../images/rules.ts'
 import type { MirrorRecord, MirrorStore } from '../../imports/mirror/record.ts'
 import { CoalescedRuns } from '../../util/coalesced-runs.ts'
+import { OperatorError } from '../../util/operator-error.ts'
 import { type Document, readDocument, writeDocument } from './document.ts'
 import { commit } from './durable.ts'
 import { type Layout, mirrorPath, temporaryPath } from './layout.ts'
@@ -39,7 +40,7 @@ export class LocalMirrors implements MirrorStore {
     } catch (error) {
       // Without its record the mirror could not tell its own images from others.
       const why = (error as Error).message
-      throw new Error(`${path} cannot be read: ${why}; correct it, or remove it to start over`)
+      throw new OperatorError(`${path} cannot be read: ${why}; correct it, or remove it to start over`)
     }
   }
 
