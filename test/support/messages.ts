@@ -44,7 +44,7 @@ export function beginImport(server: TestServer, query: string) {
   outgoing.end()
   let text = ''
   const response = new Promise<IncomingMessage>(resolve => outgoing.once('response', resolve))
-  response.then(incoming => {
+  void response.then(incoming => {
     incoming.on('data', chunk => {
       text += chunk
     })

@@ -119,7 +119,7 @@ async function watch(
     }
     child.stdout?.on('data', findPort)
     child.on('error', reject)
-    exited.then(code => reject(new Error(`the server ended with ${code}: ${stderr}${stdout}`)))
+    void exited.then(code => reject(new Error(`the server ended with ${code}: ${stderr}${stdout}`)))
   })
   exited.catch(() => {})
   const signal = (name: NodeJS.Signals) => child.kill(name)

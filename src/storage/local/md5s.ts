@@ -77,7 +77,7 @@ export class Md5s {
     }
     const [uuid, file] = next
     this.#later.delete(uuid)
-    if (!this.#known.has(file.name + uuid) && !this.#readCache(uuid, file)) this.#compute(uuid, file)
+    if (!this.#known.has(file.name + uuid) && !this.#readCache(uuid, file)) void this.#compute(uuid, file)
   }
 
   #readCache(uuid: string, { name, size, mtime }: StoredFile): string | undefined {
@@ -104,7 +104,7 @@ export class Md5s {
     const computed = this.#last.then(() => this.#hash(uuid, file)).catch(() => undefined)
     this.#last = computed
     this.#running.set(key, computed)
-    computed.then(() => this.#running.delete(key))
+    void computed.then(() => this.#running.delete(key))
     return computed
   }
 
