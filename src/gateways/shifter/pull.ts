@@ -142,15 +142,13 @@ async function convert(
   await found.fetch()
   // The unpacked size may be several times as large, and is known only after the conversion.
   await checkFree(context.expand, found.size)
-  await setStatus(context, record, 'EXAMINATION', 'Examining image')
-  if (examiner) {
-    const leftOut = await found.convert(path, signal)
-    await examine(context, examiner, record, path, signal)
-    await setStatus(context, record, 'CONVERSION', 'Converting image')
-    return leftOut
-  }
   await setStatus(context, record, 'CONVERSION', 'Converting image')
-  return found.convert(path, signal)
+  const leftOut = await found.convert(path, signal)
+  if (examiner) {
+    await setStatus(context, record, 'EXAMINATION', 'Examining image')
+    await examine(context, examiner, record, path, signal)
+  }
+  return leftOut
 }
 
 /** Runs the examiner on the files of the converted image, which are those that users will see. Throws its reason. */

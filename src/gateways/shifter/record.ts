@@ -1,7 +1,7 @@
 /** The record of an image on a system, and its form for clients. */
 
-/** An import has HASHING instead of the states from PULLING to CONVERSION. */
-const WORKING = ['INIT', 'PENDING', 'PULLING', 'EXAMINATION', 'CONVERSION', 'HASHING', 'TRANSFER'] as const
+/** A pull without an examiner has no EXAMINATION. An import has HASHING instead of the states from PULLING on. */
+const WORKING = ['INIT', 'PENDING', 'PULLING', 'CONVERSION', 'EXAMINATION', 'HASHING', 'TRANSFER'] as const
 export const STATUSES = [...WORKING, 'READY', 'FAILURE', 'EXPIRING'] as const
 export type Status = (typeof STATUSES)[number]
 

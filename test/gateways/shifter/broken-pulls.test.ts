@@ -89,15 +89,16 @@ async function fragileGateway(login?: string) {
 
 /** Where a program is held when the server is killed; `examiner` is one that does nothing. */
 const MOMENTS = [
-  { state: 'EXAMINATION', program: 'true', examiner: 'true' },
   { state: 'CONVERSION', program: 'sqfstar' },
+  { state: 'CONVERSION', program: 'sqfstar', examiner: 'true' },
+  { state: 'EXAMINATION', program: 'true', examiner: 'true' },
   { state: 'TRANSFER', program: 'scp', pattern: '*.meta*' },
   { state: 'TRANSFER', program: 'scp', pattern: '*.squashfs*' },
   { state: 'TRANSFER', program: 'ssh', pattern: '*mv*.squashfs*' },
 ]
 
 for (const { state, program, pattern, examiner } of MOMENTS) {
-  const where = `${state}, at ${program} ${pattern ?? ''}`
+  const where = `${state}, at ${program} ${pattern ?? ''}${examiner ? ' with an examiner' : ''}`
   test(`killed in state ${where}, a pull is done again by itself`, async () => {
     const { id, imageDir, start } = await fragileGateway()
     const gate = new Gate(program, pattern)
