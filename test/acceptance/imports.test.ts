@@ -30,6 +30,19 @@ test('an image is imported with its two origins, byte for byte, with uuid and pu
   }
 })
 
+test('each manifest of a chain is fetched once', async () => {
+  const content = bytes(1000)
+  const origin = remoteManifest(content)
+  const child = remoteManifest(content, { origin: origin.uuid })
+  const source = await startSource(
+    imgapi([origin, child], (request, response) => sendContent(content, request, response)),
+  )
+  const server = await startImporter()
+  expect(await importFrom(server, child.uuid, source.url)).toMatchObject({ execution: 'succeeded' })
+  const paths = source.requests.map(({ path }) => path).filter(path => !path.includes('/file'))
+  expect(paths).toEqual([`/images/${child.uuid}`, `/images/${origin.uuid}`])
+})
+
 test('an image with two origins comes whole although its source is killed in the middle and comes back', async () => {
   const a = await startServer({ keep: true })
   const content = bytes(8_000_000)

@@ -88,9 +88,12 @@ export const importRemoteImage = operation({
     const existing = await images.manifests.find(uuid)
     if (existing) throw alreadyExists(uuid, existing.image)
     const other = new ImgapiSource(client, url)
-    await missingManifests(images, missing => getManifest(other, missing), uuid)
+    const manifests = await missingManifests(images, missing => getManifest(other, missing), uuid)
     const { channel } = viewer
-    const job = await jobs.submit({ task: 'import-remote-image', image_uuid: uuid, source: url, channel })
+    const job = await jobs.submit(
+      { task: 'import-remote-image', image_uuid: uuid, source: url, channel },
+      manifests,
+    )
     return jobAnswer(request, job)
   },
 })

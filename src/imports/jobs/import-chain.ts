@@ -1,6 +1,7 @@
 import { type RemoteFile, readRemoteFiles } from '../../images/fetched-file.ts'
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
 import { ImgapiSource } from '../../sources/imgapi/source.ts'
 import { withRetries } from '../../sources/retry.ts'
 import { type ImportContext, importImageFrom } from './import-image.ts'
@@ -12,22 +13,28 @@ import { getManifest, missingManifests } from './missing.ts'
 /** Returns the task of jobs that import an image from another Image API. */
 export const importTask =
   (context: ImportContext): Task =>
-  (job, signal, progress) =>
-    importChain(context, new ImgapiSource(context.client, new URL(job.secret_source)), job, signal, progress)
+  (job, signal, progress, manifests) => {
+    const source = new ImgapiSource(context.client, new URL(job.secret_source))
+    const find = async (uuid: string) =>
+      manifests.find(manifest => manifest.uuid === uuid) ?? getManifest(source, uuid, signal)
+    return importChain(context, source, find, job, signal, progress)
+  }
 
 /** Runs a job to its end. After a restart of the server, finished steps are not repeated. */
 async function importChain(
   context: ImportContext,
   source: ImgapiSource,
+  find: (uuid: string) => Promise<Manifest>,
   job: Job,
   signal: AbortSignal,
   progress: Progress,
 ) {
   const { images, retry } = context
-  const manifests = await withRetries(
-    () => missingManifests(images, uuid => getManifest(source, uuid, signal), job.image_uuid),
-    { retry, signal, onRetry: progress.retried },
-  )
+  const manifests = await withRetries(() => missingManifests(images, find, job.image_uuid), {
+    retry,
+    signal,
+    onRetry: progress.retried,
+  })
   const files = new Map(manifests.map(manifest => [manifest.uuid, readRemoteFiles(images, manifest)]))
   job.steps = planSteps(job.steps, files)
   await progress.note()

@@ -1,3 +1,4 @@
+import type { Manifest } from '../../sources/imgapi/reader.ts'
 import type { SourceFileInfo } from '../../sources/resumable.ts'
 
 /** A background import. Its record exists from the request until it is removed or expires. */
@@ -58,8 +59,14 @@ export interface FetchedImage {
 
 /**
  * Runs a job to its end; finished steps are not repeated after a restart. Rejects with the reason of a failure.
+ * `manifests`: those that the request for the job has fetched, if the job did not have to wait.
  */
-export type Task = (job: Job, signal: AbortSignal, progress: Progress) => Promise<void>
+export type Task = (
+  job: Job,
+  signal: AbortSignal,
+  progress: Progress,
+  manifests: readonly Manifest[],
+) => Promise<void>
 
 export interface Progress {
   /** Saves a change that must be durable before the job continues. Rejects if it cannot be written. */

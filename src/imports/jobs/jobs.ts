@@ -8,9 +8,10 @@ import {
   serviceUnavailable,
 } from '../../images/errors.ts'
 import type { Images } from '../../images/images.ts'
+import type { Manifest } from '../../sources/imgapi/reader.ts'
 import { removeUnfinished } from './import-chain.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from './interruptions.ts'
-import { isLive, type Job, type JobStore, type Task, toRecord } from './job.ts'
+import { isLive, type Job, type JobStore, type Progress, type Task, toRecord } from './job.ts'
 import { Leftovers } from './leftovers.ts'
 import { type ImportRequest, newJob } from './new-job.ts'
 import { oldJobs } from './old-jobs.ts'
@@ -86,8 +87,8 @@ export class Jobs {
     await this.#finish(job, 'failed', interruptedTooOften('import', job.interruptions))
   }
 
-  /** Returns the queued or running job for that image, or a new one. */
-  async submit(request: ImportRequest): Promise<Job> {
+  /** Returns the queued or running job for that image, or a new one. `manifests`: those that are fetched already. */
+  async submit(request: ImportRequest, manifests: readonly Manifest[] = []): Promise<Job> {
     const live = this.findLive(request.image_uuid)
     if (live) return live
     this.#requireOpen()
@@ -101,7 +102,7 @@ export class Jobs {
       else this.#jobs.delete(job.uuid)
       throw error
     }
-    this.#enqueue(job)
+    this.#enqueue(job, manifests)
     await this.#removeOld()
     return job
   }
@@ -184,11 +185,15 @@ export class Jobs {
     if (this.#isClosing) throw serviceUnavailable(STOPPED.message)
   }
 
-  #enqueue(job: Job) {
-    this.#queue.add(() => this.#run(job)).catch(error => this.#options.log.error({ err: error }, 'job'))
+  #enqueue(job: Job, manifests: readonly Manifest[] = []) {
+    const { log } = this.#options
+    // A job that waits fetches its manifests again: they may change, and those of many jobs take memory.
+    const startsNow = this.#queue.pending < this.#queue.concurrency
+    const work = () => this.#run(job, startsNow ? manifests : [])
+    this.#queue.add(work).catch(error => log.error({ err: error }, 'job'))
   }
 
-  async #run(job: Job) {
+  async #run(job: Job, manifests: readonly Manifest[]) {
     if (this.#isClosing || !isLive(job)) return
     const controller = new AbortController()
     let over = () => {}
@@ -197,14 +202,14 @@ export class Jobs {
     })
     this.#running.set(job.uuid, { controller, done, startedAt: Date.now(), bytes: 0 })
     try {
-      await this.#work(job, controller.signal)
+      await this.#work(job, controller.signal, manifests)
     } finally {
       this.#running.delete(job.uuid)
       over()
     }
   }
 
-  async #work(job: Job, signal: AbortSignal) {
+  async #work(job: Job, signal: AbortSignal, manifests: readonly Manifest[]) {
     const { images, tasks, log } = this.#options
     const running = this.#running.get(job.uuid)!
     let savedAt = 0
@@ -212,7 +217,7 @@ export class Jobs {
       job.state = 'running'
       job.started_at ??= images.now().toISOString()
       await this.#records.note(job)
-      await tasks[job.task](job, signal, {
+      const progress: Progress = {
         save: () => this.#records.insist(job, signal),
         note: () => this.#records.note(job),
         moved: (step, bytes, arrived) => {
@@ -227,7 +232,8 @@ export class Jobs {
           job.last_retry = { message: error.message, at: images.now().toISOString() }
           log.warn({ job: job.uuid, image: job.image_uuid }, `import: ${error.message}; retrying`)
         },
-      })
+      }
+      await tasks[job.task](job, signal, progress, manifests)
       await this.#finish(job, 'succeeded')
     } catch (error) {
       if (signal.aborted && signal.reason === STOPPED) {
