@@ -9,7 +9,7 @@ import { isVersionOne, upgradeManifest } from './upgrade.ts'
 type Verb = 'create' | 'import'
 
 /** Internal fields of other servers, ignored in an import. */
-const INTERNAL = new Set(['activated', 'expires_at', '_imgapi'])
+export const INTERNAL: ReadonlySet<string> = new Set(['activated', 'expires_at', '_imgapi'])
 
 /**
  * Reads a manifest, which must be a JSON object. A field that is `null` counts as absent, since some clients serialise

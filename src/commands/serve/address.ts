@@ -1,7 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import type { Config } from '../../config/config.ts'
-
-export const isLoopback = (address: string) => address === '::1' || address.startsWith('127.')
+import { isLoopback } from '../../util/loopback.ts'
 
 /**
  * Returns the address to listen on; undefined is every interface. `host` may be a name that only clients know, so it

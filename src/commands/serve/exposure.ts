@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts'
-import { isLoopback } from './address.ts'
+import { isLoopback } from '../../util/loopback.ts'
 
 /** The password of the example config, which is published. */
 const EXAMPLE_PASSWORD = 'secret'

@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Handler } from '../../http/server.ts'
 import { KeyedMutex } from '../../util/keyed-mutex.ts'
+import { isLoopback } from '../../util/loopback.ts'
 import { OperatorError } from '../../util/operator-error.ts'
 import { defineGateway, type Gateway, type GatewayContext } from '../gateway.ts'
 import { Groups } from './access.ts'
@@ -51,8 +52,6 @@ async function start(settings: ShifterConfig, config: ImageManager, gateway: Gat
     },
   }
 }
-
-const isLoopback = (address: string) => address === '::1' || /^127(\.\d{1,3}){3}$/.test(address)
 
 /**
  * Returns the address to listen on; undefined is that of the server. Throws for mock authentication on an address

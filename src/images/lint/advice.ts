@@ -1,4 +1,5 @@
 import { COMPRESSIONS, isFieldName, STATES, TEXT_FIELDS } from '../fields.ts'
+import { INTERNAL } from '../intake.ts'
 import { isObject } from '../rules.ts'
 import { isVersionOne } from '../upgrade.ts'
 import { error, type Finding, warning } from './finding.ts'
@@ -35,13 +36,10 @@ function onWhole(given: Manifest, manifest: Manifest): Finding[] {
   }
   for (const [key, value] of Object.entries(given)) {
     if (value === null) findings.push(warning(key, 'is null, which counts as absent', `remove "${key}"`))
-    else if (!isFieldName(key) && !isVersionOne(given) && !IGNORED.has(key)) findings.push(unknownField(key))
+    else if (!isFieldName(key) && !isVersionOne(given) && !INTERNAL.has(key)) findings.push(unknownField(key))
   }
   return findings
 }
-
-/** Fields that servers add; an import ignores them. */
-const IGNORED = new Set(['activated', 'expires_at', '_imgapi'])
 
 function unknownField(key: string): Finding {
   const suggestion = similarField(key)
