@@ -5,7 +5,7 @@ import { PATIENCE, TEST_TIMEOUT } from './support/patience.ts'
 
 /** Files that start no process, and so need no build: `npm run test:unit`. */
 const UNIT = [
-  'test/{architecture,package-lock}.test.ts',
+  'test/{architecture,ci,package-lock}.test.ts',
   'test/{,config/}config.test.ts',
   'test/{auth,images}/*.test.ts',
   'test/**/lxd/*.test.ts',

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { addFile, bytes, call, create, md5, publish, sha1 } from '../support/api.ts'
 import { hasNginx, startNginx } from '../support/nginx.ts'
+import { allRequire } from '../support/programs.ts'
 import { AUTH, startServer } from '../support/server.ts'
 import { shared } from '../support/shared-server.ts'
 
@@ -84,7 +85,9 @@ describe('towards the front', () => {
   })
 })
 
-describe.skipIf(!hasNginx)('through nginx', () => {
+describe('through nginx', () => {
+  allRequire(hasNginx, 'nginx is not installed: apt-get install nginx-light')
+
   test('a file comes whole, with our headers and its length, and is in our log once', async () => {
     const server = await sharedBackend()
     const content = bytes(3_000_000)

@@ -132,7 +132,7 @@ test('progress is on stderr: a line at the end where it is no terminal, nothing 
   expect(quiet).toEqual({ code: 0, stdout: '', stderr: '' })
 })
 
-const withScript = needs('script', 'util-linux')
+const withScript = needs('script', 'bsdutils')
 
 withScript(
   'on a terminal there is a bar for each transfer, in its width, and the cursor comes back',
