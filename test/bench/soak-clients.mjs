@@ -165,8 +165,8 @@ const imports = source =>
       const answer = await this.ask('GET', `/jobs/${job}`)
       execution = answer.status === 200 ? JSON.parse(answer.bytes).execution : 'gone'
     }
-    // 503 while another client is deleting it: the file goes before the image does.
-    await this.expect([206, 404, 503], 'GET', `/images/${uuid}/file`, { headers: { range: 'bytes=-1000' } })
+    // 404 once another client has begun to delete it.
+    await this.expect([206, 404], 'GET', `/images/${uuid}/file`, { headers: { range: 'bytes=-1000' } })
     await this.expect([204, 404], 'DELETE', `/images/${uuid}`)
   }
 
