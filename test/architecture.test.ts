@@ -60,8 +60,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   http: ['type auth', 'imports', 'sources', 'images', 'util', 'version.ts'],
   auth: ['images', 'util'],
   // Of jobs and mirrors it knows the records that it keeps.
-  storage: ['type imports', 'images', 'util'],
-  client: ['sources', 'images', 'util'],
+  storage: ['imports', 'images', 'util'],
+  // It knows jobs and mirrors as servers show them.
+  client: ['type imports', 'sources', 'images', 'util'],
   imports: ['sources', 'images', 'util'],
   sources: ['images', 'util'],
   layers: ['util'],

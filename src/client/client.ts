@@ -1,10 +1,13 @@
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import type { Channel } from '../images/images.ts'
+import type { JobRecord } from '../imports/jobs/job-record.ts'
+import type { MirrorPlan, MirrorStatus } from '../imports/mirror/status.ts'
 import { ImgapiReader, type Query } from '../sources/imgapi/reader.ts'
 import { exchange, exchangeJson, LONGEST_LIST } from '../sources/imgapi/transport.ts'
 import type { Target } from './target.ts'
 import { type ClientRequest, ClientTransport, type TransportOptions } from './transport.ts'
-import type { Channel, JobRecord, MirrorPlan, MirrorRecord, Pong, RemoteImage } from './types.ts'
+import type { Pong, RemoteImage } from './types.ts'
 
 type Options = Pick<ClientRequest, 'headers' | 'body'> & { query?: Query }
 
@@ -87,7 +90,7 @@ export class ImgapiClient extends ImgapiReader<RemoteImage> {
   }
 
   listChannels() {
-    return this.#json<Channel[]>('GET', '/channels')
+    return this.#json<(Pick<Channel, 'name'> & Partial<Channel>)[]>('GET', '/channels')
   }
 
   listJobs(query: Query = {}) {
@@ -105,12 +108,12 @@ export class ImgapiClient extends ImgapiReader<RemoteImage> {
   /** Lists the mirrors; with `actions`, also what the current or last run did. */
   listMirrors({ source, actions = false }: { source?: string | undefined; actions?: boolean } = {}) {
     const query = { source, actions: actions ? 'true' : undefined }
-    return this.#json<MirrorRecord[]>('GET', '/mirrors', { query })
+    return this.#json<MirrorStatus[]>('GET', '/mirrors', { query })
   }
 
   /** Starts a run of each mirror, or of one source; a run under way continues. */
   runMirrors(source?: string) {
-    return this.#json<MirrorRecord[]>('POST', '/mirrors', { query: { action: 'run', source } })
+    return this.#json<MirrorStatus[]>('POST', '/mirrors', { query: { action: 'run', source } })
   }
 
   /** Returns what a run would do. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ImgapiClient } from '../client/client.ts'
-import { isOver, type JobRecord } from '../client/types.ts'
+import { isLive } from '../imports/jobs/job.ts'
+import type { JobRecord, JobStep } from '../imports/jobs/job-record.ts'
 import type { Progress, Transfer } from './progress.ts'
 
 /** Milliseconds between two polls of a job. */
@@ -19,19 +20,19 @@ export async function followJob(uuid: string, { client, progress, signal }: Opti
   for (;;) {
     const job = await client.getJob(uuid)
     for (const step of job.images) showStep(step)
-    const isRetrying = !isOver(job) && job.error !== undefined && job.error.message !== noted
-    if (isRetrying) {
-      noted = job.error!.message
-      progress.note(`the server reports: ${noted}; it retries`)
+    const retry = job.last_retry?.message
+    if (isLive(job) && retry !== undefined && retry !== noted) {
+      noted = retry
+      progress.note(`the server reports: ${retry}; it retries`)
     }
-    if (isOver(job)) {
+    if (!isLive(job)) {
       for (const transfer of transfers.values()) transfer.fail()
       return job
     }
     await sleep(INTERVAL, undefined, { signal })
   }
 
-  function showStep({ uuid: image, state, bytes_done, bytes_expected }: JobRecord['images'][number]) {
+  function showStep({ uuid: image, state, bytes_done, bytes_expected }: JobStep) {
     if (state === 'waiting') return
     let transfer = transfers.get(image)
     if (!transfer) {

@@ -1,4 +1,5 @@
-import { isOver, type JobRecord } from '../client/types.ts'
+import { isLive } from '../imports/jobs/job.ts'
+import type { JobRecord } from '../imports/jobs/job-record.ts'
 import { EXIT, OperatorError, UsageError } from '../util/operator-error.ts'
 import { type Context, clientCommand } from './client-command.ts'
 import { followJob } from './follow-job.ts'
@@ -54,7 +55,7 @@ async function listJobs({ client, print, say }: Context, state: string | undefin
   const found = await client.listJobs({ state })
   if (json) return print(found)
   if (found.length === 0) return say('there are no jobs')
-  const rows = found.map(job => [job.uuid, job.state, job.image_uuid, amount(job), job.params.source ?? '-'])
+  const rows = found.map(job => [job.uuid, job.state, job.image_uuid, amount(job), job.params.source])
   console.log(table(['JOB', 'STATE', 'IMAGE', 'DONE', 'SOURCE'], rows, { width: terminalWidth() }))
 }
 
@@ -66,17 +67,18 @@ async function showJob(context: Context, uuid: string, wait: boolean, json: bool
   const job = wait ? await followJob(uuid, context) : await client.getJob(uuid)
   if (json) print(job)
   else {
-    say(`${job.uuid}: ${job.state}, ${amount(job)}, image ${job.image_uuid} from ${job.params.source ?? '-'}`)
+    say(`${job.uuid}: ${job.state}, ${amount(job)}, image ${job.image_uuid} from ${job.params.source}`)
     for (const step of job.images)
       say(`  ${step.uuid}: ${step.state}, ${bytes(step.bytes_done)} of ${bytes(step.bytes_expected)}`)
-    if (job.error) say(`  ${isOver(job) ? 'error' : 'last retry'}: ${job.error.message}`)
+    if (job.error) say(`  error: ${job.error.message}`)
+    else if (job.last_retry) say(`  last retry: ${job.last_retry.message}`)
   }
   if (!wait || job.state === 'succeeded') return
   throw new OperatorError(`job ${uuid} ${job.state}${job.error ? `: ${job.error.message}` : ''}`, EXIT.failed)
 }
 
 async function cancelJob({ client, print, say }: Context, uuid: string, json: boolean) {
-  const wasOver = isOver(await client.getJob(uuid))
+  const wasOver = !isLive(await client.getJob(uuid))
   const job = await client.cancelJob(uuid)
   if (json) return print(job)
   say(wasOver ? `${uuid} had ended (${job.state}): its record is removed` : `${uuid}: ${job.state}`)

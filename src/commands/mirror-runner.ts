@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { pino } from 'pino'
 import type { ImgapiClient } from '../client/client.ts'
-import type { MirrorPlan, MirrorRecord } from '../client/types.ts'
 import type { Config } from '../config/config.ts'
+import type { MirrorPlan, MirrorStatus } from '../imports/mirror/status.ts'
 import { openDatadir } from '../storage/local/datadir.ts'
 import { OperatorError } from '../util/operator-error.ts'
 import { createImages, createMirrors } from './compose.ts'
@@ -13,7 +13,7 @@ export interface MirrorRunner {
   /** Starts a run, if none is under way. */
   start(): Promise<unknown>
   /** Resolves to the state of the mirrors, with the actions of their run. */
-  status(): Promise<MirrorRecord[]>
+  status(): Promise<MirrorStatus[]>
   /** What happens to the run when the command is interrupted. */
   readonly whenInterrupted: string
   close(): Promise<void>
@@ -35,7 +35,7 @@ export async function inDatadir(config: Config, source: string | undefined): Pro
   // The command reports what happens.
   const log = pino({ level: 'silent' })
   const mirrors = createMirrors(config, datadir, createImages(config, datadir), log)
-  const status = async () => mirrors.describe({ actions: true, source }) as unknown as MirrorRecord[]
+  const status = async () => mirrors.describe({ actions: true, source })
   const close = async () => {
     await mirrors.close()
     await datadir.close()

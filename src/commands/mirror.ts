@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { MirrorAction, MirrorRecord } from '../client/types.ts'
 import { readConfig } from '../config/config.ts'
+import type { Action, MirrorStatus } from '../imports/mirror/status.ts'
 import { layoutOf } from '../storage/local/layout.ts'
 import { isLocked } from '../storage/local/lock.ts'
 import { EXIT, OperatorError } from '../util/operator-error.ts'
@@ -82,7 +82,7 @@ async function runToTheEnd(runner: MirrorRunner, json: boolean, context: Termina
 const INTERVAL = 200
 
 /** Starts a run and shows a bar for each image being fetched. Resolves to the mirrors when all are idle. */
-async function follow(runner: MirrorRunner, { progress, signal }: Terminal): Promise<MirrorRecord[]> {
+async function follow(runner: MirrorRunner, { progress, signal }: Terminal): Promise<MirrorStatus[]> {
   const transfers = new Map<string, Transfer>()
   await runner.start()
   for (;;) {
@@ -109,7 +109,7 @@ async function follow(runner: MirrorRunner, { progress, signal }: Terminal): Pro
   }
 }
 
-function summary({ source, actions = [], last_run: run }: MirrorRecord): string {
+function summary({ source, actions = [], last_run: run }: MirrorStatus): string {
   const rows = actions.length > 0 ? [describe(actions)] : []
   const counts = run
     ? `${run.imported} imported, ${run.updated} updated, ${run.disabled} disabled, ${run.deleted} deleted, ${run.failed} failed; ${bytes(run.bytes)}`
@@ -117,7 +117,7 @@ function summary({ source, actions = [], last_run: run }: MirrorRecord): string 
   return [...rows, `${source}: ${counts}`].join('\n')
 }
 
-function describe(actions: readonly MirrorAction[]): string {
+function describe(actions: readonly Action[]): string {
   const rows = actions.map(({ action, uuid, name, version, result, error, reason, fields }) => [
     action,
     uuid,

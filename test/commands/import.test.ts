@@ -4,7 +4,7 @@ import { bytes, call, publish, sha1, uuid } from '../support/api.ts'
 import { cli, credentials, done } from '../support/cli.ts'
 import { startImporter } from '../support/imports.ts'
 import { PROGRAM, startServer } from '../support/server.ts'
-import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
+import { imgapi, remoteManifest, sendContent, sendPart, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
 /** Imports, which the server does and the command watches. */
@@ -80,6 +80,38 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
     expect(sha1(new Uint8Array(await file.arrayBuffer()))).toBe(sha1(content))
   },
 )
+
+test('a retry of the server is shown while it lasts, and in the job afterwards', async () => {
+  const content = bytes(200_000)
+  const manifest = remoteManifest(content)
+  let sendRest: (() => void) | undefined
+  let isBroken = false
+  const source = await startSource(
+    imgapi([manifest], (request, response) => {
+      if (isBroken) sendRest = () => sendContent(content, request, response)
+      else sendPart(content, 100_000, request, response)
+      isBroken = true
+    }),
+  )
+  const server = await startImporter()
+  const child = spawn(process.execPath, [PROGRAM, 'import', manifest.uuid, '--from', source.url], {
+    env: { ...process.env, ...credentials(server) },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let stderr = ''
+  child.stderr.on('data', chunk => {
+    stderr += chunk
+  })
+  const ended = new Promise<number | null>(resolve => child.on('close', resolve))
+  await until('the command to show the retry', () => sendRest !== undefined && stderr.includes('it retries'))
+  sendRest!()
+  expect(await ended).toBe(0)
+  expect(stderr.match(/the server reports: /g)).toHaveLength(1)
+  const [job] = JSON.parse((await done(cli(server, ['jobs', '--json']))).stdout)
+  const { stdout } = await done(cli(server, ['jobs', 'show', job.uuid]))
+  expect(stdout).toContain('last retry: ')
+  expect(stdout).not.toContain('error: ')
+})
 
 test('an import that fails says why, and jobs shows it; a password of the source is nowhere', async () => {
   const content = bytes(1000)

@@ -1,3 +1,4 @@
+import { JobRecordSchema } from '../../src/imports/jobs/job-record.ts'
 import { type Answer, call } from './api.ts'
 import { type ServerOptions, startServer, type TestServer } from './server.ts'
 import { until } from './until.ts'
@@ -27,6 +28,8 @@ export async function finished(server: TestServer, job: string) {
     return record.execution !== 'queued' && record.execution !== 'running'
   }
   await until(`the end of job ${job}`, isOver)
+  // It has the fields that are described, and no others.
+  JobRecordSchema.strict().parse(record)
   return record
 }
 

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { isVisibleWork, visibleImage } from '../../images/visibility.ts'
 import type { Job } from '../../imports/jobs/job.ts'
+import { JobRecordSchema } from '../../imports/jobs/job-record.ts'
 import { jobNotFound } from '../../imports/jobs/jobs.ts'
 import type { ApiRequest } from '../api-request.ts'
 import { operation } from '../operation.ts'
 import { text } from '../parameters.ts'
-import { JobSchema } from './schemas.ts'
 
-const JOBS = { 200: { description: 'the jobs, the newest first', schema: z.array(JobSchema) } }
-const JOB = { 200: { description: 'the job', schema: JobSchema } }
+const JOBS = { 200: { description: 'the jobs, the newest first', schema: z.array(JobRecordSchema) } }
+const JOB = { 200: { description: 'the job', schema: JobRecordSchema } }
 
 /** Returns the jobs that the caller may see. Jobs do not belong to channels. */
 async function visibleJobs({ service, caller, query }: ApiRequest, jobs: readonly Job[]): Promise<Job[]> {

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { invalidParameter, missingParameter } from '../../images/errors.ts'
+import { MirrorPlanSchema, MirrorStatusSchema } from '../../imports/mirror/status.ts'
 import { operation } from '../operation.ts'
 import { flag, needed, text } from '../parameters.ts'
-import { MirrorSchema } from './schemas.ts'
 
-const answers = { 200: { description: 'the mirrors', schema: z.array(MirrorSchema) } }
+const description = 'the mirrors'
 
 export const listMirrors = operation({
   name: 'ListMirrors',
@@ -16,7 +16,7 @@ export const listMirrors = operation({
     actions: flag('with what the last run did'),
     source: text('the mirror of this source alone'),
   },
-  answers,
+  answers: { 200: { description, schema: z.array(MirrorStatusSchema) } },
   handle: async ({ request, service, parameters: { actions = false, source } }) =>
     request.json(service.mirrors.describe({ actions, source })),
 })
@@ -32,7 +32,7 @@ export const runMirrors = operation({
     source: text('the mirror of this source alone'),
     dry_run: flag('answer with what a run would do, and do nothing'),
   },
-  answers,
+  answers: { 200: { description, schema: z.array(z.union([MirrorStatusSchema, MirrorPlanSchema])) } },
   async handle({ request, service: { mirrors }, parameters: { action, source, dry_run } }) {
     if (action === undefined) throw missingParameter('"action" is required')
     if (action !== 'run') throw invalidParameter('action', `"${action}" is not a valid action`)

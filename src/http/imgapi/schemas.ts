@@ -1,13 +1,11 @@
 import { z } from 'zod'
-import { COMPRESSIONS, OSES, STATES, TYPES, UUID } from '../../images/fields.ts'
+import { COMPRESSIONS, OSES, STATES, TYPES } from '../../images/fields.ts'
+import { count, uuid } from '../../images/value-rules.ts'
 import type { AnswerKind } from '../operation.ts'
 
 /** Schemas of answers and bodies, for `/openapi.json` and for the tests that compare real answers with them. */
 
-const uuid = z.string().regex(UUID)
 const sha1 = z.string().regex(/^[0-9a-f]{40}$/)
-const time = z.iso.datetime()
-const count = z.int().nonnegative()
 
 export const ErrorSchema = z
   .strictObject({
@@ -139,59 +137,9 @@ export const StateSchema = z
   })
   .meta({ id: 'State' })
 
-const StepSchema = z
-  .looseObject({
-    uuid,
-    state: z.enum(['waiting', 'running', 'done']),
-    bytes_done: count,
-    bytes_expected: count,
-    started_at: time.optional(),
-    finished_at: time.optional(),
-  })
-  .meta({ id: 'JobStep' })
-
-export const JobSchema = z
-  .looseObject({
-    uuid,
-    name: z.string(),
-    image_uuid: uuid,
-    state: z.enum(['queued', 'running', 'succeeded', 'failed', 'canceled']),
-    execution: z.string().describe('the same as `state`, for clients of the reference'),
-    params: z.looseObject({ image_uuid: uuid, source: z.string() }),
-    bytes_done: count,
-    bytes_expected: count,
-    rate: count.describe('bytes a second'),
-    retries: count,
-    last_retry: z.looseObject({ message: z.string(), at: time }).optional(),
-    error: z.looseObject({ code: z.string(), message: z.string() }).optional(),
-    created_at: time,
-    started_at: time.optional(),
-    finished_at: time.optional(),
-    images: z.array(StepSchema),
-    chain_results: z.array(z.looseObject({ name: z.string(), result: z.string(), error: z.string() })),
-  })
-  .meta({ id: 'Job' })
-
 export const SubmittedSchema = z
   .looseObject({ image_uuid: uuid, job_uuid: uuid })
   .meta({ id: 'SubmittedJob' })
-
-const MirrorActionSchema = z
-  .looseObject({
-    action: z.enum(['import', 'update', 'disable', 'delete', 'skip']),
-    uuid,
-    name: z.string(),
-    version: z.string(),
-  })
-  .meta({ id: 'MirrorAction' })
-
-export const MirrorSchema = z
-  .looseObject({
-    source: z.string(),
-    state: z.enum(['idle', 'running']).optional(),
-    actions: z.array(MirrorActionSchema).optional(),
-  })
-  .meta({ id: 'Mirror' })
 
 export const DatasetSchema = z
   .looseObject({

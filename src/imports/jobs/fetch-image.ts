@@ -10,7 +10,8 @@ import { publishReceived } from '../../images/publish.ts'
 import { isStale, withRetries } from '../../sources/retry.ts'
 import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 import type { ImportContext } from './import-image.ts'
-import type { FetchedImage, Job, JobStep, Progress, Task } from './job.ts'
+import type { FetchedImage, Job, Progress, Task } from './job.ts'
+import type { JobStep } from './job-record.ts'
 
 /**
  * Creates an image from the bytes at a URL. The source has no manifest for them, so there is no digest to verify.

@@ -5,7 +5,8 @@ import type { Manifest } from '../../sources/imgapi/reader.ts'
 import { ImgapiSource } from '../../sources/imgapi/source.ts'
 import { withRetries } from '../../sources/retry.ts'
 import { type ImportContext, importImageFrom } from './import-image.ts'
-import type { Job, JobStep, Progress, Task } from './job.ts'
+import type { Job, Progress, Task } from './job.ts'
+import type { JobStep } from './job-record.ts'
 import { getManifest, missingManifests } from './missing.ts'
 
 /** Imports an image with all its missing origins, one after the other, origins first. */

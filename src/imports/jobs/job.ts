@@ -1,20 +1,8 @@
 import type { Manifest } from '../../sources/imgapi/reader.ts'
 import type { SourceFileInfo } from '../../sources/resumable.ts'
+import type { JobRecord, JobState, JobStep } from './job-record.ts'
 
 /** A background import. Its record exists from the request until it is removed or expires. */
-
-export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled'
-
-export interface JobStep {
-  /** The image that this step imports; origins come first. */
-  uuid: string
-  state: 'waiting' | 'running' | 'done'
-  bytes_done: number
-  /** Bytes of all its files. */
-  bytes_expected: number
-  started_at?: string | undefined
-  finished_at?: string | undefined
-}
 
 export interface Job {
   readonly uuid: string
@@ -95,7 +83,7 @@ const sum = (job: Job, key: 'bytes_done' | 'bytes_expected') =>
   job.steps.reduce((total, step) => total + step[key], 0)
 
 /** Returns the public record: our own fields, and those that clients of the reference's workflow service read. */
-export function toRecord(job: Job, bytesPerSecond: number): Record<string, unknown> {
+export function toRecord(job: Job, bytesPerSecond: number): JobRecord {
   const { uuid, task, image_uuid, source, state, retries, last_retry, interruptions, error } = job
   const { created_at, started_at, finished_at } = job
   const done = job.steps

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
 import type { Images } from '../../images/images.ts'
 import { tryLockImport, uuidOfPartial } from './import-image.ts'
-import { isLive, type Job, type JobState } from './job.ts'
+import { isLive, type Job } from './job.ts'
+import type { JobState } from './job-record.ts'
 import type { JobRecords } from './records.ts'
 
 /** Milliseconds before a failed removal is retried. */

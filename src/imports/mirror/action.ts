@@ -1,6 +1,7 @@
 import type { Manifest } from '../../sources/imgapi/reader.ts'
+import type { Action } from './status.ts'
 
-/** What a plan is made from, and the actions that it consists of. */
+/** What a plan is made from, and how its actions are made. */
 
 /** The state of the source. */
 export interface Upstream {
@@ -18,18 +19,6 @@ export interface LocalImage {
 }
 
 export type Local = ReadonlyMap<string, LocalImage>
-
-export interface Action {
-  action: 'import' | 'update' | 'disable' | 'delete' | 'skip'
-  uuid: string
-  name: string
-  version: string
-  /** Bytes of all files, for an import. */
-  size?: number
-  /** The fields that change. */
-  fields?: string[]
-  reason?: string
-}
 
 /** Returns a field of a manifest from elsewhere, or an empty text for any other value. */
 export const text = (value: unknown) => (typeof value === 'string' ? value : '')

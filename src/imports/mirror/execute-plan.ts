@@ -10,8 +10,9 @@ import { SourceError } from '../../sources/http-client.ts'
 import type { Manifest } from '../../sources/imgapi/reader.ts'
 import type { ImgapiSource } from '../../sources/imgapi/source.ts'
 import { type ImportContext, importImageFrom } from '../jobs/import-image.ts'
-import type { Action, Local, Upstream } from './action.ts'
+import type { Local, Upstream } from './action.ts'
 import { asMirrored, type Plan } from './plan.ts'
+import type { Action } from './status.ts'
 
 /** Executes a plan, a few images at a time, and records each step when it is done. */
 
@@ -32,10 +33,7 @@ export interface RunContext extends ImportContext {
 export type Transfers = Map<string, { name: string; bytes_done: number; bytes_expected: number }>
 
 /** An action with its result. */
-export interface Done extends Action {
-  result: 'done' | 'failed' | 'skipped'
-  error?: string
-}
+export type Done = Action & Required<Pick<Action, 'result'>>
 
 /** Failures of the source in a row after which it counts as down, and the rest is left to the next run. */
 const MOST_FAILURES = 3

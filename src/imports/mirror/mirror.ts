@@ -5,11 +5,11 @@ import { ImgapiSource } from '../../sources/imgapi/source.ts'
 import type { RetryPolicy } from '../../sources/retry.ts'
 import { interruptedTooOften, MOST_INTERRUPTIONS } from '../jobs/interruptions.ts'
 import { insist } from '../jobs/records.ts'
-import type { Action } from './action.ts'
 import { type Done, executePlan, type Transfers } from './execute-plan.ts'
 import { makePlan, type Plan } from './plan.ts'
-import { emptyRecord, type MirrorRecord, type MirrorStore, type RunSummary } from './record.ts'
+import { emptyRecord, type MirrorRecord, type MirrorStore } from './record.ts'
 import type { MirrorSettings } from './settings.ts'
+import type { Action, MirrorProgress, MirrorStatus, RunSummary } from './status.ts'
 import { surveyLocal, surveyUpstream } from './survey.ts'
 import { throttle } from './throttle.ts'
 
@@ -103,7 +103,7 @@ export class Mirror {
   }
 
   /** Returns the state of the mirror, for operators. */
-  describe({ actions = false } = {}): Record<string, unknown> {
+  describe({ actions = false } = {}): MirrorStatus {
     const { source, images, removed, last_run, last_success } = this.#record
     const { interval, onDelete } = this.#settings
     return {
@@ -130,7 +130,7 @@ export class Mirror {
     await this.#running?.ended
   }
 
-  #progress(): Record<string, unknown> {
+  #progress(): MirrorProgress {
     const sum = (actions: readonly Action[]) => actions.reduce((total, { size = 0 }) => total + size, 0)
     const under_way = [...this.#transfers].map(([uuid, transfer]) => ({ uuid, ...transfer }))
     return {

@@ -1,9 +1,9 @@
 import { notFound, remoteSourceError } from '../../images/errors.ts'
 import { resolveChannel } from '../../images/visibility.ts'
 import { withoutCredentials } from '../../sources/http-client.ts'
-import type { Action } from './action.ts'
 import { Mirror, type MirrorContext } from './mirror.ts'
 import type { MirrorSettings } from './settings.ts'
+import type { MirrorPlan, MirrorStatus } from './status.ts'
 
 /** All mirrors of a server. They own the HTTP client and close it. */
 export class Mirrors {
@@ -42,7 +42,7 @@ export class Mirrors {
   }
 
   /** Returns what runs would do now. Throws RemoteSourceError, ResourceNotFound. */
-  async plan(source?: string): Promise<{ source: string; actions: Action[] }[]> {
+  async plan(source?: string): Promise<MirrorPlan[]> {
     return Promise.all(
       this.#chosen(source).map(async mirror => {
         const { actions } = await mirror.plan().catch(error => {
@@ -53,7 +53,7 @@ export class Mirrors {
     )
   }
 
-  describe(options: { actions?: boolean; source?: string | undefined } = {}): Record<string, unknown>[] {
+  describe(options: { actions?: boolean; source?: string | undefined } = {}): MirrorStatus[] {
     return this.#chosen(options.source).map(mirror => mirror.describe(options))
   }
 

@@ -1,4 +1,5 @@
-import { type Action, describe, type Local, originOf } from './action.ts'
+import { describe, type Local, originOf } from './action.ts'
+import type { Action } from './status.ts'
 
 /** Orders deletions, children first. Skips images that have children which stay or are being imported. */
 export function planDeletes(

@@ -1,10 +1,11 @@
 import { LONGEST_CHAIN } from '../../images/origins.ts'
 import { isObject } from '../../images/rules.ts'
 import type { Manifest } from '../../sources/imgapi/reader.ts'
-import { type Action, describe, type Local, originOf, text, type Upstream } from './action.ts'
+import { describe, type Local, originOf, text, type Upstream } from './action.ts'
 import type { MirrorRecord } from './record.ts'
 import { isActivatedThere, select } from './select.ts'
 import type { MirrorSettings } from './settings.ts'
+import type { Action } from './status.ts'
 
 /** The image that cannot be imported, and why. Images based on it cannot be imported either. */
 interface Obstacle {

@@ -1,12 +1,13 @@
 import { isObject } from '../../images/rules.ts'
 import type { Manifest } from '../../sources/imgapi/reader.ts'
-import { type Action, describe, type Local, originOf, text, type Upstream } from './action.ts'
+import { describe, type Local, originOf, text, type Upstream } from './action.ts'
 import { changedFields, digestOf } from './digest.ts'
 import { planDeletes } from './plan-deletes.ts'
 import { planImports } from './plan-imports.ts'
 import type { MirroredImage, MirrorRecord } from './record.ts'
 import { isDisabledThere } from './select.ts'
 import type { MirrorSettings } from './settings.ts'
+import type { Action } from './status.ts'
 
 /**
  * Computes what synchronizes the server with a source: a pure function of both sides, the record and the settings.

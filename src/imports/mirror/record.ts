@@ -1,3 +1,5 @@
+import type { RunSummary } from './status.ts'
+
 /** The record of a mirror, stored between runs and across restarts. */
 
 /** An image that was imported from the source. */
@@ -10,20 +12,6 @@ export interface MirroredImage {
   icon: boolean
   /** The source has deleted it, and `onDelete` has been applied. */
   gone?: boolean
-}
-
-export interface RunSummary {
-  started_at: string
-  finished_at: string
-  state: 'succeeded' | 'failed' | 'stopped'
-  error?: string
-  imported: number
-  updated: number
-  disabled: number
-  deleted: number
-  /** Number of images for which an action failed. */
-  failed: number
-  bytes: number
 }
 
 export interface MirrorRecord {

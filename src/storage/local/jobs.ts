@@ -2,8 +2,9 @@ import { existsSync, readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { UUID } from '../../images/fields.ts'
+import { count, time, uuid } from '../../images/value-rules.ts'
 import type { Job, JobStore } from '../../imports/jobs/job.ts'
+import { JobStateSchema, JobStepSchema } from '../../imports/jobs/job-record.ts'
 import { KeyedMutex } from '../../util/keyed-mutex.ts'
 import { readDocument, writeDocument } from './document.ts'
 import { commit } from './durable.ts'
@@ -13,10 +14,6 @@ import { jobPath, type Layout, partialPath, temporaryPath } from './layout.ts'
 const OWNER_ONLY = 0o600
 
 const PARTIAL = /^([0-9a-f-]{36}-[0-9a-f]{40})\.partial$/
-
-const uuid = z.string().regex(UUID)
-const time = z.iso.datetime()
-const count = z.int().nonnegative()
 
 const SourceFile = z.object({ size: count.optional(), validator: z.string().optional() })
 
@@ -33,14 +30,14 @@ const FetchedImage = z
   .transform(({ told, source_file = told, ...fetch }) => ({ ...fetch, ...(source_file && { source_file }) }))
 
 /** The schema of a stored record. */
-const JobRecord = z.looseObject({
+const StoredJob = z.looseObject({
   uuid,
   task: z.enum(['import-remote-image', 'import-dc-image', 'fetch-image']),
   image_uuid: uuid,
   source: z.url(),
   secret_source: z.url({ protocol: /^https?$/ }),
   channel: z.string().optional(),
-  state: z.enum(['queued', 'running', 'succeeded', 'failed', 'canceled']),
+  state: JobStateSchema,
   retries: count,
   interruptions: count.default(0),
   last_retry: z.object({ message: z.string(), at: time }).optional(),
@@ -48,16 +45,7 @@ const JobRecord = z.looseObject({
   created_at: time,
   started_at: time.optional(),
   finished_at: time.optional(),
-  steps: z.array(
-    z.object({
-      uuid,
-      state: z.enum(['waiting', 'running', 'done']),
-      bytes_done: count,
-      bytes_expected: count,
-      started_at: time.optional(),
-      finished_at: time.optional(),
-    }),
-  ),
+  steps: z.array(JobStepSchema),
   made: z.array(uuid).optional(),
   partials: z.array(z.string().regex(/^[0-9a-f-]{36}-[0-9a-f]{40}$/)),
   fetch: FetchedImage.optional(),
@@ -78,7 +66,7 @@ export class LocalJobs implements JobStore {
     const names = readdirSync(jobs).filter(name => name.endsWith('.json'))
     return names.flatMap(name => {
       try {
-        const job: Job = JobRecord.parse(readDocument(join(jobs, name)))
+        const job: Job = StoredJob.parse(readDocument(join(jobs, name)))
         return name === `${job.uuid}.json` ? [job] : []
       } catch {
         // Edited by hand, or damaged: the operator can request the import again.

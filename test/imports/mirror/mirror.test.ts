@@ -2,6 +2,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { MirrorStatusSchema } from '../../../src/imports/mirror/status.ts'
 import { bytes, call, type Manifest, publish, sha1 } from '../../support/api.ts'
 import { selfSigned } from '../../support/certificate.ts'
 import { writeImage } from '../../support/datadir.ts'
@@ -30,7 +31,12 @@ async function startMirror(source: { url: string }, settings: Settings = {}, fol
   return server
 }
 
-const stateOf = async (server: TestServer) => (await call(server, 'GET', '/mirrors?actions=true')).body[0]
+/** The state of the only mirror, which has the fields that are described and no others. */
+async function stateOf(server: TestServer) {
+  const [state] = (await call(server, 'GET', '/mirrors?actions=true')).body
+  MirrorStatusSchema.strict().parse(state)
+  return state
+}
 const idle = (server: TestServer) =>
   until('the run is over', async () => {
     const { state, next_run } = await stateOf(server)

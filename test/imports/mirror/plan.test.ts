@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { Action, Local, Upstream } from '../../../src/imports/mirror/action.ts'
+import type { Local, Upstream } from '../../../src/imports/mirror/action.ts'
 import { digestOf } from '../../../src/imports/mirror/digest.ts'
 import { asMirrored, makePlan } from '../../../src/imports/mirror/plan.ts'
 import { emptyRecord, type MirrorRecord } from '../../../src/imports/mirror/record.ts'
 import { select } from '../../../src/imports/mirror/select.ts'
+import type { Action } from '../../../src/imports/mirror/status.ts'
 import type { Manifest } from '../../../src/sources/imgapi/reader.ts'
 import { fc } from '../../support/properties.ts'
 
