@@ -6,7 +6,7 @@ import type { Image } from './image.ts'
 import type { Images } from './images.ts'
 import { readManifest, sortFields } from './intake.ts'
 import { validateManifest } from './validate.ts'
-import { checkAccount, requireOperator, type Viewer } from './visibility.ts'
+import { checkAccount, operator, requireOperator, type Viewer } from './visibility.ts'
 
 /** CreateImage and AdminImportImage (reference contract, 8.11 and 10.1). */
 
@@ -99,7 +99,7 @@ export async function importImage(
 
 /** Validates a manifest as `importImage` does, before a long import starts. The origin may be imported later. */
 export function checkImport(images: Images, manifest: Record<string, unknown>, channel?: string) {
-  describeImport(images, manifest, { authenticated: true, channel })
+  describeImport(images, manifest, operator(channel))
 }
 
 function describeImport(images: Images, manifest: Record<string, unknown>, viewer: Viewer): Image {

@@ -25,6 +25,9 @@ export interface Viewer {
   channel?: string | undefined
 }
 
+/** Returns the operator as a viewer, for images that the server creates or changes by itself. */
+export const operator = (channel?: string): Viewer => ({ authenticated: true, channel })
+
 /** Throws InvalidParameter if an account is not a UUID. */
 export function checkAccount(account: string | undefined) {
   if (account !== undefined && !UUID.test(account)) {

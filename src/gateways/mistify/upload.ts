@@ -1,6 +1,7 @@
 import { badRequest } from '../../images/errors.ts'
-import { checkDigests, receiveImageFile } from '../../images/files.ts'
+import { checkDigests, orDiscard, receiveImageFile } from '../../images/files.ts'
 import { publishReceived } from '../../images/publish.ts'
+import { operator } from '../../images/visibility.ts'
 import { newManifest } from './manifest.ts'
 import { fromImage, isMistifyType } from './record.ts'
 import type { MistifyRequest } from './request.ts'
@@ -14,16 +15,11 @@ export async function uploadImage(request: MistifyRequest): Promise<Response> {
   const manifest = newManifest(images.policy, type, decode(request.header('x-image-comment')), '', since)
   const incoming = request.file()
   const { received, compression } = await receiveImageFile(images, undefined, incoming)
-  try {
-    checkDigests(received, undefined, incoming.md5)
-  } catch (error) {
-    await received.discard()
-    throw error
-  }
+  await orDiscard([{ received }], async () => checkDigests(received, undefined, incoming.md5))
   const image = await publishReceived(
     images,
     { ...manifest, uuid: images.newUuid() },
-    { authenticated: true, channel: request.viewer.channel },
+    operator(request.viewer.channel),
     { source: '', since: since.toISOString(), isSizePromised: incoming.size !== undefined },
     { received, compression },
   )

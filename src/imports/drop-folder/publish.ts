@@ -3,12 +3,13 @@ import { checkCompression, sniffCompression } from '../../images/compression.ts'
 import { imageUuidAlreadyExists, invalidData } from '../../images/errors.ts'
 import type { RemoteFile } from '../../images/fetched-file.ts'
 import { UUID } from '../../images/fields.ts'
-import { checkDigests, lockUpload } from '../../images/files.ts'
+import { checkDigests, lockUpload, orDiscard } from '../../images/files.ts'
 import { type Compression, type Image, isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { readManifest } from '../../images/intake.ts'
 import { completeImage, importWithFiles } from '../../images/publish.ts'
 import { asText } from '../../images/rules.ts'
+import { operator } from '../../images/visibility.ts'
 import { downloadError } from '../jobs/download-error.ts'
 import { fetchOptions } from '../jobs/fetch-file.ts'
 
@@ -24,8 +25,6 @@ export interface Source {
 
 /** `wasHere`: the image existed already, with the same file. */
 export type Published = { image: Image; wasHere: boolean }
-
-const OPERATOR = { authenticated: true }
 
 /**
  * Publishes an image, or returns the existing one if its file is the same. Throws ImgapiError if the manifest or the
@@ -60,7 +59,7 @@ async function publishLocked(
   const received = await images.files.receive(await open(), options).catch(error => {
     throw downloadError(error)
   })
-  try {
+  return orDiscard([{ received }], async () => {
     checkDigests(received, file?.sha1, undefined)
     const here = (await images.manifests.find(uuid))?.image
     if (here && isActivated(here)) {
@@ -81,12 +80,9 @@ async function publishLocked(
     const arrived = [{ received, compression: compression ?? 'none', dataset_guid: file?.dataset_guid }]
     const image = here
       ? await completeImage(images, uuid, arrived)
-      : await importWithFiles(images, uuid, manifest, { ...OPERATOR, channel }, arrived)
+      : await importWithFiles(images, uuid, manifest, operator(channel), arrived)
     return { image, wasHere: false }
-  } catch (error) {
-    await received.discard()
-    throw error
-  }
+  })
 }
 
 const isSameImage = (image: Image, manifest: Record<string, unknown>) =>

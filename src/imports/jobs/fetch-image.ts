@@ -7,6 +7,7 @@ import { type Compression, isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import type { ReceivedFile } from '../../images/ports.ts'
 import { publishReceived } from '../../images/publish.ts'
+import { operator } from '../../images/visibility.ts'
 import { isStale, withRetries } from '../../sources/retry.ts'
 import { dropWhenFull, fetchFile, fetchOptions } from './fetch-file.ts'
 import type { ImportContext } from './import-image.ts'
@@ -61,7 +62,7 @@ async function fetchImage(context: ImportContext, job: FetchJob, signal: AbortSi
   await publishReceived(
     images,
     { ...manifest, uuid },
-    { authenticated: true, channel: job.channel },
+    operator(job.channel),
     { source, since, isSizePromised: source_file?.size !== undefined },
     file,
   )

@@ -4,6 +4,7 @@ import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import type { Release } from '../../images/ports.ts'
 import { type ArrivedFile, completeImage, importWithFiles } from '../../images/publish.ts'
+import { operator } from '../../images/visibility.ts'
 import type { HttpClient } from '../../sources/http-client.ts'
 import type { Manifest } from '../../sources/imgapi/reader.ts'
 import type { ImgapiSource } from '../../sources/imgapi/source.ts'
@@ -104,7 +105,7 @@ async function importLocked(
     arrived.push({ ...file, received })
   }
   if (here) await completeImage(images, uuid, arrived)
-  else await importWithFiles(images, uuid, manifest, { authenticated: true, channel }, arrived)
+  else await importWithFiles(images, uuid, manifest, operator(channel), arrived)
   return true
 }
 

@@ -1,6 +1,7 @@
 import { isActivated } from '../../images/image.ts'
 import type { Images } from '../../images/images.ts'
 import { importWithFiles } from '../../images/publish.ts'
+import { operator } from '../../images/visibility.ts'
 import type { FetchedFile } from './fetch-digested.ts'
 import { lockImport } from './import-image.ts'
 
@@ -27,7 +28,7 @@ export async function storeImage(images: Images, { manifest, files, channel, sig
       // crash.
       if (here && !isDone) await images.manifests.remove(uuid, here.revision)
       if (isDone) await discardFiles(files)
-      else await importWithFiles(images, uuid, manifest, { authenticated: true, channel }, files)
+      else await importWithFiles(images, uuid, manifest, operator(channel), files)
     } finally {
       release()
     }

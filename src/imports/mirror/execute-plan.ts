@@ -6,6 +6,7 @@ import { addImageIcon, deleteImageIcon } from '../../images/icon.ts'
 import { setDisabled } from '../../images/lifecycle.ts'
 import { refreshImage } from '../../images/refresh.ts'
 import { deleteImage } from '../../images/remove.ts'
+import { operator } from '../../images/visibility.ts'
 import { SourceError } from '../../sources/http-client.ts'
 import type { Manifest } from '../../sources/imgapi/reader.ts'
 import type { ImgapiSource } from '../../sources/imgapi/source.ts'
@@ -37,8 +38,6 @@ export type Done = Action & Required<Pick<Action, 'result'>>
 
 /** Failures of the source in a row after which it counts as down, and the rest is left to the next run. */
 const MOST_FAILURES = 3
-
-const OPERATOR = { authenticated: true }
 
 /**
  * Executes a plan and appends each result to `done`. Rejects with the cause if the source is down, or with the reason of
@@ -183,7 +182,7 @@ class Steps {
 
   async remove({ uuid }: Action) {
     const { record } = this.#plan
-    await deleteImage(this.#tools.images, uuid, OPERATOR, true)
+    await deleteImage(this.#tools.images, uuid, operator(), true)
     delete record.images[uuid]
     record.making = record.making.filter(other => other !== uuid)
   }
@@ -206,7 +205,7 @@ class Steps {
       if (status !== 200) throw new SourceError(`HTTP ${status}`, { status })
       const contentType = headers['content-type']
       const options = { contentType: typeof contentType === 'string' ? contentType : undefined }
-      await addImageIcon(images, uuid, OPERATOR, options, { open: () => body })
+      await addImageIcon(images, uuid, operator(), options, { open: () => body })
       known.icon = true
     } finally {
       body.destroy()
