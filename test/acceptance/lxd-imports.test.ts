@@ -119,7 +119,8 @@ test('an image comes as two files, metadata and root file system, and the progre
   const size = FILES.squashfs.content.length
   const reports = messages.flatMap(({ payload }) => payload?.progressDetail ?? [])
   expect(reports.at(-1)).toEqual({ current: size, total: size, start: expect.any(Number) })
-  expect(reports.length).toBeGreaterThan(2)
+  // At least one for each file: how many more depends on how the bytes arrive.
+  expect(reports.length).toBeGreaterThanOrEqual(2)
   expect(messages.at(-1)!.image_uuid).toBe(split())
   const { body } = await call(server, 'GET', `/images/${split()}`)
   expect(body).toMatchObject({
