@@ -1,10 +1,16 @@
-import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { expect } from 'vitest'
 import { call } from '../support/api.ts'
 import { json, send } from '../support/http.ts'
 import { digestOf, layerOf } from '../support/layers.ts'
-import { beginImport, expectForbidden, importStreamed, statusOf } from '../support/messages.ts'
+import {
+  beginImport,
+  expectForbidden,
+  filesLeft,
+  importStreamed,
+  listAll,
+  statusOf,
+} from '../support/messages.ts'
 import { needsAll } from '../support/programs.ts'
 import { LOGIN, push, pushIndex, startRegistry } from '../support/registry.ts'
 import { AUTH, startServer, type TestServer } from '../support/server.ts'
@@ -33,10 +39,6 @@ const uuidOf = (...digests: string[]) =>
     .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 
 const short = (digest: string) => digest.slice(7, 19)
-
-async function filesLeft({ datadir }: TestServer) {
-  return [...readdirSync(`${datadir}/.tmp`), ...readdirSync(`${datadir}/.jobs`)]
-}
 
 test('every layer becomes an active image, the origin of the next, and the progress tells what happens', async () => {
   const registry = await startRegistry()
@@ -99,7 +101,7 @@ test('every layer becomes an active image, the origin of the next, and the progr
     const file = await send(`${server.url}/images/${uuid}/file`, 'GET')
     expect(file.body.equals(LAYERS[index]!)).toBe(true)
   }
-  expect(await filesLeft(server)).toEqual([])
+  expect(filesLeft(server)).toEqual([])
 })
 
 test('layer images have the description, os and tags that the reference server gives them', async () => {
@@ -184,7 +186,7 @@ test('two who want the same image at once both get it', async () => {
   const both = await Promise.all([1, 2].map(() => importDocker(server, `repo=${registry.host}/app&tag=v1`)))
   for (const { messages } of both) expect(messages.filter(({ type }) => type === 'error')).toEqual([])
   expect(json(await send(`${server.url}/images`, 'GET'))).toHaveLength(2)
-  expect(await filesLeft(server)).toEqual([])
+  expect(filesLeft(server)).toEqual([])
 })
 
 test('by digest, of an index the one for linux-amd64, and not public when told so', async () => {
@@ -330,8 +332,8 @@ test('of an image with a layer that is wrong, breaks off or cannot be used, noth
       type: 'error',
       error: { message: expect.stringMatching(reason) },
     })
-    expect(json(await send(`${server.url}/images?state=all`, 'GET', { headers: AUTH }))).toEqual([])
-    await until('the pieces are gone', async () => (await filesLeft(server)).length === 0)
+    expect(await listAll(server)).toEqual([])
+    await until('the pieces are gone', () => filesLeft(server).length === 0)
   }
 })
 
@@ -352,6 +354,6 @@ test('when the client leaves, the import ends, and nothing of it stays', async (
   )
   await asked
   leave()
-  await until('the pieces are gone', async () => (await filesLeft(server)).length === 0)
-  expect(json(await send(`${server.url}/images?state=all`, 'GET', { headers: AUTH }))).toEqual([])
+  await until('the pieces are gone', () => filesLeft(server).length === 0)
+  expect(await listAll(server)).toEqual([])
 })

@@ -4,12 +4,21 @@ import { expect, test as plain } from 'vitest'
 import { call } from '../support/api.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { json, send } from '../support/http.ts'
-import { beginImport, expectForbidden, importStreamed, type Message, statusOf } from '../support/messages.ts'
+import { expectFiles, fetchFiles, importLxd, uuidOf } from '../support/lxd-imports.ts'
+import {
+  beginImport,
+  expectError,
+  expectForbidden,
+  filesLeft,
+  importStreamed,
+  listAll,
+  statusOf,
+} from '../support/messages.ts'
 import { andOldClients } from '../support/old-clients.ts'
 import { needsAll, type Test } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { sdcClient } from '../support/sdc-client.ts'
-import { AUTH, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
+import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import {
   fingerprintOf,
   type LxdFile,
@@ -51,12 +60,9 @@ const TEXT = Array.from({ length: 200_000 }, (_, index) => ((index * 2654435761)
 const [OLDER, NEWER] = ['20260101_13:00', '20260102_13:00']
 const RETRY = { retries: 2, firstDelay: 10, longestDelay: 20 }
 
-const uuidOf = (...files: LxdFile[]) =>
-  fingerprintOf(...files)
-    .slice(0, 32)
-    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+const idOf = (...files: LxdFile[]) => uuidOf(fingerprintOf(...files))
 
-const split = () => uuidOf(FILES.metadata, FILES.squashfs)
+const split = () => idOf(FILES.metadata, FILES.squashfs)
 
 const alpine = () =>
   new SimpleStreamsTree().add({
@@ -75,35 +81,13 @@ async function serveAll(trees: readonly SimpleStreamsTree[]) {
   return startServer({ config: { imports: RETRY, lxdRegistries: Object.fromEntries(urls) } })
 }
 
-const importLxd = (server: TestServer, alias: string, more = '') =>
-  importStreamed(server, `action=import-lxd-image&alias=${encodeURIComponent(alias)}${more}`)
-
-const filesLeft = ({ datadir }: TestServer) => [
-  ...readdirSync(`${datadir}/.tmp`),
-  ...readdirSync(`${datadir}/.jobs`),
-]
-
-const listAll = async (server: TestServer) =>
-  json(await send(`${server.url}/images?state=all`, 'GET', { headers: AUTH }))
-
-const fetchFiles = (server: TestServer, uuid: string, count: number) =>
-  Promise.all(
-    Array.from({ length: count }, async (_, index) => {
-      return (await send(`${server.url}/images/${uuid}/file?index=${index}`, 'GET')).body
-    }),
+/** The files of an image that was made of these. */
+const expectLxdFiles = (server: TestServer, ...files: LxdFile[]) =>
+  expectFiles(
+    server,
+    fingerprintOf(...files),
+    files.map(({ content }) => content),
   )
-
-/** Compared as bytes: an assertion on large buffers takes seconds. */
-async function expectFiles(server: TestServer, ...files: LxdFile[]) {
-  const found = await fetchFiles(server, uuidOf(...files), files.length)
-  expect(found.map((bytes, index) => bytes.equals(files[index]!.content))).toEqual(files.map(() => true))
-}
-
-const expectError = (messages: Message[], message: RegExp, code = expect.any(String)) =>
-  expect(messages.at(-1)).toMatchObject({
-    type: 'error',
-    error: { code, message: expect.stringMatching(message) },
-  })
 
 test('an image comes as two files, metadata and root file system, and the progress tells what happens', async () => {
   const server = await serve(alpine())
@@ -152,8 +136,26 @@ test('an image comes as two files, metadata and root file system, and the progre
     'lxd:repo': 'images',
     'lxd:sha256': fingerprintOf(FILES.metadata),
   })
-  await expectFiles(server, FILES.metadata, FILES.squashfs)
+  await expectLxdFiles(server, FILES.metadata, FILES.squashfs)
   expect(filesLeft(server)).toEqual([])
+})
+
+test('a file is reported while it arrives', async () => {
+  const tree = alpine()
+  const { content } = FILES.squashfs
+  const half = Math.floor(content.length / 2)
+  let sendRest = () => {}
+  tree.intercept = onFile('.squashfs', (_, __, response) => {
+    response.writeHead(200, { 'content-length': content.length }).write(content.subarray(0, half))
+    sendRest = () => response.end(content.subarray(half))
+  })
+  const { messages } = beginImport(await serve(tree), 'action=import-lxd-image&alias=images:alpine/3.20')
+  const reports = () => messages().flatMap(({ payload }) => payload?.progressDetail ?? [])
+  const isPart = ({ current, total }: { current: number; total: number }) => current > 0 && current < total
+  await until('a part of it is reported', () => reports().some(isPart))
+  sendRest()
+  await until('the image is there', () => statusOf(messages().at(-1)!).endsWith('Pull complete'))
+  expect(reports().at(-1)).toMatchObject({ current: content.length, total: content.length })
 })
 
 andOldClients(test)('the client library of the datacenters gets both files, by their index', async () => {
@@ -227,7 +229,7 @@ test('a combined image is one file', async () => {
   const server = await serve(tree)
   const { messages } = await importLxd(server, 'images:box')
   expect(messages.map(statusOf).at(-1)).toBe('progress images:box Pull complete')
-  const { body } = await call(server, 'GET', `/images/${uuidOf(FILES.combined)}`)
+  const { body } = await call(server, 'GET', `/images/${idOf(FILES.combined)}`)
   expect(body).toMatchObject({ name: 'Box _1_', version: 'serial', files: [{ compression: 'gzip' }] })
   expect(body.files).toHaveLength(1)
   expect(Date.now() - Date.parse(body.published_at)).toBeLessThan(600_000)
@@ -248,14 +250,14 @@ test('images of a server for Incus come in the same way', async () => {
     const { messages } = await importLxd(server, `images:${alias}`)
     expect(messages.at(-1)).toMatchObject({
       payload: { status: 'Pull complete' },
-      image_uuid: uuidOf(...files),
+      image_uuid: idOf(...files),
     })
-    const { body } = await call(server, 'GET', `/images/${uuidOf(...files)}`)
+    const { body } = await call(server, 'GET', `/images/${idOf(...files)}`)
     expect(body.tags).toMatchObject({
       'lxd:ftype': files.at(-1)!.ftype,
       'lxd:fingerprint': fingerprintOf(...files),
     })
-    await expectFiles(server, ...files)
+    await expectLxdFiles(server, ...files)
   }
 })
 
@@ -339,7 +341,7 @@ test('a file that breaks off is asked for the rest of it', async () => {
   expect(messages.filter(({ payload }) => payload.status.startsWith('Retrying: ')).length).toBeGreaterThan(1)
   const ranges = tree.requests.flatMap(({ range }) => range ?? [])
   expect(ranges.slice(0, 2)).toEqual([`bytes=${cut}-`, `bytes=${2 * cut}-`])
-  await expectFiles(server, FILES.metadata, FILES.squashfs)
+  await expectLxdFiles(server, FILES.metadata, FILES.squashfs)
 })
 
 type Intercept = SimpleStreamsTree['intercept']

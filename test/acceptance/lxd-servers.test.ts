@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect } from 'vitest'
 import { call } from '../support/api.ts'
-import { json, send } from '../support/http.ts'
+import { expectFiles, importLxd, uuidOf } from '../support/lxd-imports.ts'
 import {
   forward,
   forwardChanged,
@@ -11,9 +11,17 @@ import {
   startFront,
   startLxdServer,
 } from '../support/lxd-server.ts'
-import { beginImport, expectForbidden, importStreamed, type Message, statusOf } from '../support/messages.ts'
+import {
+  beginImport,
+  expectError,
+  expectForbidden,
+  filesLeft,
+  listAll,
+  type Message,
+  statusOf,
+} from '../support/messages.ts'
 import { needsAll, requires, type Test } from '../support/programs.ts'
-import { AUTH, startServer, type TestServer, temporaryFolder } from '../support/server.ts'
+import { startServer, type TestServer, temporaryFolder } from '../support/server.ts'
 import {
   fingerprintOf,
   type LxdFile,
@@ -87,9 +95,6 @@ const test: Test = (name, body, timeout) =>
     timeout,
   )
 
-const uuidOf = (fingerprint: string) =>
-  fingerprint.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
-
 const serveReal = (config: Record<string, unknown> = {}) =>
   startServer({
     config: {
@@ -108,37 +113,15 @@ async function serveFronts(intercepts: readonly Intercept[], config: Record<stri
   return { fronts, server: await startServer({ config: { imports: RETRY, lxdRegistries, ...config } }) }
 }
 
-const importLxd = (server: TestServer, image: string, more = '', registry = 'lxd') =>
-  importStreamed(server, `action=import-lxd-image&alias=${encodeURIComponent(`${registry}:${image}`)}${more}`)
-
-const filesLeft = ({ datadir }: TestServer) => [
-  ...readdirSync(`${datadir}/.tmp`),
-  ...readdirSync(`${datadir}/.jobs`),
-]
-
-const listAll = async (server: TestServer) =>
-  json(await send(`${server.url}/images?state=all`, 'GET', { headers: AUTH }))
-
-/** Compared as bytes: an assertion on large buffers takes seconds. */
-async function expectFiles(server: TestServer, fingerprint: string, files: readonly Buffer[]) {
-  const same = files.map(async (content, index) => {
-    const { body } = await send(`${server.url}/images/${uuidOf(fingerprint)}/file?index=${index}`, 'GET')
-    return body.equals(content)
-  })
-  expect(await Promise.all(same)).toEqual(files.map(() => true))
-}
-
-const expectError = (messages: Message[], message: RegExp, code = expect.any(String)) =>
-  expect(messages.at(-1)).toMatchObject({
-    type: 'error',
-    error: { code, message: expect.stringMatching(message) },
-  })
+/** An image of the real server, or of the front that is registry s0, s1 and so on. */
+const importFromLxd = (server: TestServer, image: string, more = '', registry = 'lxd') =>
+  importLxd(server, `${registry}:${image}`, more)
 
 const last = (messages: Message[]) => messages.at(-1)?.payload?.status ?? messages.at(-1)
 
 test('an image of a server of LXD comes with what the server says of it, and the progress tells what happens', async () => {
   const server = await serveReal()
-  const { reply, messages } = await importLxd(server, 'alpine/3.20')
+  const { reply, messages } = await importFromLxd(server, 'alpine/3.20')
   expect(reply.status).toBe(200)
   const statuses = messages.map(statusOf).map(text => text.replace('progress lxd:alpine/3.20 ', ''))
   expect(statuses.filter((text, index) => text !== statuses[index - 1])).toEqual([
@@ -200,7 +183,7 @@ test('images of all forms are those that the client of LXD takes, byte for byte'
   for (const [alias, ftype, files] of forms) {
     const [, fingerprint] = /^Fingerprint: (\w{64})$/m.exec(await LXD.lxc('image', 'info', `here:${alias}`))!
     expect(fingerprint).toBe(fingerprintOf(...files))
-    const { messages } = await importLxd(server, alias)
+    const { messages } = await importFromLxd(server, alias)
     expect(last(messages), alias).toBe('Pull complete')
     const { body } = await call(server, 'GET', `/images/${uuidOf(fingerprint!)}`)
     expect(body.files).toHaveLength(files.length)
@@ -220,32 +203,32 @@ test('the same image of a simplestreams server is the same image here', async ()
   tree.add({ aliases: 'alpine', versions: { '20260102': [FILES.metadata, FILES.squashfs] } })
   const lxdRegistries = { lxd: { url: LXD.url, protocol: 'lxd' }, streams: { url: await tree.serve() } }
   const server = await serveReal({ lxdRegistries })
-  const first = await importStreamed(server, 'action=import-lxd-image&alias=streams:alpine')
+  const first = await importLxd(server, 'streams:alpine')
   expect(last(first.messages)).toBe('Pull complete')
-  expect(last((await importLxd(server, 'alpine/3.20')).messages)).toBe('Already exists')
+  expect(last((await importFromLxd(server, 'alpine/3.20')).messages)).toBe('Already exists')
 })
 
 test('a fingerprint names an image too; one that is not public takes a secret, which is shown nowhere', async () => {
   const server = await serveReal()
   const fingerprint = fingerprintOf(...HIDDEN)
   for (const name of ['hidden', fingerprint, 'nothing', fingerprint.slice(0, 11)]) {
-    const { messages } = await importLxd(server, name)
+    const { messages } = await importFromLxd(server, name)
     expectError(messages, new RegExp(`^image "${name}" was not found at https:`), 'ResourceNotFound')
   }
   const secret = async () =>
     JSON.parse(await LXD.lxc('query', '-X', 'POST', `/1.0/images/${fingerprint}/secret`)).metadata.secret
   const given = await secret()
   const wrong = `${given.slice(0, -4)}zzzz`
-  const refused = await importLxd(server, fingerprint, `&secret=${wrong}`)
+  const refused = await importFromLxd(server, fingerprint, `&secret=${wrong}`)
   expectError(refused.messages, /was not found/, 'ResourceNotFound')
-  const { messages } = await importLxd(server, fingerprint, `&secret=${given}`)
+  const { messages } = await importFromLxd(server, fingerprint, `&secret=${given}`)
   expect(last(messages)).toBe('Pull complete')
   await expectFiles(
     server,
     fingerprint,
     HIDDEN.map(({ content }) => content),
   )
-  expect(last((await importLxd(server, alpine().slice(0, 12))).messages)).toBe('Pull complete')
+  expect(last((await importFromLxd(server, alpine().slice(0, 12))).messages)).toBe('Pull complete')
   await server.stop()
   for (const text of [JSON.stringify([messages, refused.messages]), JSON.stringify(server.log())]) {
     for (const one of [given, wrong]) expect(text).not.toContain(one)
@@ -256,14 +239,14 @@ test('an alias is for the architecture of the hosts; another one has to be named
   const arm = await makeLxdFiles('arm', { architecture: 'aarch64' })
   await LXD.add([arm.metadata, arm.squashfs], { alias: 'edge' })
   const server = await serveReal()
-  expectError((await importLxd(server, 'edge')).messages, /edge is for aarch64: ask for edge\/aarch64$/)
-  expectError((await importLxd(server, 'edge/amd64')).messages, /not found/, 'ResourceNotFound')
+  expectError((await importFromLxd(server, 'edge')).messages, /edge is for aarch64: ask for edge\/aarch64$/)
+  expectError((await importFromLxd(server, 'edge/amd64')).messages, /not found/, 'ResourceNotFound')
   for (const [alias, status] of [
     ['edge/arm64', 'Pull complete'],
     ['edge/aarch64', 'Already exists'],
     ['tar/amd64', 'Pull complete'],
   ] as const) {
-    expect([alias, last((await importLxd(server, alias)).messages)]).toEqual([alias, status])
+    expect([alias, last((await importFromLxd(server, alias)).messages)]).toEqual([alias, status])
   }
 })
 
@@ -291,12 +274,12 @@ test('an answer that breaks off goes on where it was: a file asks for the rest, 
   const form: Intercept = (request, response) =>
     isExport(request.url) && cutting(cuts.shift()!)(request, response)
   const { server, fronts } = await serveFronts([cutting(cut), form], { imports: { ...RETRY, retries: 6 } })
-  expect(last((await importLxd(server, 'unified', '', 's0')).messages)).toBe('Pull complete')
+  expect(last((await importFromLxd(server, 'unified', '', 's0')).messages)).toBe('Pull complete')
   const ranges = fronts[0]!.requests.flatMap(({ path, range }) => (isExport(path) ? [range] : []))
   expect(ranges.slice(0, 3)).toEqual([undefined, `bytes=${cut}-`, `bytes=${2 * cut}-`])
   await expectFiles(server, fingerprintOf(FILES.combined), [FILES.combined.content])
 
-  const { messages } = await importLxd(server, 'alpine/3.20', '', 's1')
+  const { messages } = await importFromLxd(server, 'alpine/3.20', '', 's1')
   expect(last(messages)).toBe('Pull complete')
   expect(cuts).toEqual([])
   const retries = messages.filter(({ payload }) => payload.status.startsWith('Retrying: '))
@@ -442,7 +425,7 @@ const BAD: [what: string, intercept: () => Intercept, reason: RegExp][] = [
 test('of a server that is wrong or lies nothing stays, and the last message says what is wrong', async () => {
   const { server } = await serveFronts(BAD.map(([, intercept]) => intercept()))
   for (const [index, [what, , reason]] of BAD.entries()) {
-    const { messages } = await importLxd(server, 'alpine/3.20', '', `s${index}`)
+    const { messages } = await importFromLxd(server, 'alpine/3.20', '', `s${index}`)
     expect(messages.at(-1), what).toMatchObject({
       type: 'error',
       error: { message: expect.stringMatching(reason) },
@@ -480,7 +463,7 @@ test('a form without end is ended', async () => {
   const heads = [open('metadata'), `${part('metadata', 'x')}${open('rootfs')}`]
   const { server } = await serveFronts(heads.map(head => sendingMuch(head, Number.POSITIVE_INFINITY)))
   for (const index of heads.keys()) {
-    const { messages } = await importLxd(server, 'alpine/3.20', '', `s${index}`)
+    const { messages } = await importFromLxd(server, 'alpine/3.20', '', `s${index}`)
     expectError(messages, /more than its \d+ bytes were sent/, 'Download')
     await until('the pieces are gone', () => filesLeft(server).length === 0)
   }
@@ -499,7 +482,7 @@ test('a form is read piece by piece: the memory of the server does not grow with
   ])
   const most = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))![1])
   const before = most()
-  const { messages } = await importLxd(server, 'alpine/3.20', '', 's0')
+  const { messages } = await importFromLxd(server, 'alpine/3.20', '', 's0')
   expectError(messages, /the files have the fingerprint/, 'Download')
   expect(messages.at(-2)!.payload.progressDetail.current).toBe(pieces * PIECE.length + 1)
   expect((most() - before) / 1024).toBeLessThan(pieces / 2)
@@ -507,8 +490,8 @@ test('a form is read piece by piece: the memory of the server does not grow with
 
 test('a file that is larger than the server takes is refused before it is read', async () => {
   const server = await serveReal({ maxImageSize: FILES.combined.content.length - 1 })
-  const form = (await importLxd(server, 'alpine/3.20')).messages
-  const file = (await importLxd(server, 'unified')).messages
+  const form = (await importFromLxd(server, 'alpine/3.20')).messages
+  const file = (await importFromLxd(server, 'unified')).messages
   for (const [messages, reports] of [
     // The metadata is read, and then the size of the rest is known.
     [form, 1],
@@ -519,12 +502,12 @@ test('a file that is larger than the server takes is refused before it is read',
   }
   await until('the pieces are gone', () => filesLeft(server).length === 0)
   const enough = await serveReal({ maxImageSize: FILES.squashfs.content.length })
-  expect(last((await importLxd(enough, 'alpine/3.20')).messages)).toBe('Pull complete')
+  expect(last((await importFromLxd(enough, 'alpine/3.20')).messages)).toBe('Pull complete')
 })
 
 test('an image that the mode of the server forbids is refused before it is asked for', async () => {
   const { server, fronts } = await serveFronts([() => false], { mode: 'public' })
-  const { messages } = await importLxd(server, 'alpine/3.20', '', 's0')
+  const { messages } = await importFromLxd(server, 'alpine/3.20', '', 's0')
   expectForbidden(messages)
   expect(fronts[0]!.requests.map(({ path }) => path)).toEqual([
     '/1.0/images/aliases/alpine%2F3.20',
@@ -568,7 +551,7 @@ test('the operator may name a server on a private address; its redirects lead to
   )
   const { server } = await serveFronts(redirecting)
   for (const index of redirecting.keys()) {
-    const { messages } = await importLxd(server, 'alpine/3.20', '', `s${index}`)
+    const { messages } = await importFromLxd(server, 'alpine/3.20', '', `s${index}`)
     expectError(messages, /is not a public address/)
   }
   expect(elsewhere.requests).toEqual([])
@@ -576,5 +559,5 @@ test('the operator may name a server on a private address; its redirects lead to
 
 test('a certificate that is not known is an error that says so', async () => {
   const server = await serveReal({ sources: [] })
-  expectError((await importLxd(server, 'alpine/3.20')).messages, /certificate/, 'RemoteSourceError')
+  expectError((await importFromLxd(server, 'alpine/3.20')).messages, /certificate/, 'RemoteSourceError')
 })

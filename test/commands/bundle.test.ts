@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
 import { copyFileSync, existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { addFile, bytes, call, create, type Manifest, publish, sha1 } from '../support/api.ts'
-import { cli, credentials, done } from '../support/cli.ts'
+import { cli, credentials, done, startCli } from '../support/cli.ts'
 import { namesIn } from '../support/folders.ts'
 import { startGate } from '../support/gate.ts'
 import { needs, needsAll } from '../support/programs.ts'
@@ -41,20 +40,6 @@ async function expectImages(server: TestServer, source: TestServer, images: Mani
     const file = await fetch(`${server.url}/images/${uuid}/file`)
     expect(sha1(new Uint8Array(await file.arrayBuffer()))).toBe(files[0]!.sha1)
   }
-}
-
-/** A command that is still running. */
-function start(server: { url: string }, args: string[]) {
-  const env = { ...process.env, ...credentials(server) }
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] })
-  let stderr = ''
-  child.stderr.on('data', chunk => {
-    stderr += chunk
-  })
-  const ended = new Promise<{ code: number | null; stderr: string }>(resolve => {
-    child.on('close', code => resolve({ code, stderr }))
-  })
-  return { ended, signal: (name: NodeJS.Signals) => child.kill(name) }
 }
 
 needsAll({ tar: 'tar', sha1sum: 'coreutils' })(
@@ -126,14 +111,14 @@ test('a bundle that was interrupted and then killed goes on where it ended, to t
   const partial = `${file}.partial`
   const args = ['bundle', 'create', file, image.uuid]
   const sizeOf = () => statSync(partial, { throwIfNoEntry: false })?.size ?? 0
-  const first = start(source, args)
+  const first = startCli(source, args)
   await until('a part is there', () => sizeOf() > 5_500_000)
   first.signal('SIGINT')
   const { code, stderr } = await first.ended
   expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('interrupted') })
   const before = sizeOf()
   held = 3_000_000
-  const second = start(source, args)
+  const second = startCli(source, args)
   await until('more is there', () => sizeOf() > before)
   second.signal('SIGKILL')
   await second.ended
@@ -169,7 +154,7 @@ test('an import that was killed in the middle goes on when it is run again', asy
   const server = await sharedTarget()
   const gate = await startGate(server)
   for (const [index, { uuid }] of [base, top].entries()) {
-    const running = start(gate, ['bundle', 'import', file])
+    const running = startCli(gate, ['bundle', 'import', file])
     await until('the upload has begun', () => gate.waiting() === 1)
     running.signal('SIGKILL')
     await running.ended

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
 import { expect, test } from 'vitest'
 import { bytes, call, publish, sha1, uuid } from '../support/api.ts'
-import { cli, credentials, done } from '../support/cli.ts'
+import { cli, done, startCli } from '../support/cli.ts'
 import { startImporter } from '../support/imports.ts'
-import { PROGRAM, startServer } from '../support/server.ts'
+import { startServer } from '../support/server.ts'
 import { imgapi, remoteManifest, sendContent, sendPart, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
@@ -56,19 +55,11 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
     )
     const server = await startImporter()
     const args = ['import', manifest.uuid, '--from', source.url]
-    const child = spawn(process.execPath, [PROGRAM, ...args], {
-      env: { ...process.env, ...credentials(server) },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let stderr = ''
-    child.stderr.on('data', chunk => {
-      stderr += chunk
-    })
-    const ended = new Promise<number | null>(resolve => child.on('close', resolve))
+    const command = startCli(server, args)
     // A line of progress shows that the command watches the job.
-    await until('half of the file', () => sendRest !== undefined && stderr.includes(manifest.uuid))
-    child.kill(signal)
-    const code = await ended
+    await until('half of the file', () => sendRest !== undefined && command.stderr().includes(manifest.uuid))
+    command.signal(signal)
+    const { code, stderr } = await command.ended
     if (signal === 'SIGINT') {
       expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('the server continues') })
     }
@@ -94,18 +85,14 @@ test('a retry of the server is shown while it lasts, and in the job afterwards',
     }),
   )
   const server = await startImporter()
-  const child = spawn(process.execPath, [PROGRAM, 'import', manifest.uuid, '--from', source.url], {
-    env: { ...process.env, ...credentials(server) },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let stderr = ''
-  child.stderr.on('data', chunk => {
-    stderr += chunk
-  })
-  const ended = new Promise<number | null>(resolve => child.on('close', resolve))
-  await until('the command to show the retry', () => sendRest !== undefined && stderr.includes('it retries'))
+  const command = startCli(server, ['import', manifest.uuid, '--from', source.url])
+  await until(
+    'the command to show the retry',
+    () => sendRest !== undefined && command.stderr().includes('it retries'),
+  )
   sendRest!()
-  expect(await ended).toBe(0)
+  const { code, stderr } = await command.ended
+  expect(code).toBe(0)
   expect(stderr.match(/the server reports: /g)).toHaveLength(1)
   const [job] = JSON.parse((await done(cli(server, ['jobs', '--json']))).stdout)
   const { stdout } = await done(cli(server, ['jobs', 'show', job.uuid]))

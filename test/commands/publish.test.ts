@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { bytes, call, publish, sha1, uuid } from '../support/api.ts'
-import { cli, credentials, done } from '../support/cli.ts'
-import { PROGRAM, startServer, temporaryFolder } from '../support/server.ts'
+import { cli, done, startCli } from '../support/cli.ts'
+import { startServer, temporaryFolder } from '../support/server.ts'
 import { shared } from '../support/shared-server.ts'
 import { sendJson, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
@@ -139,19 +138,11 @@ test.each(['SIGKILL', 'SIGINT'] as const)('an upload that %s ends is completed b
   const large = gzipSync(bytes(64 * 1024 * 1024), { level: 0 })
   const manifest = manifestOf(large)
   const path = writePair(temporaryFolder(), 'web', manifest, large)
-  const child = spawn(process.execPath, [PROGRAM, 'publish', '-q', '-m', path], {
-    env: { ...process.env, ...credentials(server) },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let stderr = ''
-  child.stderr.on('data', chunk => {
-    stderr += chunk
-  })
-  const ended = new Promise<number | null>(resolve => child.on('close', resolve))
+  const command = startCli(server, ['publish', '-q', '-m', path])
   const isImported = async () => (await call(server, 'GET', `/images/${manifest.uuid}`)).status === 200
   await until('the manifest to be there', isImported)
-  child.kill(signal)
-  const code = await ended
+  command.signal(signal)
+  const { code, stderr } = await command.ended
   if (signal === 'SIGINT')
     expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('again') })
   const left = (await call(server, 'GET', `/images/${manifest.uuid}`)).body

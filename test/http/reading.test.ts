@@ -8,17 +8,9 @@ import {
 } from '../../src/http/conditions.ts'
 import { Query } from '../../src/http/query.ts'
 import { fc } from '../support/properties.ts'
+import { codeOf } from '../support/refusal.ts'
 
 /** How parts of a request are read: queries, versions, conditions. */
-
-const code = (run: () => unknown) => {
-  try {
-    run()
-    return undefined
-  } catch (error) {
-    return (error as { code: string }).code
-  }
-}
 
 describe('a query', () => {
   const encoded = encodeURIComponent
@@ -44,7 +36,7 @@ describe('a query', () => {
   test('is read or refused, whatever it is', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), text => {
-        expect([undefined, 'BadRequestError']).toContain(code(() => new Query(text).all('x')))
+        expect([undefined, 'BadRequestError']).toContain(codeOf(() => new Query(text).all('x')))
       }),
     )
   })
@@ -56,7 +48,7 @@ describe('a query', () => {
     ['a=1&A=2', undefined],
     ['a=%zz', 'BadRequestError'],
   ] as const)('%s: %s', ([text, expected]) => {
-    expect(code(() => new Query(text).get('a'))).toBe(expected)
+    expect(codeOf(() => new Query(text).get('a'))).toBe(expected)
   })
 
   test('a plus is a space, %3B is a semicolon, and only the first = divides', () => {
@@ -90,7 +82,7 @@ describe('Accept-Version', () => {
   test('is a version or refused, whatever it is', () => {
     fc.assert(
       fc.property(fc.string(), version => {
-        expect([undefined, 'InvalidVersion']).toContain(code(() => acceptsChannels(version, 'GET', '/')))
+        expect([undefined, 'InvalidVersion']).toContain(codeOf(() => acceptsChannels(version, 'GET', '/')))
       }),
     )
   })
@@ -106,7 +98,7 @@ describe('conditions', () => {
   test('If-Match holds exactly if one of the list is the resource’s', () => {
     fc.assert(
       fc.property(tags, list => {
-        const failed = code(() => checkPreconditions({ 'if-match': list.join(', ') }, resource))
+        const failed = codeOf(() => checkPreconditions({ 'if-match': list.join(', ') }, resource))
         expect(failed).toBe(matchesOne(list) ? undefined : 'PreconditionFailed')
       }),
     )
@@ -117,7 +109,7 @@ describe('conditions', () => {
       fc.property(tags, list => {
         const headers = { 'if-none-match': list.join(',') }
         expect(isNotModified(headers, resource)).toBe(matchesOne(list))
-        const failed = code(() => checkChangeConditions(headers, resource))
+        const failed = codeOf(() => checkChangeConditions(headers, resource))
         expect(failed).toBe(matchesOne(list) ? 'PreconditionFailed' : undefined)
       }),
     )
@@ -129,7 +121,7 @@ describe('conditions', () => {
       ['"x", *', false],
     ] as const) {
       expect(isNotModified({ 'if-none-match': value }, resource)).toBe(expected)
-      const failed = code(() => checkPreconditions({ 'if-match': value }, resource))
+      const failed = codeOf(() => checkPreconditions({ 'if-match': value }, resource))
       expect(failed).toBe(expected ? undefined : 'PreconditionFailed')
     }
   })
@@ -140,12 +132,12 @@ describe('conditions', () => {
     expect(isNotModified({ 'if-modified-since': same }, resource)).toBe(true)
     expect(isNotModified({ 'if-modified-since': before }, resource)).toBe(false)
     expect(isNotModified({ 'if-modified-since': same, 'if-none-match': '"x"' }, resource)).toBe(false)
-    expect(code(() => checkPreconditions({ 'if-unmodified-since': same }, resource))).toBeUndefined()
-    expect(code(() => checkPreconditions({ 'if-unmodified-since': before }, resource))).toBe(
+    expect(codeOf(() => checkPreconditions({ 'if-unmodified-since': same }, resource))).toBeUndefined()
+    expect(codeOf(() => checkPreconditions({ 'if-unmodified-since': before }, resource))).toBe(
       'PreconditionFailed',
     )
     const both = { 'if-unmodified-since': before, 'if-match': '"abc"' }
-    expect(code(() => checkPreconditions(both, resource))).toBeUndefined()
+    expect(codeOf(() => checkPreconditions(both, resource))).toBeUndefined()
   })
 
   test.for([
@@ -165,7 +157,7 @@ describe('conditions', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.constantFrom(...names), fc.string()), headers => {
         expect([undefined, 'PreconditionFailed']).toContain(
-          code(() => checkChangeConditions(headers, resource)),
+          codeOf(() => checkChangeConditions(headers, resource)),
         )
         expect(typeof isNotModified(headers, resource)).toBe('boolean')
         expect(typeof rangeApplies(headers, resource)).toBe('boolean')

@@ -3,19 +3,11 @@ import { checkCompression, readCompression, sniffCompression } from '../../src/i
 import { COMPRESSIONS, FIELD_NAMES } from '../../src/images/fields.ts'
 import { readManifest, sortFields } from '../../src/images/intake.ts'
 import { fc } from '../support/properties.ts'
-
-const code = (run: () => unknown) => {
-  try {
-    run()
-    return undefined
-  } catch (error) {
-    return (error as { code: string }).code
-  }
-}
+import { codeOf } from '../support/refusal.ts'
 
 describe('intake', () => {
   test.for([[undefined], [null], ['text'], [5], [true], [[]], [[{}]]])('%j is no manifest', ([body]) => {
-    expect(code(() => readManifest(body))).toBe('ValidationFailed')
+    expect(codeOf(() => readManifest(body))).toBe('ValidationFailed')
   })
 
   test('null is absent, and our own key never comes in', () => {
@@ -51,7 +43,7 @@ describe('intake', () => {
       fields: {},
       extra: { novel: 1 },
     })
-    expect(code(() => sortFields({ novel: 1 }, 'create'))).toBe('InvalidParameter')
+    expect(codeOf(() => sortFields({ novel: 1 }, 'create'))).toBe('InvalidParameter')
   })
 })
 
@@ -80,8 +72,8 @@ describe('compression', () => {
       fc.property(heads, fc.constantFrom(...COMPRESSIONS), (bytes, claimed) => {
         const head = Buffer.from(bytes)
         const isTrue = claimed === 'none' || sniffCompression(head) === claimed
-        expect(code(() => checkCompression(claimed, head))).toBe(isTrue ? undefined : 'InvalidParameter')
-        expect(code(() => checkCompression(undefined, head))).toBeUndefined()
+        expect(codeOf(() => checkCompression(claimed, head))).toBe(isTrue ? undefined : 'InvalidParameter')
+        expect(codeOf(() => checkCompression(undefined, head))).toBeUndefined()
       }),
     )
   })
@@ -90,7 +82,7 @@ describe('compression', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.constantFrom(...COMPRESSIONS, 'constructor', 'GZIP')), name => {
         const isKnown = (COMPRESSIONS as readonly string[]).includes(name)
-        expect(code(() => readCompression(name))).toBe(isKnown ? undefined : 'InvalidParameter')
+        expect(codeOf(() => readCompression(name))).toBe(isKnown ? undefined : 'InvalidParameter')
       }),
     )
   })

@@ -1,6 +1,7 @@
+import { readdirSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { expect } from 'vitest'
-import { send } from './http.ts'
+import { json, send } from './http.ts'
 import { AUTH, type TestServer } from './server.ts'
 
 /** Imports that answer with a message a line while they run: from docker registries and from LXD image servers. */
@@ -37,7 +38,24 @@ export function expectForbidden(messages: Message[]) {
   expect(messages.at(-1)).toMatchObject({ type: 'error', error: { code: 'ValidationFailed', errors } })
 }
 
-/** The same request, for a look at its messages before the answer ends. */
+/** The last message is an error. */
+export const expectError = (messages: Message[], message: RegExp, code = expect.any(String)) =>
+  expect(messages.at(-1)).toMatchObject({
+    type: 'error',
+    error: { code, message: expect.stringMatching(message) },
+  })
+
+/** All images of the server, in whatever state. */
+export const listAll = async (server: TestServer) =>
+  json(await send(`${server.url}/images?state=all`, 'GET', { headers: AUTH }))
+
+/** Names of what is received or kept for later, which an import that is over has removed. */
+export const filesLeft = ({ datadir }: TestServer) => [
+  ...readdirSync(`${datadir}/.tmp`),
+  ...readdirSync(`${datadir}/.jobs`),
+]
+
+/** The request of `importStreamed`, for a look at its messages before the answer ends. */
 export function beginImport(server: TestServer, query: string) {
   const outgoing = request(`${server.url}/images?${query}`, { method: 'POST', headers: AUTH })
   outgoing.on('error', () => {})

@@ -13,3 +13,13 @@ export function expectRefusal(answer: Pick<Answer, 'status' | 'body' | 'text'>, 
 export function expectRawRefusal({ status, body, head }: RawAnswer, expected?: number) {
   expectRefusal({ status, text: `${head}\n${body}`, body: JSON.parse(body) }, expected)
 }
+
+/** The code of the error that a call throws, or undefined. */
+export function codeOf(run: () => unknown): string | undefined {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}

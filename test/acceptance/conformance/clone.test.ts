@@ -1,5 +1,6 @@
 import {
   type Case,
+  casesOf,
   conformance,
   type Expectation,
   failure,
@@ -20,12 +21,7 @@ const refused = (field: string, message: string): Expectation => ({
 const notShared = (account: string) =>
   failure(422, 'ImageNotShared', `Image {image} is not shared with account ${account}`)
 
-const clone = (name: string, given: Case['given'] & {}, query: string, expect: Expectation): Case => ({
-  name,
-  given,
-  request: `POST /images/{image}/clone${query}`,
-  expect,
-})
+const clone = casesOf('POST', '/images/{image}/clone')
 
 const docker = { ...SHARED, type: 'docker', tags: { 'docker:id': 'sha256:1' } }
 

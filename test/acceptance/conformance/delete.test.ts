@@ -1,7 +1,7 @@
 import { addFile, create } from '../../support/api.ts'
 import {
-  type Case,
   CONTENT,
+  casesOf,
   conformance,
   failure,
   imageNotFound,
@@ -15,19 +15,7 @@ import {
 
 const ALICES = { owner: '{alice}' }
 
-const remove = (
-  name: string,
-  given: Case['given'],
-  query: string,
-  expect: Case['expect'],
-  more = {},
-): Case => ({
-  name,
-  ...(given && { given }),
-  expect,
-  request: `DELETE /images/{image}${query}`,
-  ...more,
-})
+const remove = casesOf('DELETE')
 
 conformance(
   '8.14 DeleteImage',

@@ -1,5 +1,6 @@
 import {
   type Case,
+  casesOf,
   conformance,
   failure,
   imageNotFound,
@@ -38,19 +39,7 @@ conformance('8.1 Ping', [
 
 const ALICES = { owner: '{alice}' }
 const seen = { body: { uuid: '{image}' } }
-const read = (
-  name: string,
-  given: Case['given'],
-  query: string,
-  expect: Case['expect'],
-  more = {},
-): Case => ({
-  name,
-  ...(given && { given }),
-  request: `GET /images/{image}${query}`,
-  expect,
-  ...more,
-})
+const read = casesOf('GET')
 const anonymous = { anonymous: true }
 
 conformance('8.7 GetImage', [

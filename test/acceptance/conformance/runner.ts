@@ -25,6 +25,17 @@ export interface Case {
   leaves?: Record<string, unknown>
 }
 
+/** Returns what makes cases of that request, for an image in some state and with a query of their own. */
+export const casesOf =
+  (method: string, path = '/images/{image}') =>
+  (
+    name: string,
+    given: Case['given'],
+    query: string,
+    expect: Expectation,
+    more: Partial<Case> = {},
+  ): Case => ({ name, ...(given && { given }), request: `${method} ${path}${query}`, expect, ...more })
+
 type Request = string | { request: string; body?: unknown; headers?: Record<string, string> }
 
 export type Given = 'unactivated' | 'with file' | 'active' | 'disabled' | 'failed' | 'creating'

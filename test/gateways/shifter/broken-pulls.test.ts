@@ -3,6 +3,7 @@ import { expect } from 'vitest'
 import { namesIn } from '../../support/folders.ts'
 import { Gate } from '../../support/program-gate.ts'
 import { needsAll } from '../../support/programs.ts'
+import { LOGIN, startPulling, WITH_LOGIN } from '../../support/pulling.ts'
 import { ScriptedRegistry } from '../../support/scripted-registry.ts'
 import { temporaryFolder } from '../../support/server.ts'
 import {
@@ -32,8 +33,6 @@ const test = needsAll({
   unsquashfs: 'squashfs-tools',
 })
 
-const LOGIN = 'alice:secret'
-const WITH_LOGIN: User = { ...ALICE, logins: { here: LOGIN } }
 /** What no compression makes small. */
 const NOISE = Array.from({ length: 20_000 }, (_, index) => ((index * 2654435761) >>> 0).toString(36)).join('')
 
@@ -58,10 +57,9 @@ function dyingInLayers(registry: ScriptedRegistry, times: number) {
 }
 
 test('a registry that dies in the middle of a layer is a failure with a reason, and leaves nothing', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling({ settings: { retryAfter: 1 } })
   const { id } = await registry.put('team/demo:1', { files: { noise: NOISE } })
   dyingInLayers(registry, Number.POSITIVE_INFINITY)
-  const gateway = await startShifter({ imagemanager: registry.locations, settings: { retryAfter: 1 } })
   const failed = await pull(gateway, 'team/demo:1')
   expect(failed.status).toBe('FAILURE')
   expect(failed.status_message).not.toBe('')

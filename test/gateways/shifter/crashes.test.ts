@@ -7,6 +7,7 @@ import { layerOf } from '../../support/layers.ts'
 import { isLinux } from '../../support/process.ts'
 import { Gate } from '../../support/program-gate.ts'
 import { needsAll, type Test } from '../../support/programs.ts'
+import { startPulling } from '../../support/pulling.ts'
 import { ScriptedRegistry } from '../../support/scripted-registry.ts'
 import { temporaryFolder } from '../../support/server.ts'
 import { lookup, postPull, pull, type ShifterServer, startShifter } from '../../support/shifter.ts'
@@ -105,7 +106,7 @@ test('a server that is killed takes its converter with it', async () => {
 })
 
 test('what is left out is named, and the root has its mode', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   const device = (name: string, type: '3' | '6' = '3') => ({ name, type, mode: 0o666 })
   const gone = [device('dev/gone'), device('dev/replaced')]
   await registry.put(TAG, {
@@ -122,7 +123,6 @@ test('what is left out is named, and the root has its mode', async () => {
   await registry.put('team/many:1', {
     layers: [layerOf(...Array.from({ length: 7 }, (_, i) => device(`dev/tty${i}`)))],
   })
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const { id, status_message } = await pull(gateway, TAG)
   expect(status_message).toBe(
     'Transferring image; left out: devices and fifos, 2 in all (dev/null, run/p?ipe)',

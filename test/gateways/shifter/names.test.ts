@@ -5,6 +5,7 @@ import { expect } from 'vitest'
 import { namesIn } from '../../support/folders.ts'
 import { layerOf } from '../../support/layers.ts'
 import { needsAll } from '../../support/programs.ts'
+import { LOGIN, startPulling, withLogin } from '../../support/pulling.ts'
 import { ScriptedRegistry } from '../../support/scripted-registry.ts'
 import { temporaryFolder } from '../../support/server.ts'
 import {
@@ -28,21 +29,18 @@ import { until } from '../../support/until.ts'
 
 const test = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools' })
 
-const LOGIN = 'alice:secret'
-const withLogin = (user: User): User => ({ ...user, logins: { here: LOGIN } })
 const CAROL: User = { name: 'carol', uid: 5003, gid: 6003 }
 
 /** Always the same image. */
 const LAYERS = [layerOf({ name: 'file', content: 'the same' })]
 
 /** A registry that has the same image at `open/demo:1`, and at `a/demo:1` and `b/demo:1` for those with a login. */
-async function start(imagemanager: object = {}) {
-  const registry = await new ScriptedRegistry().start()
+async function start(imagemanager: Record<string, unknown> = {}) {
+  const { registry, gateway } = await startPulling({ imagemanager })
   const { id } = await registry.put('open/demo:1', { layers: LAYERS })
   for (const name of ['a/demo:1', 'b/demo:1']) {
     expect(await registry.put(name, { layers: LAYERS, login: LOGIN })).toEqual({ id })
   }
-  const gateway = await startShifter({ imagemanager: { ...registry.locations, ...imagemanager } })
   return { registry, gateway, id }
 }
 

@@ -5,8 +5,8 @@ import { expect } from 'vitest'
 import { namesIn } from '../../support/folders.ts'
 import { layerOf, tarOf } from '../../support/layers.ts'
 import { needsAll } from '../../support/programs.ts'
-import { ScriptedRegistry } from '../../support/scripted-registry.ts'
-import { pull, readMeta, startShifter } from '../../support/shifter.ts'
+import { startPulling } from '../../support/pulling.ts'
+import { pull, readMeta } from '../../support/shifter.ts'
 import { squashfsContent, squashfsTree } from '../../support/squashfs.ts'
 import { until } from '../../support/until.ts'
 
@@ -17,9 +17,8 @@ const test = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools',
 const DIRECTORY = { type: '5', mode: 0o755 } as const
 
 async function startWith(layers: Buffer[], config: Record<string, unknown> = {}) {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   const { id } = await registry.put('odd/image:1', { layers, config })
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const file = (end: string) => join(gateway.imageDir, `${id}.${end}`)
   return { gateway, image: file('squashfs'), meta: file('meta') }
 }

@@ -6,6 +6,7 @@ import { selfSigned } from '../../support/certificate.ts'
 import { namesIn } from '../../support/folders.ts'
 import { Gate } from '../../support/program-gate.ts'
 import { needsAll } from '../../support/programs.ts'
+import { LOGIN, startPulling, WITH_LOGIN } from '../../support/pulling.ts'
 import { run } from '../../support/run.ts'
 import { ScriptedRegistry } from '../../support/scripted-registry.ts'
 import { temporaryFolder } from '../../support/server.ts'
@@ -30,9 +31,6 @@ import { until } from '../../support/until.ts'
 
 const test = needsAll({ sqfstar: 'squashfs-tools', unsquashfs: 'squashfs-tools' })
 
-const LOGIN = 'alice:s3cret:word'
-const WITH_LOGIN: User = { ...ALICE, logins: { here: LOGIN } }
-
 /** The times it asked for a manifest. */
 const asked = (registry: ScriptedRegistry) =>
   registry.requests.filter(({ path }) => path.includes('/manifests/')).length
@@ -40,7 +38,7 @@ const asked = (registry: ScriptedRegistry) =>
 const files = (gateway: ShifterServer) => namesIn(gateway.imageDir)
 
 test('a pulled image is a file of squashfs and what the runtime reads of it', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   const { id } = await registry.put('library/demo:latest', {
     files: { 'etc/motd': 'welcome\n' },
     config: {
@@ -51,7 +49,6 @@ test('a pulled image is a file of squashfs and what the runtime reads of it', as
       Labels: { maintainer: 'test' },
     },
   })
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const record = await pull(gateway, 'library/demo:latest')
   expect(record).toMatchObject({
     id,
@@ -80,9 +77,8 @@ test('a pulled image is a file of squashfs and what the runtime reads of it', as
 })
 
 test('however often it is asked for, an image is pulled once', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   await registry.put('team/demo:1')
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const users = Array.from({ length: 20 }, (_, index) => ({
     name: `user${index}`,
     uid: 7000 + index,
@@ -115,9 +111,8 @@ test('no more images are made at once than WorkerThreads, and downloads do not w
 })
 
 test('a new image behind a tag comes with a pull after PullUpdateTimeout', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling({ imagemanager: { PullUpdateTimeout: 2 } })
   const old = await registry.put('team/demo:1', { files: { version: '1' } })
-  const gateway = await startShifter({ imagemanager: { ...registry.locations, PullUpdateTimeout: 2 } })
   expect((await pull(gateway, 'team/demo:1')).id).toBe(old.id)
   const next = await registry.put('team/demo:1', { files: { version: '2' } })
   await until('it is looked at again', async () => {
@@ -129,9 +124,8 @@ test('a new image behind a tag comes with a pull after PullUpdateTimeout', async
 })
 
 test('before that the registry is not asked again', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   const { id } = await registry.put('team/demo:1')
-  const gateway = await startShifter({ imagemanager: registry.locations })
   await pull(gateway, 'team/demo:1')
   await registry.put('team/demo:1', { files: { version: '2' } })
   expect((await postPull(gateway, 'team/demo:1')).body).toMatchObject({ status: 'READY', id })
@@ -139,16 +133,14 @@ test('before that the registry is not asked again', async () => {
 })
 
 test('by its digest an image is pulled too', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   const { id } = await registry.put('team/demo:1')
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const record = await pull(gateway, `team/demo@sha256:${id}`)
   expect(record).toMatchObject({ status: 'READY', id, tag: [`team/demo@sha256:${id}`] })
 })
 
 test('the reason of a failure is told, for a moment to all, and then it is tried again', async () => {
-  const registry = await new ScriptedRegistry().start()
-  const gateway = await startShifter({ imagemanager: registry.locations, settings: { retryAfter: 1 } })
+  const { registry, gateway } = await startPulling({ settings: { retryAfter: 1 } })
   const failed = await pull(gateway, 'team/demo:1')
   expect(failed).toMatchObject({ status: 'FAILURE', id: 'MISSING', tag: [] })
   expect(failed.status_message).toMatch(/no such image|not found|unknown|404/i)
@@ -164,8 +156,7 @@ test('the reason of a failure is told, for a moment to all, and then it is tried
 })
 
 test('names that are none fail with what is wrong', async () => {
-  const registry = await new ScriptedRegistry().start()
-  const gateway = await startShifter({ imagemanager: registry.locations })
+  const { registry, gateway } = await startPulling()
   const reasons = {
     'registry:5000/demo:1': '"registry:5000" is not the key of one of the Locations',
     'Team/Demo:1': '"Team/Demo" is not a valid repository name',
@@ -180,9 +171,8 @@ test('names that are none fail with what is wrong', async () => {
 })
 
 test('a private image is for who pulled it, and a login makes a failure a new request', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   const { id } = await registry.put('secret/demo:1', { login: LOGIN })
-  const gateway = await startShifter({ imagemanager: registry.locations })
   expect((await pull(gateway, 'secret/demo:1')).status).toBe('FAILURE')
   const record = await pull(gateway, 'secret/demo:1', { as: WITH_LOGIN })
   expect(record).toMatchObject({ status: 'READY', id, userACL: [ALICE.uid], groupACL: [] })
@@ -202,9 +192,8 @@ test('a private image is for who pulled it, and a login makes a failure a new re
 })
 
 test('everybody sees the failure of the own login, whoever asks in between', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling({ settings: { retryAfter: 300 } })
   await registry.put('secret/demo:1', { login: LOGIN })
-  const gateway = await startShifter({ imagemanager: registry.locations, settings: { retryAfter: 300 } })
   const eve = { ...BOB, logins: { here: 'eve:wrong' } }
   for (const as of [ALICE, eve]) expect((await pull(gateway, 'secret/demo:1', { as })).status).toBe('FAILURE')
   const before = asked(registry)
@@ -234,10 +223,9 @@ test('nothing of a private image is shown to those who ask while it is pulled', 
 })
 
 test('lists of a private image are those of the last pull that had any, and its file is not made again', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling({ imagemanager: { PullUpdateTimeout: 2 } })
   const { id } = await registry.put('secret/demo:1', { login: LOGIN })
   // The least time after which lists are changed.
-  const gateway = await startShifter({ imagemanager: { ...registry.locations, PullUpdateTimeout: 2 } })
   const body = { allowed_uids: '1,2', allowed_gids: '100' }
   const first = await pull(gateway, 'secret/demo:1', { as: WITH_LOGIN, body })
   expect(first).toMatchObject({ userACL: [1, 2, ALICE.uid], groupACL: [100, ALICE.gid] })
@@ -257,9 +245,8 @@ test('lists of a private image are those of the last pull that had any, and its 
 })
 
 test('lists mean nothing for an image that everybody can get', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   await registry.put('team/demo:1')
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const record = await pull(gateway, 'team/demo:1', { as: WITH_LOGIN, body: { allowed_uids: '1' } })
   expect(record).toMatchObject({ status: 'READY', userACL: [], groupACL: [] })
   expect(registry.requests.every(({ authorization }) => authorization === undefined)).toBe(true)
@@ -267,8 +254,7 @@ test('lists mean nothing for an image that everybody can get', async () => {
 })
 
 test('a login is neither kept nor logged, and others do not see what came with one', async () => {
-  const registry = await new ScriptedRegistry().start()
-  const gateway = await startShifter({ imagemanager: registry.locations })
+  const { gateway } = await startPulling()
   await pull(gateway, 'secret/hidden:1', { as: WITH_LOGIN })
   const queue = async (as: User) => (await ask(gateway, 'GET', `/api/queue/${SYSTEM}/`, { as })).body.list
   expect(await queue(WITH_LOGIN)).toEqual([{ status: 'FAILURE', image: 'secret/hidden:1' }])
@@ -281,7 +267,7 @@ test('a login is neither kept nor logged, and others do not see what came with o
 })
 
 test('what an image says of itself becomes no line of its own', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   const { id } = await registry.put('evil/demo:1', {
     config: {
       Env: [
@@ -299,7 +285,6 @@ test('what an image says of itself becomes no line of its own', async () => {
       WorkingDir: '/data\nUSERACL: 1',
     },
   })
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const record = await pull(gateway, 'evil/demo:1')
   expect(record.status).toBe('READY')
   expect(record.status_message).toBe(
@@ -352,9 +337,8 @@ test('the examiner sees the files of the image and may refuse it', async () => {
 })
 
 test('an expired image can be pulled again', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   await registry.put('team/demo:1')
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const { id } = await pull(gateway, 'team/demo:1')
   await ask(gateway, 'GET', pathOf('expire', SYSTEM, 'team/demo:1'), { as: ROOT })
   expect(await pull(gateway, 'team/demo:1')).toMatchObject({ status: 'READY', id })
@@ -388,9 +372,8 @@ test('layers are kept for other images and systems, up to cacheSize', async () =
 })
 
 test('a private image needs a user whom it is for', async () => {
-  const registry = await new ScriptedRegistry().start()
+  const { registry, gateway } = await startPulling()
   await registry.put('secret/demo:1', { login: LOGIN })
-  const gateway = await startShifter({ imagemanager: registry.locations })
   const record = await pull(gateway, 'secret/demo:1', { as: { name: 'ghost', logins: { here: LOGIN } } })
   expect(record.status).toBe('FAILURE')
   expect(record.status_message).toContain('the credential names no user id')
