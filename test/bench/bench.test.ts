@@ -66,7 +66,7 @@ test.skipIf(process.platform !== 'linux')(
   'the soak runs and gets the right answers, in a few seconds too',
   () => {
     // Whether memory is flat shows in a long run alone.
-    const { stdout, stderr, left } = bench(['--minutes', '0.1'], {}, SOAK)
+    const { stdout, stderr, left } = bench(['--minutes', '0.05'], {}, SOAK)
     expect(stderr).toBe('')
     expect(stdout).toMatch(
       /memory: \d+ MiB to \d+ MiB, .*; open files when idle: \d+, then \d+\n(NOT )?(flat|FLAT)\n$/,
