@@ -2,8 +2,11 @@ import { expect, test } from 'vitest'
 import { bytes, call, create, md5, publish, sha1, uuid } from '../support/api.ts'
 import { json, type SendOptions, send } from '../support/http.ts'
 import { AUTH, startServer, type TestServer } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 
 /** Icons: what may be one, and what becomes of it. */
+
+const sharedServer = shared(startServer)
 
 const LIMIT = 128 * 1024
 
@@ -23,7 +26,7 @@ const get = (server: TestServer, id: string, headers: Record<string, string> = {
   send(`${server.url}/images/${id}/icon`, 'GET', { headers })
 
 test('an icon of each type is kept with its type and digest, and anyone can read it', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   for (const type of ['image/png', 'image/gif', 'image/jpeg']) {
     const icon = bytes(1000)
@@ -41,7 +44,7 @@ test('an icon of each type is kept with its type and digest, and anyone can read
 })
 
 test('other types, and none, are refused by name', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await create(server)
   for (const type of ['image/svg+xml', 'text/html', 'application/json', 'IMAGE']) {
     const reply = await put(server, id, bytes(10), { 'content-type': type })
@@ -59,7 +62,7 @@ test('other types, and none, are refused by name', async () => {
 })
 
 test('an icon may have exactly 128 KiB and not one byte more, announced or not', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   const largest = bytes(LIMIT)
   expect((await put(server, id, largest)).status).toBe(200)
@@ -85,7 +88,7 @@ test('an icon may have exactly 128 KiB and not one byte more, announced or not',
 })
 
 test('an empty icon is refused and harms nothing', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   for (const headers of [{ 'content-length': '0' }, { 'transfer-encoding': 'chunked' }]) {
     const reply = await put(server, id, Buffer.alloc(0), headers as Record<string, string>)
@@ -96,7 +99,7 @@ test('an empty icon is refused and harms nothing', async () => {
 })
 
 test('an icon that is not what its sha1 or md5 says is refused and the earlier one stays', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   const [icon, other] = [bytes(10), bytes(20)]
   await put(server, id, icon, { 'content-md5': md5(icon) })
@@ -108,7 +111,7 @@ test('an icon that is not what its sha1 or md5 says is refused and the earlier o
 })
 
 test('an icon is replaced by another of another type, and deleted once', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   await put(server, id, bytes(10), { 'content-type': 'image/gif' })
   const second = bytes(20)
@@ -131,7 +134,7 @@ test('an icon is replaced by another of another type, and deleted once', async (
 })
 
 test('an icon knows conditions, ranges and HEAD as a file does', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   const icon = bytes(1000)
   await put(server, id, icon)
@@ -144,7 +147,7 @@ test('an icon knows conditions, ranges and HEAD as a file does', async () => {
 })
 
 test('only the authenticated may add or delete an icon', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const { uuid: id } = await publish(server)
   for (const method of ['PUT', 'DELETE']) {
     const reply = await send(`${server.url}/images/${id}/icon`, method, {

@@ -7,10 +7,13 @@ import { cli, done } from '../support/cli.ts'
 import { writeImage } from '../support/datadir.ts'
 import { importFrom, startImporter } from '../support/imports.ts'
 import { startServer, temporaryFolder } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { imgapi, remoteManifest, sendContent, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
 /** Numbers and flags where a manifest has text: what clients send that read `version=1.0` as JSON. */
+
+const sharedServer = shared(startServer)
 
 const ZVOL = { type: 'zvol', image_size: 10, disk_driver: 'virtio', nic_driver: 'virtio', cpu_type: 'host' }
 
@@ -26,7 +29,7 @@ const FREE_TEXT: Record<string, Record<string, unknown>> = {
 const VALUES = [7, 1.5, -2, true, false] as const
 
 test('create, update and import take a number or a flag in any text field as its text', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const [field, fields] of Object.entries(FREE_TEXT)) {
     for (const value of VALUES) {
       const changes = { ...fields, [field]: value }
@@ -48,7 +51,7 @@ test('create, update and import take a number or a flag in any text field as its
 })
 
 test('texts within fields are taken the same way, and tags keep their types', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const tags = { n: 5, t: true, text: '5' }
   const image = await create(server, {
     tags,
@@ -67,7 +70,7 @@ test('texts within fields are taken the same way, and tags keep their types', as
 })
 
 test('a number that makes no sensible text is refused as that text would be', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   for (const [field, text] of Object.entries({ type: '5', os: '5', homepage: '5', eula: '5', owner: '5' })) {
     const asNumber = await call(server, 'POST', '/images', { body: manifest({ [field]: 5 }) })
     const asText = await call(server, 'POST', '/images', { body: manifest({ [field]: text }) })
@@ -77,7 +80,7 @@ test('a number that makes no sensible text is refused as that text would be', as
 })
 
 test('what JSON says is kept as it is written: 1.0 is not 1, and no digit is lost', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const text = (version: string) => JSON.stringify(manifest()).replace('"1.0.0"', version)
   for (const version of ['1.0', '1.10', '20260102030405060708', '1e3', '-0']) {
     const created = await call(server, 'POST', '/images', { body: text(version) })
@@ -93,7 +96,7 @@ test('what JSON says is kept as it is written: 1.0 is not 1, and no digit is los
 })
 
 test('the command line keeps version=1.0, and a number in a manifest file, as they are written', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const created = await done(
     cli(server, ['create', '-j', 'name=7', 'version=1.0', 'type=other', 'os=other', 'tags.n=7']),
   )
@@ -101,7 +104,7 @@ test('the command line keeps version=1.0, and a number in a manifest file, as th
   expect(image).toMatchObject({ name: '7', version: '1.0', tags: { n: 7 } })
   const updated = await done(cli(server, ['update', '-j', image.uuid, 'version=2.0', 'description=1.50']))
   expect(JSON.parse(updated.stdout)).toMatchObject({ version: '2.0', description: '1.50' })
-  const file = join(server.folder, 'fields.json')
+  const file = join(temporaryFolder(), 'fields.json')
   writeFileSync(file, '{"name": 7, "version": 3.0, "type": "other", "os": "other"}')
   const fromFile = await done(cli(server, ['create', '-j', '-m', file]))
   expect(JSON.parse(fromFile.stdout)).toMatchObject({ name: '7', version: '3.0' })
@@ -117,11 +120,12 @@ const written = (id: string) =>
   }).replace('"VERSION"', '1.0')
 
 test('publish takes it, says what to write instead, and finds the image again', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const id = uuid()
-  const path = join(server.folder, 'web.imgmanifest')
+  const folder = temporaryFolder()
+  const path = join(folder, 'web.imgmanifest')
   writeFileSync(path, written(id))
-  writeFileSync(join(server.folder, 'web.zfs.gz'), content)
+  writeFileSync(join(folder, 'web.zfs.gz'), content)
   const first = await done(cli(server, ['publish', '-m', path]))
   expect(first.stdout).toBe(`published: ${id} (test-image 1.0)\n`)
   expect((await call(server, 'GET', `/images/${id}`)).body.version).toBe('1.0')

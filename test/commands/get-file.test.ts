@@ -7,13 +7,16 @@ import { cli, credentials, done } from '../support/cli.ts'
 import { needs } from '../support/programs.ts'
 import { run } from '../support/run.ts'
 import { PROGRAM, startServer, temporaryFolder } from '../support/server.ts'
+import { shared } from '../support/shared-server.ts'
 import { imgapi, remoteManifest, sendContent, sendPart, startSource } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
 /** Files on their way here: whole and right, whatever happens in between. */
 
+const sharedServer = shared(startServer)
+
 test('get-file fetches under the name of imgadm, and again finds it identical', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(100_000)
   const image = await publish(server, content, { name: 'a/b c' })
   const cwd = temporaryFolder()
@@ -29,10 +32,10 @@ test('get-file fetches under the name of imgadm, and again finds it identical', 
 })
 
 test('several are fetched into a folder at once', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const one = await publish(server, Buffer.from('one'), { name: 'one' })
   const two = await publish(server, Buffer.from('two'), { name: 'two' })
-  const folder = join(server.folder, 'new')
+  const folder = join(temporaryFolder(), 'new')
   await done(cli(server, ['get-file', one.uuid, two.uuid, '-o', folder]))
   expect(readFileSync(join(folder, 'one-1.0.0.zfs'), 'utf8')).toBe('one')
   expect(readFileSync(join(folder, 'two-1.0.0.zfs'), 'utf8')).toBe('two')
@@ -86,10 +89,11 @@ test('a connection that breaks is taken up again within one run', async () => {
 })
 
 test('a partial file of something else is fetched anew, and wrong bytes are never kept', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   const content = bytes(50_000)
   const image = await publish(server, content)
-  const path = join(server.folder, 'file')
+  const folder = temporaryFolder()
+  const path = join(folder, 'file')
   writeFileSync(`${path}.partial`, bytes(20_000))
   await done(cli(server, ['get-file', image.uuid, '-o', path]))
   expect(readFileSync(path).equals(content)).toBe(true)
@@ -97,7 +101,7 @@ test('a partial file of something else is fetched anew, and wrong bytes are neve
   const liar = await startSource(
     imgapi([manifest], (request, response) => sendContent(bytes(50_000), request, response)),
   )
-  const wrong = join(server.folder, 'wrong')
+  const wrong = join(folder, 'wrong')
   const { code, stderr } = await cli(liar, ['get-file', '-q', manifest.uuid, '-o', wrong])
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('the manifest says') })
   expect([existsSync(wrong), existsSync(`${wrong}.partial`)]).toEqual([false, false])
@@ -118,7 +122,7 @@ test('a server that sends more than the file is not believed, and does not fill 
 })
 
 test('an image that is not there is exit code 3', async () => {
-  const server = await startServer()
+  const server = await sharedServer()
   expect((await cli(server, ['get-file', uuid()])).code).toBe(3)
 })
 
