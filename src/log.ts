@@ -23,24 +23,25 @@ export function createLog(level: string): Logging {
     {
       level,
       base: { name: 'imgapi', hostname: hostname(), pid: process.pid, v: 0 },
-      timestamp,
+      timestamp: timestamps(),
     },
     { write: line => logOutput.write(format(line)) },
   )
   return { log, logOutput }
 }
 
-let lastTime = 0
-let lastTimestamp = ''
-
-/** Returns the time as ISO text, cached for each millisecond because the conversion is expensive. */
-function timestamp() {
-  const now = Date.now()
-  if (now !== lastTime) {
-    lastTime = now
-    lastTimestamp = `,"time":"${new Date(now).toISOString()}"`
+/** Returns a function that gives the time as ISO text, cached for each millisecond: the conversion is expensive. */
+function timestamps(): () => string {
+  let lastTime = 0
+  let lastTimestamp = ''
+  return () => {
+    const now = Date.now()
+    if (now !== lastTime) {
+      lastTime = now
+      lastTimestamp = `,"time":"${new Date(now).toISOString()}"`
+    }
+    return lastTimestamp
   }
-  return lastTimestamp
 }
 
 /** Returns the format for a terminal, or for `bunyan`. A transport of pino would need files next to the program. */

@@ -21,30 +21,30 @@ export const byPublication = (a: Manifest, b: Manifest) => {
   return first === second ? (String(a.uuid) < String(b.uuid) ? -1 : 1) : first < second ? -1 : 1
 }
 
-const globs = new Map<string, RegExp>()
-
-function matchesGlob(glob: string, value: unknown): boolean {
-  let pattern = globs.get(glob)
-  if (!pattern) {
-    const parts = glob.split(/\*+/).map(part => part.replace(/[\\^$.+?()[\]{}|]/g, '\\$&'))
-    pattern = new RegExp(`^${parts.join('.*')}$`, 's')
-    globs.set(glob, pattern)
+/** Returns a function that tests a value; `*` stands for any characters. */
+function globTest(glob: string): (value: unknown) => boolean {
+  const parts = glob.split(/\*+/).map(part => part.replace(/[\\^$.+?()[\]{}|]/g, '\\$&'))
+  const pattern = new RegExp(`^${parts.join('.*')}$`, 's')
+  return value => {
+    const name = asText(value)
+    return typeof name === 'string' && pattern.test(name)
   }
-  const name = asText(value)
-  return typeof name === 'string' && pattern.test(name)
 }
 
-function matches(image: Manifest, { name, os, type, publishedAfter }: Filter): boolean {
-  return (
-    (name === undefined || matchesGlob(name, image.name)) &&
+type Test = (image: Manifest) => boolean
+
+/** Returns a function that tests an image against a filter. */
+function filterTest({ name, os, type, publishedAfter }: Filter): Test {
+  const hasName = name === undefined ? () => true : globTest(name)
+  return image =>
+    hasName(image.name) &&
     (os === undefined || image.os === os) &&
     (type === undefined || image.type === type) &&
     (publishedAfter === undefined || publishedAt(image) > Date.parse(publishedAfter))
-  )
 }
 
 function included(images: readonly Manifest[], filter: IncludeFilter): Manifest[] {
-  const matching = images.filter(image => matches(image, filter))
+  const matching = images.filter(filterTest(filter))
   const { newest } = filter
   if (newest === undefined) return matching
   const counts = new Map<unknown, number>()
@@ -61,8 +61,9 @@ export function select(
   listed: Iterable<Manifest>,
   { include, exclude }: Pick<MirrorSettings, 'include' | 'exclude'>,
 ): Manifest[] {
+  const excluded = exclude.map(filterTest)
   const candidates = [...listed]
-    .filter(image => isActivatedThere(image) && !exclude.some(filter => matches(image, filter)))
+    .filter(image => isActivatedThere(image) && !excluded.some(test => test(image)))
     .sort(byPublication)
   const filters = include.length > 0 ? include : [{}]
   const wanted = new Set(filters.flatMap(filter => included(candidates, filter)))

@@ -6,7 +6,10 @@ import { UncertainChange } from '../uncertain-change.ts'
 
 /** Writes that survive a power cut: first the bytes are synced, then the name, and only then is success reported. */
 
-/** By device and inode, because a path may point to another folder a moment later. */
+/**
+ * By device and inode, because a path may point to another folder a moment later. This state and `closing` are of the
+ * process, as the folders and the descriptors are.
+ */
 const syncs = new CoalescedRuns()
 
 function keyOf({ fd }: FileHandle): string {
