@@ -153,9 +153,7 @@ test('no imports go round in circles', () => {
 test('an error of the API is made by the factory of its code', () => {
   // The samples of `ping` may have any code.
   const places = ['images/errors.ts', 'http/imgapi/ping.ts']
-  // These word what the storage and the sources report.
-  const isAllowed = (file: string) => places.includes(file) || file.startsWith('imports/jobs/fetch-')
-  const others = FILES.filter(file => !isAllowed(file))
+  const others = FILES.filter(file => !places.includes(file))
   expect(others.filter(file => readFileSync(join(SRC, file), 'utf8').includes('new ImgapiError('))).toEqual(
     [],
   )

@@ -60,7 +60,7 @@ describe('what is wrong is told by place, what was found, and what is expected',
   })
 })
 
-test('a key that nobody knows is named, with the keys there are', () => {
+test('an unknown key is named, with the keys there are', () => {
   const [problem] = problems({ ...PREDECESSOR, prot: 80 })
   expect(problem).toMatch(/^FILE: prot: unknown key; the keys are datadir, port, host, /)
   expect(problems({ ...PREDECESSOR, userdb: [{ name: 'a', password: 'b', pasword: 'c' }] })).toEqual([

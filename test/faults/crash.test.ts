@@ -83,7 +83,7 @@ test('a pid that is used again does not hold a lock', async () => {
   const lock = join(folder, 'data', '.lock')
   mkdirSync(lock, { recursive: true })
   writeFileSync(join(lock, `${process.pid}-abcdef`), '')
-  // A socket that was bound by a process that is gone: its file is there and nobody listens.
+  // A socket that was bound by a process that is gone: its file is there, and no process listens.
   const socket = join(lock, `${process.ppid}-012345`)
   const script = `require('net').createServer().listen(${JSON.stringify(socket)}, () => process.kill(process.pid, 'SIGKILL'))`
   spawnSync(process.execPath, ['-e', script])

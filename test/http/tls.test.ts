@@ -30,7 +30,7 @@ const nameShown = (server: TestServer) =>
 const logLine = (server: TestServer, text: string) =>
   eventually(`a log line with "${text}"`, () => server.log().find(({ msg }) => msg.includes(text)))
 
-test('with a certificate the server speaks HTTPS to whoever trusts it, and says so in the log', async () => {
+test('with a certificate the server speaks HTTPS to clients that trust it, and says so in the log', async () => {
   const { server, tls } = await startTlsServer()
   const { code, stdout } = await curl(server, '--cacert', tls.cert)
   expect(code).toBe(0)

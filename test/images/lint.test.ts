@@ -77,7 +77,7 @@ const ERRORS: [string, unknown, string, string][] = [
   ['no version', without('version'), 'version', '1.0.0'],
   ['a version with a space', { ...GOOD, version: '1.0 beta' }, 'version', '"1.0-beta"'],
   ['no type', without('type'), 'type', 'zone-dataset'],
-  ['a type that nobody knows', { ...GOOD, type: 'tarball' }, 'type', 'one of zone-dataset'],
+  ['an unknown type', { ...GOOD, type: 'tarball' }, 'type', 'one of zone-dataset'],
   ['a brand for a type', { ...GOOD, type: 'lx' }, 'type', '"lx-dataset"'],
   ['a type in capitals', { ...GOOD, type: 'Zone-Dataset' }, 'type', '"zone-dataset"'],
   ['no os', without('os'), 'os', 'smartos'],
@@ -172,7 +172,7 @@ const ERRORS: [string, unknown, string, string][] = [
     '"bios" or "uefi"',
   ],
   [
-    'a requirement that nobody knows',
+    'an unknown requirement',
     { ...GOOD, requirements: { min_disk: 5 } },
     'min_disk',
     'remove "min_disk" from',
@@ -248,7 +248,7 @@ const WARNINGS: [string, unknown, string, string][] = [
     'requirements.brand',
     '"lx"',
   ],
-  ['a field that nobody knows', { ...GOOD, cloud_init: true }, 'cloud_init', '"tags"'],
+  ['an unknown field', { ...GOOD, cloud_init: true }, 'cloud_init', '"tags"'],
   [
     'version 1 of the format',
     {

@@ -121,7 +121,7 @@ test('files take the place of directories, and directories that of files', async
   expect(squashfsContent(image, 'a')).toBe('now a file')
 })
 
-test('modes stay, also those of files that nobody may read; everything belongs to root; devices are left out', async () => {
+test('modes stay, also those of files without a right to read; everything belongs to root; devices are left out', async () => {
   const image = await convert(
     layerOf(
       { name: './bin/', ...DIRECTORY, uid: 1000 },

@@ -132,7 +132,7 @@ test('an unactivated image whose file is lost is whole again with a new file', a
   expect((await call(server, 'GET', `/images/${uuid}`)).body.files[0].sha1).toBe(sha1(content))
 })
 
-test('what a crash left beside a manifest is swept at the start, what somebody else put there is not', async () => {
+test('what a crash left beside a manifest is swept at the start, other files are not', async () => {
   const first = await startServer()
   const { uuid } = await publish(first)
   const folder = join(first.datadir, uuid)

@@ -25,7 +25,7 @@ export async function startGate(to: { url: string }): Promise<Gate> {
     forwarded.end(body)
   }
   const receive = async (request: IncomingMessage, response: ServerResponse) => {
-    // All of it first: the end of a connection that nobody reads from is not noticed.
+    // All of it first: the end of a connection without a reader is not noticed.
     const body = await buffer(request)
     const go = () => pass(request, body, response)
     if (!request.url!.includes('/file')) return go()
@@ -34,7 +34,7 @@ export async function startGate(to: { url: string }): Promise<Gate> {
       return go()
     }
     queue.add(go)
-    // Who was killed while it waited takes nobody's place.
+    // A process that was killed while it waited takes no place.
     response.on('close', () => queue.delete(go))
   }
   const source = await startSource((request, response) => {

@@ -7,7 +7,7 @@ import { run } from './run.ts'
 import { temporaryFolder } from './server.ts'
 import { until } from './until.ts'
 
-/** A real munged with a key and a socket of its own, run by whoever runs the tests. */
+/** A real munged with a key and a socket of its own, run by the user who runs the tests. */
 
 export interface Munged {
   socket: string

@@ -2,8 +2,8 @@ import { createRequire } from 'node:module'
 import { allRequire, requires, type Test } from './programs.ts'
 
 /**
- * The client libraries of test/clients. They are older than types and modules, and have dependencies of their own
- * time, so they are installed apart from the rest: `npm ci` of the server installs none of it.
+ * The client libraries of test/clients. They are older than types and modules, and have old dependencies,
+ * so they are installed apart from the rest: `npm ci` of the server installs none of it.
  */
 
 const require = createRequire(new URL('../clients/package.json', import.meta.url))

@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path'
 import { temporaryFolder } from './server.ts'
 import { until } from './until.ts'
 
-/** Holds programs of the system where a test wants to look, or to pull the plug. */
+/** Holds programs of the system where a test looks at the state or kills the server. */
 export class Gate {
   readonly #folder = temporaryFolder()
 
@@ -15,7 +15,7 @@ export class Gate {
 pass() {
   if [ -e ${this.#closed} ]; then : > ${this.#waiting}; fi
   while [ -e ${this.#closed} ]; do sleep 0.02; done
-  # Nobody's program begins when the one who ran it is gone.
+  # A program does not begin when the process that ran it is gone.
   kill -0 $PPID 2>/dev/null || exit 1
 }
 PATH=\${PATH#*:}

@@ -91,7 +91,7 @@ export interface ShifterAnswer {
   type: string | undefined
 }
 
-/** `as`: a user for mock authentication, a credential as it is, or nobody. */
+/** `as`: a user for mock authentication, a credential as it is, or no user. */
 export async function ask(
   { url }: Pick<ShifterServer, 'url'>,
   method: string,

@@ -8,7 +8,7 @@ import { run } from './run.ts'
 import { temporaryFolder } from './server.ts'
 import { until } from './until.ts'
 
-/** A real sshd on loopback that lets one key of the test in, as whoever runs the tests. */
+/** A real sshd on loopback that lets one key of the test in, as the user who runs the tests. */
 
 export interface Sshd {
   port: number
@@ -68,7 +68,7 @@ export function remotePlatform({ username, key, options }: Sshd, imageDir: strin
   return { accesstype: 'remote', admins: ['root'], host: ['127.0.0.1'], ssh }
 }
 
-/** A port that nobody listens on. */
+/** A port on which no process listens. */
 export const freePort = () =>
   new Promise<number>(resolve => {
     const probe = createServer().listen(0, '127.0.0.1', () => {

@@ -26,7 +26,7 @@ const test = needsAll({ mksquashfs: 'squashfs-tools' })
 const CAROL: User = { name: 'carol', uid: 5003, gid: 6001 }
 const NOBODY: User = { name: 'nobody' }
 
-test('a private image is for the users and groups in its lists, and for nobody else', async () => {
+test('a private image is for the users and groups in its lists alone', async () => {
   const gateway = await startShifter()
   const body = { allowed_uids: '1,2', allowed_gids: '' }
   const forUsers = await importFile(gateway, 'users:1', await squashfs('users'), { body })
@@ -58,7 +58,7 @@ test('a private image is for the users and groups in its lists, and for nobody e
 
 test('supplementary groups of this host count', async () => {
   const gateway = await startShifter()
-  // Group 0 is what every system has somebody in: its root.
+  // Group 0 has a member on every system: root.
   const image = await importFile(gateway, 'wheel:1', await squashfs(), { body: { allowed_gids: '0' } })
   expect(image.groupACL).toEqual([0, 6001])
   const groups = (await run('id', ['-G', '0'])).stdout.trim().split(' ')
@@ -119,7 +119,7 @@ test('images are imported by those whom the config names, from files that they m
   expect((await importFile(gateway, 'tool:1', path)).status).toBe('READY')
 })
 
-test('without ImportUsers nobody imports', async () => {
+test('without ImportUsers no user can import', async () => {
   const gateway = await startShifter({ imagemanager: { ImportUsers: undefined } })
   const body = { filepath: '/etc/hostname', format: 'squashfs' }
   const answer = await ask(gateway, 'POST', `/api/doimport/${SYSTEM}/custom/tool:1`, { as: ROOT, body })

@@ -151,7 +151,7 @@ test('images put in while the server is killed again and again all arrive, each 
   }
 })
 
-test('an image that a crash left without its file is finished, and somebody else’s unfinished image is left alone', async () => {
+test('an image that a crash left without its file is finished, and an unfinished image of a client stays', async () => {
   const { server, folder } = await prepare()
   const content = bytes(1000)
   const begun = describe(content, { name: 'begun' })
@@ -186,7 +186,7 @@ test('the folder may be elsewhere, as the config says, and none is made where no
   expect(existsSync(join(server.datadir, 'incoming'))).toBe(false)
 })
 
-test('a link is nobody’s file: what it leads to is not published', async () => {
+test('a link is no image file: what it leads to is not published', async () => {
   const { server, folder } = await prepare()
   const content = bytes(100)
   put(server.folder, 'secret', content)

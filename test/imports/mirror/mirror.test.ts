@@ -282,7 +282,7 @@ test('what the source deletes is kept, disabled or deleted, as the settings say,
   expect(byUuid.get(base.uuid)).toMatchObject({ action: 'skip', reason })
   expect(byUuid.get(lone.uuid)).toMatchObject({ action: 'delete', result: 'done' })
   expect(byUuid.get(top.uuid)).toMatchObject({ action: 'delete', result: 'done' })
-  // What somebody here enabled again stays so.
+  // What a user of this server enabled again stays so.
   await action(servers.disable, lone.uuid, 'enable')
   await again(servers.disable)
   expect((await call(servers.disable, 'GET', `/images/${lone.uuid}`)).body.state).toBe('active')
@@ -304,7 +304,7 @@ test('what was deleted here by hand does not come back, after a restart neither,
     'was deleted here by hand',
     expect.stringContaining(`its origin ${image.uuid} was deleted here by hand`),
   ])
-  // Whoever wants it nevertheless may bring it; then it is not the mirror's.
+  // A user can import it all the same; then it is not the mirror's.
   const manifest = (await call(source, 'GET', `/images/${image.uuid}`)).body
   await action(restarted, image.uuid, 'import', manifest)
   await again(restarted)
@@ -410,7 +410,7 @@ test('the endpoints need credentials, and a source that is not configured is not
     status: 409,
     body: { code: 'MissingParameter' },
   })
-  expect(await call(server, 'POST', '/mirrors?action=run&source=http://nobody/')).toMatchObject({
+  expect(await call(server, 'POST', '/mirrors?action=run&source=http://unknown/')).toMatchObject({
     status: 404,
     body: { code: 'ResourceNotFound' },
   })

@@ -69,7 +69,7 @@ describe('whatever is there and here', () => {
           const { origin } = upstream.images.get(uuid)!
           if (origin !== undefined) expect(here).toContain(origin)
           expect(record.removed).not.toContain(uuid)
-          // It was ours and is gone: somebody deleted it.
+          // It was imported and is gone: a user deleted it.
           expect(record.images[uuid] === undefined || record.making.includes(uuid)).toBe(true)
           here.add(uuid)
         }

@@ -96,7 +96,7 @@ test('what is larger than the whole cache may be used, and goes with its last us
   expect(readdirSync(folder)).toEqual([])
 })
 
-test('whoever asks for what is being fetched gets it too, and fetches it where the others left', async () => {
+test('a request for what is being fetched gets it too, and resumes where the others ended', async () => {
   const cache = new BlobCache(temporaryFolder(), 200)
   const stream = new PassThrough()
   let isFetching = false
