@@ -111,7 +111,7 @@ test('only the executable imports commands', () => {
   expect(others).toEqual([])
 })
 
-test('a gateway is its folder and one line: nobody else knows of it, not even another gateway', () => {
+test('a gateway is its folder and one line: no other file imports it, not even another gateway', () => {
   const home = (file: string) => /^gateways\/[^/]+\//.exec(file)?.[0]
   const outside = IMPORTS.filter(({ from, to }) => home(to) && home(from) !== home(to))
   const gateways = new Set(FILES.flatMap(file => home(file) ?? []))

@@ -176,7 +176,7 @@ describe('through nginx', () => {
     for (const name of names) expect(head.headers.get(name), name).toBe(headers.get(name))
   })
 
-  test('whoever may not read an image gets no byte of it, nor by the path behind nginx', async () => {
+  test('a client that may not read an image gets no byte of it, nor by the path behind nginx', async () => {
     const server = await sharedBackend({ anonymous: 'public' })
     const secret = await publish(server, bytes(1000), { public: false })
     const shown = await publish(server, bytes(1000), { public: true })

@@ -177,7 +177,7 @@ test('what is no manifest, an image that is not there and an inactive origin are
   expect((await call(server, 'GET', '/jobs')).body).toEqual([])
 })
 
-test('a certificate that nobody vouches for is refused, unless the config trusts it', async () => {
+test('a certificate of an unknown authority is refused, unless the config trusts it', async () => {
   const { cert, key } = selfSigned()
   const manifest = remoteManifest(CONTENT)
   const source = await startSource(
@@ -268,7 +268,7 @@ test('a client that waits for a file from a URL and leaves ends the download', a
   })
 })
 
-test('a record of a job that somebody broke keeps nobody from starting', async () => {
+test('a damaged record of a job does not keep the server from starting', async () => {
   const server = await startImporter()
   await server.stop()
   const { writeFileSync } = await import('node:fs')

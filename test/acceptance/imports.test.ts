@@ -202,7 +202,7 @@ test('no more imports run at once than the config says', async () => {
   for (const { body } of jobs) expect(await finished(b, body.job_uuid)).toMatchObject({ state: 'succeeded' })
 })
 
-test('jobs are listed for the authenticated; one is shown to whoever knows its UUID', async () => {
+test('jobs are listed for the authenticated; a job is shown to all clients that know its UUID', async () => {
   const content = bytes(1000)
   const manifest = remoteManifest(content)
   const source = await startSource(

@@ -77,7 +77,7 @@ interface Operation {
   needsUser?: boolean
   /** Not for accounts. */
   operatorOnly?: boolean
-  /** The same for everybody. */
+  /** The same for all clients. */
   isPublic?: boolean
   mistify?: boolean
 }

@@ -93,7 +93,7 @@ describe('a server that knows keys', () => {
       ['an unknown user', () => signedHeaders({ ...rsa, user: 'nobody' }), 'Unauthorized'],
       ['another user’s key', () => signedHeaders({ user: 'rsa', key: ED25519 }), 'Unauthorized'],
       [
-        'a key of the same kind that is nobody’s',
+        'a key of the same kind that no user has',
         () => signedHeaders({ ...rsa, key: makeKey('rsa') }),
         'Unauthorized',
       ],
@@ -190,7 +190,7 @@ test('keys are those of the config and of the key folder; blank lines, comments 
   ])
 })
 
-test('a key file that cannot be read locks out nobody else', async () => {
+test('a key file that cannot be read locks out no other user', async () => {
   const folder = temporaryFolder()
   writeKeys(folder, 'operator', ECDSA.line)
   mkdirSync(join(folder, 'data', 'etc', 'authkeys', 'local', 'broken.keys'))

@@ -58,7 +58,7 @@ function growth(values) {
   return median(slopes) * (values.length - 1)
 }
 
-/** Open files of a server that nobody uses, when what was kept for later has been closed. */
+/** Open files of an idle server, when what was kept for later has been closed. */
 async function idleFiles(pid, seconds) {
   let least = Number.POSITIVE_INFINITY
   for (let second = 0; second < seconds; second++) {

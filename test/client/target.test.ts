@@ -80,7 +80,7 @@ describe('the target is', () => {
   ])('%s', (_name, options, expected) => {
     const target = resolve(options)
     expect(target).toMatchObject(expected)
-    // Who we are is all that is expected, or nobody.
+    // Only the user is expected, or none.
     expect('credentials' in target && target.credentials !== undefined).toBe(
       'credentials' in expected || options.readConfig !== undefined,
     )
@@ -138,7 +138,7 @@ describe('it is refused, without a password in the message:', () => {
       'an IMGAPI_URL that does not say whose the password is',
       { url: 'http://a', env: { IMGAPI_URL: 'ftp://u:hidden@b', ...SECRET } },
     ],
-    ['a port that nobody knows', { readConfig: () => ({ ...config, port: 0 }) }],
+    ['an unknown port', { readConfig: () => ({ ...config, port: 0 }) }],
   ])('%s', (_name, options) => {
     let message = ''
     try {

@@ -152,7 +152,7 @@ test('a server without channels says so', async () => {
 
 test('credentials come from a URL, the environment, or the config; none are ever printed', async () => {
   const server = await sharedServer()
-  const nobody = { IMGAPI_URL: '', IMGAPI_USER: '', IMGAPI_PASSWORD: '', HOME: temporaryFolder() }
+  const noUser = { IMGAPI_URL: '', IMGAPI_USER: '', IMGAPI_PASSWORD: '', HOME: temporaryFolder() }
   const withUser = server.url.replace('//', `//${USER}:${encodeURIComponent(PASSWORD)}@`)
   const config = join(temporaryFolder(), 'client.json')
   const { port } = server
@@ -162,21 +162,21 @@ test('credentials come from a URL, the environment, or the config; none are ever
   ]
   writeFileSync(config, JSON.stringify({ datadir: 'elsewhere', host: '127.0.0.1', port, userdb }))
   for (const [args, env] of [
-    [['-u', withUser], nobody],
-    [['-c', config], nobody],
-    [[], { ...nobody, ...credentials(server) }],
-    [[], { ...nobody, IMGAPI_URL: withUser }],
+    [['-u', withUser], noUser],
+    [['-c', config], noUser],
+    [[], { ...noUser, ...credentials(server) }],
+    [[], { ...noUser, IMGAPI_URL: withUser }],
   ] as const) {
     const { stdout, stderr } = await done(imgapi(['ping', ...args], { env }))
     expect(stdout).toContain(`you are ${USER}`)
     expect(stdout + stderr).not.toContain('correct')
   }
   const wrong = server.url.replace('//', '//admin:wrong-secret@')
-  const refused = await imgapi(['list', '-v', '-u', wrong], { env: nobody })
+  const refused = await imgapi(['list', '-v', '-u', wrong], { env: noUser })
   expect(refused.code).toBe(1)
   expect(refused.stderr).toContain('UnauthorizedError')
   expect(refused.stderr).not.toContain('wrong-secret')
-  expect(await imgapi(['list'], { env: nobody })).toMatchObject({ code: 2 })
+  expect(await imgapi(['list'], { env: noUser })).toMatchObject({ code: 2 })
 })
 
 test('a server that --url names gets no credentials that are for the server of IMGAPI_URL', async () => {

@@ -30,7 +30,7 @@ describe('a table', () => {
     expect(text).toContain('a-very-long-name-o…')
   })
 
-  test('is not cut where nobody reads it, and can do without a heading', () => {
+  test('is not cut where no person reads it, and can do without a heading', () => {
     expect(table(['A', 'B'], [['x'.repeat(300), 'y']], { withHeading: false })).toBe(`${'x'.repeat(300)}  y`)
     expect(table(['A'], [], { withHeading: false })).toBe('')
   })

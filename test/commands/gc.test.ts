@@ -24,7 +24,7 @@ async function prepare() {
   const lost = newUuid()
   mkdirSync(join(datadir, lost))
   writeFileSync(join(datadir, lost, 'image.gz'), bytes(100))
-  // What somebody put there is not ours to remove.
+  // Files of a user are not removed.
   writeFileSync(join(datadir, 'config.json'), '{}')
   writeFileSync(join(datadir, active.uuid, 'notes.txt'), bytes(50))
   mkdirSync(join(datadir, 'incoming'))

@@ -117,14 +117,14 @@ test('mistakes are told, each with its exit code', async () => {
   const none = await program(['mirror', '-c', server.configPath])
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('names no mirrors') })
   const { folder, mirror } = prepare({ url: 'http://127.0.0.1:1' })
-  const other = await mirror('--source', 'http://nobody/')
-  expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('no mirror of http://nobody/') })
+  const other = await mirror('--source', 'http://unknown/')
+  expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('no mirror of http://unknown/') })
   expect((await mirror('now')).code).toBe(2)
   const nowhere = prepare({ url: 'http://127.0.0.1:1' }, { datadir: join(folder, 'none') })
   expect(await nowhere.mirror()).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('no such directory'),
   })
-  const unknown = await cli(server, ['mirror', '--source', 'http://nobody/'])
+  const unknown = await cli(server, ['mirror', '--source', 'http://unknown/'])
   expect(unknown).toMatchObject({ code: 3, stderr: expect.stringContaining('ResourceNotFound') })
 })

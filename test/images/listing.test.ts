@@ -4,7 +4,7 @@ import { comparePositions, imagesOf, type ListQuery, matches, positionOf } from 
 import { Catalogue } from '../../src/storage/catalogue.ts'
 import { fc } from '../support/properties.ts'
 
-/** Lists: one order for everybody, and pages that lose nothing. */
+/** Lists: one order for all clients, and pages that lose nothing. */
 
 const image = (fields: Partial<Image>): Image => ({
   ...{ v: 2, uuid: 'u', owner: 'o', name: 'n', version: '1', disabled: false, public: false },

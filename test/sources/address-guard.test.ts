@@ -21,7 +21,7 @@ test.each([
   '::ffff:10.0.0.1',
   '64:ff9b::7f00:1',
   '2002:7f00:1::',
-])('%s is not for everybody', address => {
+])('%s is not a public address', address => {
   expect(isPrivateAddress(address)).toBe(true)
 })
 

@@ -27,8 +27,8 @@ const basic = ({ user, password }: typeof LOGIN) =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 
 /**
- * `auth`: who may read: everybody; who knows the password; or who has a token, which repositories below `private/`
- * are given out for to who knows the password, and others to everybody.
+ * `auth`: which clients may read: all; those with the password; or who has a token, which repositories below `private/`
+ * are given out for to clients with the password, and others to all.
  */
 export async function startRegistry(auth: 'none' | 'basic' | 'token' = 'none'): Promise<TestRegistry> {
   const folder = temporaryFolder()

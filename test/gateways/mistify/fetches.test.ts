@@ -268,7 +268,7 @@ test('a source on a private address is refused before anything is queued', async
   expect(source.requests).toEqual([])
 })
 
-test('credentials of a source reach the source and nobody else', async () => {
+test('credentials of a source reach the source alone', async () => {
   const content = bytes(1000)
   // So long that no time and no id has it by chance.
   const secret = 'b7Xq0vNzR4711mWk2'

@@ -77,7 +77,7 @@ test('images of the Image API are there for agents if they can use them', async 
   }
 })
 
-test('a disabled image is not listed, but whoever knows it still gets it', async () => {
+test('a disabled image is not listed, but can be read by its id', async () => {
   const server = await startMistify()
   const { id } = (await upload(server, bytes(10))).body
   await call(server, 'POST', `/images/${id}?action=disable`)
@@ -157,7 +157,7 @@ describe('credentials', () => {
     expect(refused.headers['www-authenticate']).toBe('Basic realm="imgapi"')
   })
 
-  test('are needed for reading too where the config says "all", or that nobody reads without', async () => {
+  test('are needed for reading too where the config says "all", or that reads need them', async () => {
     expect(await calls(await start('all'), true)).toEqual({ ...reads(401), ...changes(401) })
     const server = await start(undefined, { anonymous: 'none' })
     expect(await calls(server, true)).toEqual({ ...reads(401), ...changes(401) })

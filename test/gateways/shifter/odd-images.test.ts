@@ -58,7 +58,7 @@ test('three layers become what the last one leaves of them', async () => {
         },
       ),
     ],
-    // Nobody of that name is in its /etc/passwd.
+    // There is no such user in its /etc/passwd.
     { User: 'stranger', Env: ['PATH=/bin'], Cmd: ['su'] },
   )
   expect((await pull(gateway, 'odd/image:1')).status).toBe('READY')

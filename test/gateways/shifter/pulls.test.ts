@@ -178,20 +178,20 @@ test('a private image is for who pulled it, and a login makes a failure a new re
   expect(record).toMatchObject({ status: 'READY', id, userACL: [ALICE.uid], groupACL: [] })
   expect(readMeta(join(gateway.imageDir, `${id}.meta`))).toMatchObject({ USERACL: '5001', GROUPACL: '' })
 
-  // Neither by looking nor by asking for a pull does somebody else get in.
+  // Neither a lookup nor a pull gives another user access.
   expect((await lookup(gateway, 'secret/demo:1', { as: BOB })).status).toBe(404)
   expect(await pull(gateway, 'secret/demo:1', { as: BOB })).toMatchObject({
     status: 'FAILURE',
     id: 'MISSING',
   })
   expect((await postPull(gateway, 'secret/demo:1')).body.status).toBe('READY')
-  // With a login of his own he comes in, and nobody goes.
+  // With a login of the own the user gets access, and the others keep it.
   const bob = { ...BOB, logins: { default: LOGIN } }
   expect((await pull(gateway, 'secret/demo:1', { as: bob })).userACL).toEqual([ALICE.uid, BOB.uid])
   expect(files(gateway)).toHaveLength(2)
 })
 
-test('everybody sees the failure of the own login, whoever asks in between', async () => {
+test('each user sees the failure of the own login, also after requests of others', async () => {
   const { registry, gateway } = await startPulling({ settings: { retryAfter: 300 } })
   await registry.put('secret/demo:1', { login: LOGIN })
   const eve = { ...BOB, logins: { here: 'eve:wrong' } }
@@ -244,7 +244,7 @@ test('lists of a private image are those of the last pull that had any, and its 
   expect(statSync(image).ino).toBe(ino)
 })
 
-test('lists mean nothing for an image that everybody can get', async () => {
+test('lists mean nothing for a public image', async () => {
   const { registry, gateway } = await startPulling()
   await registry.put('team/demo:1')
   const record = await pull(gateway, 'team/demo:1', { as: WITH_LOGIN, body: { allowed_uids: '1' } })
