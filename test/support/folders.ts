@@ -24,6 +24,17 @@ export function treeOf(root: string, { except = [] as string[] } = {}): Record<s
 /** What is in a folder; nothing if there is none. */
 export const namesIn = (folder: string) => (existsSync(folder) ? readdirSync(folder).sort() : [])
 
+/** The texts of the files in a folder that a server writes to; a file that is removed meanwhile is left out. */
+export const textsIn = (folder: string): string[] =>
+  namesIn(folder).flatMap(name => {
+    try {
+      return [readFileSync(join(folder, name), 'utf8')]
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw error
+    }
+  })
+
 /** The descriptors that a process has open on files below a folder, deleted ones included. */
 export function openFilesBelow(folder: string, pid: number | 'self' = 'self'): string[] {
   return readdirSync(`/proc/${pid}/fd`).flatMap(fd => {

@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { createShim, EIO, KINDS, quickFolder } from '../../faults/shim.ts'
-import { namesIn } from '../../support/folders.ts'
+import { textsIn } from '../../support/folders.ts'
 import { needsAll } from '../../support/programs.ts'
 import { temporaryFolder } from '../../support/server.ts'
 import {
@@ -30,8 +30,7 @@ const isBusy = async (gateway: ShifterServer) => {
 }
 
 /** What a failed import leaves is removed behind it. */
-const isQuiet = (records: string) =>
-  namesIn(records).every(name => !readFileSync(join(records, name), 'utf8').includes('"EXPIRING"'))
+const isQuiet = (records: string) => textsIn(records).every(text => !text.includes('"EXPIRING"'))
 
 test('whichever write of a record fails, the gateway shows what a restart finds', async () => {
   const folder = quickFolder()

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { namesIn } from '../../support/folders.ts'
+import { namesIn, textsIn } from '../../support/folders.ts'
 import { layerOf } from '../../support/layers.ts'
 import { needsAll } from '../../support/programs.ts'
 import { LOGIN, startPulling, withLogin } from '../../support/pulling.ts'
@@ -218,8 +218,7 @@ test('records of an earlier version are read, and each of their names gets its o
   }
   const short = id.slice(0, 4)
   const wanted = { 'open/demo:1': short, 'a/demo:1': short, 'moved:1': '2222', 'left:1': '1111' }
-  const contents = () =>
-    namesIn(records).map(name => JSON.parse(readFileSync(join(records, name), 'utf8')).tags.join())
+  const contents = () => textsIn(records).map(text => JSON.parse(text).tags.join())
   const own = ['', 'a/demo:1', 'left:1', 'moved:1', 'open/demo:1']
   const first = await startShifter(options)
   expect(await namesOf(first)).toEqual(wanted)
