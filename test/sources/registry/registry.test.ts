@@ -157,6 +157,14 @@ test('a blob that breaks off in the middle goes on from there', async () => {
   expect(ranges).toEqual([undefined, 'bytes=100-'])
 })
 
+/** Starts a front that redirects requests for the first layer to another server. Resolves to its URL. */
+const startRedirect = (registry: Parameters<typeof startFront>[0], elsewhere: string) =>
+  startFront(registry, (path, response) => {
+    if (!path.includes(digestOf(LAYERS[0]!))) return false
+    response.writeHead(307, { location: `${elsewhere}/signed` }).end()
+    return true
+  })
+
 test('where a registry sends us to does not see what we showed the registry', async () => {
   const registry = await startRegistry('basic')
   await push(registry, 'app', 'v1', LAYERS)
@@ -166,11 +174,7 @@ test('where a registry sends us to does not see what we showed the registry', as
     response.writeHead(200, { 'content-length': LAYERS[0]!.length }).end(LAYERS[0])
     return true
   })
-  const front = await startFront(registry, (path, response) => {
-    if (!path.includes(digestOf(LAYERS[0]!))) return false
-    response.writeHead(307, { location: `${elsewhere}/signed` }).end()
-    return true
-  })
+  const front = await startRedirect(registry, elsewhere)
   const client = clientOf(front, LOGIN)
   const { layers } = await client.resolve('app', 'v1', AMD64)
   expect((await buffer(client.blob('app', layers[0]!, 0, signal))).equals(LAYERS[0]!)).toBe(true)
@@ -187,11 +191,7 @@ test('where a registry sends us to cannot ask for the password', async () => {
     response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end()
     return true
   })
-  const front = await startFront(registry, (path, response) => {
-    if (!path.includes(digestOf(LAYERS[0]!))) return false
-    response.writeHead(307, { location: `${elsewhere}/signed` }).end()
-    return true
-  })
+  const front = await startRedirect(registry, elsewhere)
   const client = clientOf(front, LOGIN)
   const { layers } = await client.resolve('app', 'v1', AMD64)
   await expect(buffer(client.blob('app', layers[0]!, 0, signal))).rejects.toThrow(/HTTP 401/)
