@@ -1,11 +1,11 @@
 import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import type { RemoteFile } from '../images/fetched-file.ts'
 import { download, type Getter } from '../sources/resumable.ts'
 import type { RetryPolicy } from '../sources/retry.ts'
 import { fetchPartial } from '../sources/verified-fetch.ts'
 import { hashFile, type Progress } from './hash-file.ts'
 import { renameDurably } from './rename-durably.ts'
-import type { RemoteFile } from './types.ts'
 
 /** Fetches a file of an image to a path, which appears only when the file is complete and verified. */
 

@@ -2,8 +2,6 @@ import type { RemoteFile } from '../images/fetched-file.ts'
 
 /** The responses of servers. Optional fields are those that other implementations omit. */
 
-export type { RemoteFile }
-
 export interface RemoteImage {
   uuid: string
   name: string

@@ -1,3 +1,6 @@
+/** Bytes; more than any manifest or error has. */
+export const LONGEST_TEXT = 4 * 1024 * 1024
+
 /** Reads a body as text. Throws the error of `tooLong` if it has more than `longest` bytes, and errors of the body. */
 export async function collectText(
   body: AsyncIterable<Buffer>,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher, request } from 'undici'
 import { PrivateAddressError, publicLookup, refusePrivateLiteral } from './address-guard.ts'
-import { collectText } from './collect-text.ts'
+import { collectText, LONGEST_TEXT } from './collect-text.ts'
 import { paced } from './pace.ts'
 
 /** Requests to other servers, with timeouts, verified TLS and the address checks of the config. */
@@ -208,9 +208,6 @@ function decoded(text: string): string {
     return text
   }
 }
-
-/** Bytes; more than any manifest or error has. */
-const LONGEST_TEXT = 4 * 1024 * 1024
 
 /** Reads a body as text. Throws SourceError if it breaks off or is longer than `longest` bytes. */
 export async function readText(

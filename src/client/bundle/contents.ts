@@ -1,5 +1,6 @@
 import { EXTENSION } from '../../images/compression.ts'
-import type { RemoteFile, RemoteImage } from '../types.ts'
+import type { RemoteFile } from '../../images/fetched-file.ts'
+import type { RemoteImage } from '../types.ts'
 import { BundleError } from './bundle-error.ts'
 
 /** The layout of a bundle: README, sums and manifests, which an import needs first, and then the files. */

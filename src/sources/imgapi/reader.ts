@@ -1,7 +1,8 @@
 import { UUID } from '../../images/fields.ts'
 import { isObject } from '../../images/rules.ts'
+import { LONGEST_TEXT } from '../collect-text.ts'
 import { listPages } from './pages.ts'
-import { exchangeJson, LONGEST_LIST, LONGEST_MANIFEST, type Transport } from './transport.ts'
+import { exchangeJson, LONGEST_LIST, type Transport } from './transport.ts'
 
 /** A manifest from another server. Only `uuid` has been validated. */
 export type Manifest = Record<string, unknown> & { uuid: string }
@@ -29,7 +30,7 @@ export class ImgapiReader<T extends Manifest = Manifest> {
   }
 
   async getImage(uuid: string, { account, signal }: GetOptions = {}): Promise<T> {
-    const request = { url: this.at(`/images/${uuid}`, { account }), signal, longest: LONGEST_MANIFEST }
+    const request = { url: this.at(`/images/${uuid}`, { account }), signal, longest: LONGEST_TEXT }
     return (await exchangeJson(this.#transport, request, value => notManifestOf(uuid, value))) as T
   }
 

@@ -23,8 +23,6 @@ export interface ApiAnswer {
   body: string
 }
 
-/** Bytes; more than any manifest or error has. */
-export const LONGEST_MANIFEST = 4 * 1024 * 1024
 /** Bytes. Some servers have no paging, and their manifests have a few kilobytes each. */
 export const LONGEST_LIST = 256 * 1024 * 1024
 
