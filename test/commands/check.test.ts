@@ -1,5 +1,6 @@
 import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bytes, call, create, uuid as newUuid, publish } from '../support/api.ts'
 import { namesIn, treeOf } from '../support/folders.ts'
@@ -270,6 +271,22 @@ test('while a server runs check looks, and --repair refuses and says which proce
   expect((await call(server, 'GET', `/images/${uuid}/file`)).status).toBe(200)
   await server.kill()
   expect((await check(server, '--repair')).code).toBe(0)
+})
+
+test('while a server runs, what is unused only for a moment is no problem, and what stays is one', async () => {
+  const server = await startServer()
+  const { uuid } = await publish(server)
+  const arriving = join(server.datadir, uuid, 'image-01234567.zfs')
+  const [made, stays] = [newUuid(), newUuid()].map(name => join(server.datadir, name)) as [string, string]
+  writeFileSync(arriving, 'its manifest follows')
+  for (const folder of [made, stays]) mkdirSync(folder)
+  const checking = check(server, '--json')
+  // More than two looks, and long before a file counts as unused.
+  await pause(2000)
+  rmSync(arriving)
+  rmSync(made, { recursive: true })
+  const { problems } = JSON.parse((await checking).stdout)
+  expect(problems).toEqual([expect.objectContaining({ subject: basename(stays), kind: 'orphan' })])
 })
 
 test('check of a data directory that is not there says so and makes none', async () => {

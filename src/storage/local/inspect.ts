@@ -21,6 +21,7 @@ import {
   OPERATORS_FOLDERS,
 } from './layout.ts'
 import { readImages } from './load.ts'
+import { isLocked } from './lock.ts'
 
 /** Checks a data directory from outside the server: for missing, damaged and unused files. */
 
@@ -42,38 +43,50 @@ export interface Inspection {
 }
 
 const PIECE = 1024 * 1024
-/** Milliseconds between two looks: longer than an upload takes from its file's rename to its manifest. */
-const SETTLING = 300
-
+/** Milliseconds between two looks. */
+const INTERVAL = 300
+/** Milliseconds that a file may be in place before the manifest that names it is written. */
+const UNDER_WAY = 5000
 /** The most further looks; after that, problems seen only once are reported too. */
 const MOST_LOOKS = 5
 
 /**
  * Reads every manifest and every byte of every file, and changes nothing. A server may be changing images meanwhile, so
- * a problem is reported only if two looks find the same one.
+ * a problem is reported only if two looks find the same one. What is unused must also have been there for a while, since
+ * its manifest may follow.
  */
 export async function inspectDatadir(root: string, rules: ManifestRules): Promise<Inspection> {
   const layout = layoutOf(root)
+  const isInUse = await isLocked(layout.lock)
+  const until = Date.now() + 2 * UNDER_WAY
   const first = await look(layout, rules)
   const confirmed = new Map<string, Problem>()
   let suspects = byText(first.problems)
-  for (let looks = 0; suspects.size > 0 && looks < MOST_LOOKS; looks++) {
-    await sleep(SETTLING)
+  for (let looks = 0; suspects.size > 0 && (looks < MOST_LOOKS || Date.now() < until); looks++) {
+    await sleep(INTERVAL)
     const subjects = new Set([...suspects.values()].map(({ subject }) => subject))
     const again = byText((await look(layout, rules, subjects)).problems)
     const fresh = new Map<string, Problem>()
     for (const [text, problem] of again) {
-      if (suspects.has(text)) confirmed.set(text, problem)
-      else if (!confirmed.has(text)) fresh.set(text, problem)
+      if (confirmed.has(text)) continue
+      const isSettled = suspects.has(text) && !(isInUse && isRecent(problem))
+      const list = isSettled ? confirmed : fresh
+      list.set(text, problem)
     }
     suspects = fresh
   }
-  const problems = [...confirmed.values(), ...suspects.values(), ...findStrays(layout)]
-  return { images: first.images, bytes: first.bytes, problems }
+  const last = [...suspects.values()].filter(problem => !(isInUse && isRecent(problem)))
+  return { ...first, problems: [...confirmed.values(), ...last] }
 }
 
 const byText = (problems: readonly Problem[]) =>
   new Map(problems.map(problem => [`${problem.subject} ${problem.message}`, problem]))
+
+/** Returns whether something unused came, or changed, so recently that its manifest may follow. */
+function isRecent({ stray }: Problem): boolean {
+  const stats = stray === undefined ? undefined : lstatSync(stray, { throwIfNoEntry: false })
+  return stats !== undefined && Date.now() - stats.ctimeMs < UNDER_WAY
+}
 
 /** Checks all images, or those in `only`. */
 async function look(layout: Layout, rules: ManifestRules, only?: ReadonlySet<string>): Promise<Inspection> {
@@ -90,7 +103,9 @@ async function look(layout: Layout, rules: ManifestRules, only?: ReadonlySet<str
   const circular = findCircles(images.map(({ image }) => image)).flatMap(circle =>
     circle.map((subject): Problem => ({ subject, kind: 'origin', message: circleMessage(circle) })),
   )
-  return { images: images.length, bytes, problems: [...problems, ...circular, ...unreadableImages] }
+  const strays = findStrays(layout).filter(({ subject }) => only?.has(subject) !== false)
+  const all = [...problems, ...circular, ...unreadableImages, ...strays]
+  return { images: images.length, bytes, problems: all }
 }
 
 async function inspectImages(layout: Layout, images: readonly Versioned[], rules: ManifestRules) {
@@ -171,16 +186,20 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
 
 /** Finds entries of the data directory that are neither images nor known folders. Ignores names with a leading dot. */
 export function findStrays(layout: Layout): Problem[] {
-  return readdirSync(layout.root)
-    .filter(name => !name.startsWith('.') && !OPERATORS_FOLDERS.has(name))
-    .filter(name => !(isUuid(name) && exists(manifestPath(layout, name))))
-    .map(name => ({
-      subject: name,
-      kind: 'orphan',
-      message:
-        isUuid(name) && isFolder(join(layout.root, name)) ? `a folder without ${MANIFEST}` : 'not an image',
-      stray: join(layout.root, name),
-    }))
+  return (
+    readdirSync(layout.root)
+      .filter(name => !name.startsWith('.') && !OPERATORS_FOLDERS.has(name))
+      .filter(name => !(isUuid(name) && exists(manifestPath(layout, name))))
+      // A server may have deleted the image meanwhile.
+      .filter(name => exists(join(layout.root, name)))
+      .map(name => ({
+        subject: name,
+        kind: 'orphan',
+        message:
+          isUuid(name) && isFolder(join(layout.root, name)) ? `a folder without ${MANIFEST}` : 'not an image',
+        stray: join(layout.root, name),
+      }))
+  )
 }
 
 /** Returns whether a path exists. A broken link does: as a manifest, it may be next to the only copy of a file. */
@@ -197,7 +216,7 @@ const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.is
 export function findStrayFiles(layout: Layout, image: Image): Problem[] {
   const path = folderOf(layout, image.uuid)
   const known = new Set([MANIFEST, ...image.files.map(file => file.name), image.icon?.name])
-  return (existsSync(path) ? readdirSync(path) : [])
+  return namesIn(path)
     .filter(name => !known.has(name))
     .map(name => ({
       subject: image.uuid,
@@ -205,4 +224,14 @@ export function findStrayFiles(layout: Layout, image: Image): Problem[] {
       message: `${name}: the manifest does not mention this file`,
       stray: join(path, name),
     }))
+}
+
+/** Returns the names in a folder; none if it is not there, since a server may delete the image at any time. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
 }
