@@ -58,6 +58,7 @@ const MOST_LOOKS = 5
 export async function inspectDatadir(root: string, rules: ManifestRules): Promise<Inspection> {
   const layout = layoutOf(root)
   const isInUse = await isLocked(layout.lock)
+  const mayFollow = (problem: Problem) => isInUse && isRecent(problem)
   const until = Date.now() + 2 * UNDER_WAY
   const first = await look(layout, rules)
   const confirmed = new Map<string, Problem>()
@@ -69,13 +70,13 @@ export async function inspectDatadir(root: string, rules: ManifestRules): Promis
     const fresh = new Map<string, Problem>()
     for (const [text, problem] of again) {
       if (confirmed.has(text)) continue
-      const isSettled = suspects.has(text) && !(isInUse && isRecent(problem))
+      const isSettled = suspects.has(text) && !mayFollow(problem)
       const list = isSettled ? confirmed : fresh
       list.set(text, problem)
     }
     suspects = fresh
   }
-  const last = [...suspects.values()].filter(problem => !(isInUse && isRecent(problem)))
+  const last = [...suspects.values()].filter(problem => !mayFollow(problem))
   return { ...first, problems: [...confirmed.values(), ...last] }
 }
 
@@ -103,8 +104,7 @@ async function look(layout: Layout, rules: ManifestRules, only?: ReadonlySet<str
   const circular = findCircles(images.map(({ image }) => image)).flatMap(circle =>
     circle.map((subject): Problem => ({ subject, kind: 'origin', message: circleMessage(circle) })),
   )
-  const strays = findStrays(layout).filter(({ subject }) => only?.has(subject) !== false)
-  const all = [...problems, ...circular, ...unreadableImages, ...strays]
+  const all = [...problems, ...circular, ...unreadableImages, ...findStrays(layout, only)]
   return { images: images.length, bytes, problems: all }
 }
 
@@ -184,10 +184,14 @@ async function checkFile(layout: Layout, { uuid }: Image, file: StoredFile) {
   return { read, problem: sha1 === file.sha1 ? undefined : problem(`has sha1 ${sha1}, not ${file.sha1}`) }
 }
 
-/** Finds entries of the data directory that are neither images nor known folders. Ignores names with a leading dot. */
-export function findStrays(layout: Layout): Problem[] {
+/**
+ * Finds entries of the data directory, or of those in `only`, that are neither images nor known folders. Ignores names
+ * with a leading dot.
+ */
+export function findStrays(layout: Layout, only?: ReadonlySet<string>): Problem[] {
   return (
     readdirSync(layout.root)
+      .filter(name => only?.has(name) !== false)
       .filter(name => !name.startsWith('.') && !OPERATORS_FOLDERS.has(name))
       .filter(name => !(isUuid(name) && exists(manifestPath(layout, name))))
       // A server may have deleted the image meanwhile.
