@@ -27,7 +27,7 @@ const basic = ({ user, password }: typeof LOGIN) =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 
 /**
- * `auth`: which clients may read: all; those with the password; or who has a token, which repositories below `private/`
+ * `auth`: which clients may read: all; those with the password; or those with a token, which repositories below `private/`
  * are given out for to clients with the password, and others to all.
  */
 export async function startRegistry(auth: 'none' | 'basic' | 'token' = 'none'): Promise<TestRegistry> {
